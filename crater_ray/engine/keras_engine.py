@@ -1,0 +1,111 @@
+"""The network itself through Keras: one compiled function, fed with bytes, never `predict`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from crater_ray.bundle import Bundle
+from crater_ray.engine import Evidence
+from crater_ray.network import TILE
+
+CPU_BATCH = 8
+GPU_BATCH = 128
+"""Images of the trained size per call; larger images are taken fewer at a time, so that memory stays bounded."""
+
+
+class KerasEngine:
+    """Runs a bundle on this process's GPU, or on its processor when there is none.
+
+    Args:
+        bundle: the network.
+        threads: processor threads for TensorFlow's own pools; all when None.
+    """
+
+    stage = "full"
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import keras
+
+        backend = keras.backend.backend()
+        if backend == "tensorflow":
+            self._forward, self.device = _tensorflow(bundle, threads)
+        elif backend == "jax":
+            self._forward, self.device = _jax(bundle)
+        else:
+            self._forward, self.device = _eager(bundle)
+        self.batch = CPU_BATCH if self.device.startswith("CPU") else GPU_BATCH
+
+    def score(self, images: np.ndarray) -> Evidence:
+        n, height, width = images.shape
+        batch = int(np.clip(self.batch * TILE[0] * TILE[1] // (height * width), 1, 4 * self.batch))
+        answers = []
+        for start in range(0, n, batch):
+            chunk = images[start : start + batch]
+            missing = batch - len(chunk)
+            if missing and n > batch:  # one shape for all calls of a size: nothing is compiled or planned twice
+                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
+            answers.append(self._forward(chunk[..., None]))
+        joined = {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
+        return Evidence(joined["score"], joined["peaks"], joined["positions"])
+
+
+Forward = Callable[[np.ndarray], dict[str, Any]]
+
+
+def _tensorflow(bundle: Bundle, threads: int | None) -> tuple[Forward, str]:
+    import tensorflow as tf
+
+    if threads:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            pass  # TensorFlow already runs in this process, with the pools it was given first
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:
+            pass  # likewise
+    model = bundle.model(evidence=True)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator]
+    def forward(images: Any) -> Any:
+        return model(images, training=False)
+
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        return forward, str(name)
+    return forward, f"CPU, {threads or os.cpu_count()} threads"
+
+
+def _jax(bundle: Bundle) -> tuple[Forward, str]:
+    import jax
+
+    model = bundle.model(evidence=True)
+    trainable = [variable.value for variable in model.trainable_variables]
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    @jax.jit
+    def forward(images: Any) -> Any:
+        return model.stateless_call(trainable, fixed, images, training=False)[0]
+
+    device = jax.devices()[0]
+    return forward, "CPU, jax" if device.platform == "cpu" else str(device.device_kind)
+
+
+def _eager(bundle: Bundle) -> tuple[Forward, str]:
+    import keras
+
+    model = bundle.model(evidence=True)
+
+    def forward(images: np.ndarray) -> dict[str, Any]:
+        answer = model(images, training=False)
+        return {name: keras.ops.convert_to_numpy(value) for name, value in answer.items()}
+
+    return forward, f"CPU or GPU, {keras.backend.backend()}"

@@ -1,0 +1,135 @@
+"""A part: the published rows of one shard, with a footer that proves which run they belong to and that they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crater_ray.errors import CraterRayError
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("error", pa.string()),
+        pa.field("height", pa.int32()),
+        pa.field("width", pa.int32()),
+        pa.field("score", pa.float32()),
+        pa.field("x", pa.float32()),
+        pa.field("y", pa.float32()),
+        pa.field("bundle", pa.string(), nullable=False),
+        pa.field("stage", pa.string()),
+    ]
+)
+FORMAT = "1"
+_NAME = re.compile(r"parts/part-(\d{5,})\.parquet")
+
+
+class DamagedPart(CraterRayError):
+    """A part that is not whole, or not of this run; its shard has to be done again."""
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a part says of itself.
+
+    Attributes:
+        run_id: the run it belongs to.
+        shard: its shard's number.
+        rows: how many images.
+        digest: SHA-256 of the rows, see `digest`.
+        published: when, ISO 8601 UTC.
+    """
+
+    run_id: str
+    shard: int
+    rows: int
+    digest: str
+    published: str
+
+
+def name(shard: int) -> str:
+    """The part's name within the run folder."""
+    return f"parts/part-{shard:05d}.parquet"
+
+
+def shard_of(part_name: str) -> int | None:
+    """The shard that a name within the run folder stands for; None when it is no part's name."""
+    match = _NAME.fullmatch(part_name)
+    return int(match[1]) if match and name(int(match[1])) == part_name else None
+
+
+def digest(rows: pa.Table) -> str:
+    """SHA-256 over the columns of `SCHEMA`: values and nulls, independent of how Arrow or Parquet store them."""
+    total = hashlib.sha256()
+    for field in SCHEMA:
+        column = rows[field.name].combine_chunks()
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        total.update(f"{field.name}:{field.type}:{len(column)}:".encode())
+        total.update(np.packbits(missing).tobytes())
+        if pa.types.is_string(field.type):
+            texts = [(text or "").encode() for text in column.to_pylist()]
+            total.update(np.asarray([len(text) for text in texts], "<i8").tobytes())
+            total.update(b"".join(texts))
+        else:
+            values = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+            total.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
+    return total.hexdigest()
+
+
+def encode(rows: pa.Table, run_id: str, shard: int) -> tuple[bytes, Footer]:
+    """The bytes of a part, with page checksums and its footer.
+
+    Args:
+        rows: one row per image of the shard, schema `SCHEMA`, in the manifest's order.
+        run_id: the run.
+        shard: the shard's number.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    footer = Footer(run_id, shard, rows.num_rows, digest(rows), now)
+    metadata = {
+        "crater_ray.format": FORMAT,
+        "crater_ray.run_id": run_id,
+        "crater_ray.shard": str(shard),
+        "crater_ray.rows": str(rows.num_rows),
+        "crater_ray.digest": footer.digest,
+        "crater_ray.published": footer.published,
+    }
+    sink = io.BytesIO()
+    table = rows.cast(SCHEMA).replace_schema_metadata(metadata)
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue(), footer
+
+
+def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
+    """Read a part back and check all that its footer promises.
+
+    Raises:
+        DamagedPart: it is cut short, altered, of another run or of another shard.
+    """
+    where = name(shard)
+    try:
+        rows = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read(use_threads=False)
+    except (OSError, pa.ArrowException, ValueError) as problem:
+        raise DamagedPart(f"{where} is damaged: {problem}") from None
+    if not rows.schema.equals(SCHEMA, check_metadata=False):
+        raise DamagedPart(f"{where} does not have a part's columns")
+    metadata = {key.decode(): value.decode("utf-8", "replace") for key, value in (rows.schema.metadata or {}).items()}
+    claimed = {field: metadata.get(f"crater_ray.{field}", "") for field in ("run_id", "shard", "rows", "digest")}
+    if claimed["run_id"] != run_id:
+        raise DamagedPart(f"{where} belongs to the run {claimed['run_id']!r}, not to {run_id!r}")
+    if (claimed["shard"], claimed["rows"]) != (str(shard), str(rows.num_rows)):
+        raise DamagedPart(f"{where} says shard {claimed['shard']!r} with {claimed['rows']!r} rows; read {rows.num_rows}")
+    if claimed["digest"] != digest(rows):
+        raise DamagedPart(f"{where} was altered: its rows do not have the digest in its footer")
+    footer = Footer(run_id, shard, rows.num_rows, claimed["digest"], metadata.get("crater_ray.published", ""))
+    return rows.replace_schema_metadata(None), footer

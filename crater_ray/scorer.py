@@ -1,0 +1,109 @@
+"""Scoring: the actor that holds the network on one device and turns Arrow batches into scores and places."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from crater_ray.bundle import Bundle
+from crater_ray.engine import Engine, create
+from crater_ray.locate import locate
+from crater_ray.tiles import WHOLE_PIXELS, tile_corners
+
+REVIEW_FLOOR = 0.01
+"""The lowest cut-off at which scores have been reviewed; down to it, images get a place."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The verdicts on a batch.
+
+    Attributes:
+        row: (n,) int32, the images' rows in their block.
+        score: (n,) float32 in 0..1.
+        x, y: (n,) float32 pixel centre of the evidence; not a number below the floor.
+        stage: which network decided.
+        seconds: spent computing.
+    """
+
+    row: np.ndarray
+    score: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    stage: str
+    seconds: float
+
+
+class Scorer:
+    """Holds an engine; one per GPU, or one per machine without.
+
+    Args:
+        bundle: the network.
+        engine: name of the engine, as `crater_ray.engine.resolve` gives it.
+        threshold: images from this score (or from `REVIEW_FLOOR`, if lower) get a place.
+        threads: processor threads; all when None.
+    """
+
+    def __init__(self, bundle: Bundle, engine: str, threshold: float, threads: int | None = None) -> None:
+        self._weights = bundle.weights
+        self._floor = min(threshold, REVIEW_FLOOR)
+        self._engine: Engine = create(engine, bundle, threads)
+
+    def device(self) -> str:
+        """What the scores are computed on; answering means being ready."""
+        return self._engine.device
+
+    def score(self, batch: pa.RecordBatch) -> Scored:
+        """Score a batch of schema `crater_ray.loader.BATCH`."""
+        started = time.perf_counter()
+        n = batch.num_rows
+        row, height, width = (batch[name].to_numpy() for name in ("row", "height", "width"))
+        score, x, y = np.zeros(n, np.float32), np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
+        offsets = np.frombuffer(batch["pixels"].buffers()[1], np.int64, n + 1, batch["pixels"].offset * 8)
+        pixels = np.frombuffer(batch["pixels"].buffers()[2], np.uint8)
+        start = 0
+        while start < n:
+            stop = start + 1
+            while stop < n and height[stop] == height[start] and width[stop] == width[start]:
+                stop += 1
+            size = (stop - start, int(height[start]), int(width[start]))
+            images = pixels[offsets[start] : offsets[stop]].reshape(size)
+            score[start:stop], x[start:stop], y[start:stop] = self._score_images(images)
+            start = stop
+        return Scored(row, score, x, y, self._engine.stage, time.perf_counter() - started)
+
+    def _score_images(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        _, height, width = images.shape
+        if height * width <= WHOLE_PIXELS:
+            return self._score_whole(images)
+        answers = [self._score_tiled(image) for image in images]
+        score, x, y = (np.asarray(column, np.float32) for column in zip(*answers, strict=True))
+        return score, x, y
+
+    def _score_whole(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, height, width = images.shape
+        evidence = self._engine.score(images)
+        x, y = np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
+        found = np.flatnonzero(evidence.scores >= self._floor)
+        if len(found):
+            x[found], y[found] = locate(
+                evidence.peaks[found], evidence.positions[found], height, width, self._weights
+            )
+        return evidence.scores, x, y
+
+    def _score_tiled(self, image: np.ndarray) -> tuple[float, float, float]:
+        from crater_ray.network import TILE
+
+        corners = tile_corners(*image.shape)
+        best = (-1.0, np.nan, np.nan)
+        for start in range(0, len(corners), 64):
+            some = corners[start : start + 64]
+            tiles = np.stack([image[row : row + TILE[0], column : column + TILE[1]] for row, column in some])
+            score, x, y = self._score_whole(tiles)
+            top = int(score.argmax())
+            if score[top] > best[0]:
+                best = (float(score[top]), float(x[top] + some[top][1]), float(y[top] + some[top][0]))
+        return best
