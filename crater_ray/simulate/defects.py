@@ -1,0 +1,140 @@
+"""Compact defects that are mistaken for craters: pits, inclusions, dust, blisters, dents and stains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crater_ray.simulate.electrons import Relief
+from crater_ray.simulate.outline import Outline, draw_axis_ratio, draw_outline
+from crater_ray.simulate.ranges import Range, Ranges, happens, log_uniform, uniform
+
+
+@dataclass(frozen=True)
+class Blemish:
+    """A compact defect: a profile over a closed outline.
+
+    Attributes:
+        kind: pit, inclusion, dust, blister, dent or stain.
+        size: diameter in px.
+        outline: its border.
+        height: px above the foil in the middle, below where negative.
+        wall: exponent of the profile; 2 is a dome or bowl, large is a table or a hole with a flat floor.
+        smooth: the profile meets the foil without an edge (dents and blisters) instead of with one.
+        emission: its yield as a factor on the foil's.
+        edge: px over which the yield changes at the border.
+        ring: relative brightness of the border alone (dried drops).
+        trench: px, depth of a gap around it.
+        halo: relative brightness around it, fading over half its radius.
+        lumps: (n, 3) float, x, y (of the radius) and relative height of bumps on it.
+    """
+
+    kind: str
+    size: float
+    outline: Outline
+    height: float
+    wall: float = 2.0
+    smooth: bool = False
+    emission: float = 1.0
+    edge: float = 1.0
+    ring: float = 0.0
+    trench: float = 0.0
+    halo: float = 0.0
+    lumps: tuple[tuple[float, float, float], ...] = ()
+
+    @property
+    def reach(self) -> float:
+        """Distance in px from the centre beyond which it changes nothing."""
+        long = self.size / 2 * np.sqrt(self.outline.axis_ratio) * (1.35 if len(self.outline.facets) else 1.2)
+        return float(long * (2.4 if self.halo else 1.3) + 2.5)
+
+    def relief(self, x: np.ndarray, y: np.ndarray) -> Relief:
+        """Its shape at the offsets `x`, `y` (px from its centre, float32)."""
+        rho, _ = self.outline.polar(x, y)
+        inner = np.minimum(rho, 1)
+        profile = (1 - inner**2) ** 2 if self.smooth else 1 - inner ** np.float32(self.wall)
+        height = np.float32(self.height) * profile
+        radius = np.float32(self.size / 2)
+        for lx, ly, strength in self.lumps:
+            bump = np.exp(-((x / radius - lx) ** 2 + (y / radius - ly) ** 2) * 8)
+            height = height + np.float32(strength * self.height) * bump * profile
+        share = np.clip((1 - rho) * (radius / np.float32(self.edge)) + 0.5, 0, 1)
+        if self.trench:
+            height = height - np.float32(self.trench) * np.exp(-(((rho - 1.05) * radius / 0.9) ** 2))
+        emission = 1 + np.float32(self.emission - 1) * share
+        if self.ring:
+            emission = emission + np.float32(self.ring) * np.exp(-(((rho - 0.95) * radius / max(0.7, self.edge)) ** 2))
+        if self.halo:
+            fade = np.exp(-np.maximum(rho - 1, 0) * 2) * (rho >= 1) * np.clip(2.2 - rho, 0, 1)
+            emission = emission * (1 + np.float32(self.halo) * fade)
+        cover = share * np.float32(0.0 if self.kind in ("stain", "dent", "blister") else 0.85)
+        return Relief(height.astype(np.float32), cover.astype(np.float32), emission.astype(np.float32))
+
+
+def _size(rng: np.random.Generator, bounds: Range, magnification: float) -> float:
+    return min(log_uniform(rng, bounds) * magnification**0.5, bounds[1])
+
+
+def draw_pit(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """A hole without a rim: an etch pit, or where an inclusion fell out."""
+    size = _size(rng, ranges.pit_size, magnification)
+    outline = draw_outline(rng, size, uniform(rng, (0.02, 0.2)), draw_axis_ratio(rng, 2.8), happens(rng, 0.3))
+    depth = uniform(rng, ranges.pit_depth) * size
+    emission = uniform(rng, (0.7, 1.1))
+    return Blemish("pit", size, outline, -depth, wall=uniform(rng, (2, 9)), emission=emission, edge=size / 4)
+
+
+def draw_inclusion(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """A grain of another phase in the foil, brighter or darker, sometimes loose in its bed."""
+    size = _size(rng, ranges.inclusion_size, magnification)
+    outline = draw_outline(rng, size, uniform(rng, (0.0, 0.15)), draw_axis_ratio(rng, 2.5), happens(rng, 0.45))
+    emission = uniform(rng, ranges.inclusion_bright if happens(rng, 0.6) else ranges.inclusion_dark)
+    height = uniform(rng, (-0.06, 0.18)) * size
+    trench = uniform(rng, (0.3, 1.5)) if happens(rng, 0.3) else 0.0
+    return Blemish(
+        "inclusion", size, outline, height, uniform(rng, (2, 10)), happens(rng, 0.3), emission,
+        uniform(rng, (0.6, 2.0)), trench=trench,
+    )  # fmt: skip
+
+
+def draw_dust(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """A particle lying on the foil: steep, lumpy, often charging, often with a dark surrounding."""
+    size = _size(rng, ranges.dust_size, magnification)
+    outline = draw_outline(rng, size, uniform(rng, (0.03, 0.2)), draw_axis_ratio(rng, 2.2), happens(rng, 0.4))
+    lumps = tuple(
+        (float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.5, 0.6)))
+        for _ in range(int(rng.integers(0, 6)))
+    )
+    halo = uniform(rng, (-0.4, 0.1)) if happens(rng, 0.6) else 0.0
+    return Blemish(
+        "dust", size, outline, uniform(rng, (0.15, 0.5)) * size, uniform(rng, (1.8, 4)), False,
+        uniform(rng, ranges.dust_yield), uniform(rng, (0.7, 2.0)), halo=halo, lumps=lumps,
+    )  # fmt: skip
+
+
+def draw_blister(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """A smooth dome over a gas bubble, sometimes with a sunken top."""
+    size = _size(rng, ranges.blister_size, magnification)
+    outline = draw_outline(rng, size, uniform(rng, (0.0, 0.05)), draw_axis_ratio(rng, 1.5))
+    sunken = ((0.0, 0.0, -uniform(rng, (0.5, 1.3))),) if happens(rng, 0.12) else ()
+    height = uniform(rng, ranges.blister_height) * size
+    return Blemish("blister", size, outline, height, smooth=happens(rng, 0.7), lumps=sunken)
+
+
+def draw_dent(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """A shallow hollow pressed in by a roll or a tool, without a rim."""
+    size = _size(rng, ranges.dent_size, magnification)
+    outline = draw_outline(rng, size, uniform(rng, (0.0, 0.1)), draw_axis_ratio(rng, 3.0))
+    return Blemish("dent", size, outline, -uniform(rng, ranges.dent_depth) * size, smooth=True)
+
+
+def draw_stain(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """Contamination without relief, sometimes with the ring of a dried drop."""
+    size = _size(rng, ranges.stain_size, magnification)
+    outline = draw_outline(rng, size, uniform(rng, (0.0, 0.2)), draw_axis_ratio(rng, 2.0))
+    contrast = uniform(rng, ranges.stain_contrast)
+    ring = uniform(rng, (0.03, 0.2)) if happens(rng, 0.3) else 0.0
+    return Blemish(
+        "stain", size, outline, 0.0, emission=1 + contrast, edge=uniform(rng, (1.0, max(1.5, size / 3))), ring=ring
+    )
