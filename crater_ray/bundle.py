@@ -1,8 +1,8 @@
 """A bundle: the folder that holds a network's weights and the card that says what they are.
 
-    BUNDLE/
-      card.json      id, architecture, preprocessing, typical threshold, how it was trained, its measured figures
-      weights.npz    plain float32 arrays by name; never pickled objects, never code
+BUNDLE/
+  card.json      id, architecture, preprocessing, typical threshold, how it was trained, its measured figures
+  weights.npz    plain float32 arrays by name; never pickled objects, never code
 """
 
 from __future__ import annotations

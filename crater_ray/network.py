@@ -89,7 +89,7 @@ def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False) ->
 
     if preprocessing not in get_args(Preprocessing):
         raise UsageError(
-            f"Unknown preprocessing. It must be one of {', '.join(get_args(Preprocessing))}; received: {preprocessing!r}"
+            f"The preprocessing must be one of {', '.join(get_args(Preprocessing))}; received: {preprocessing!r}"
         )
     images = keras.Input((None, None, 1), dtype="uint8", name="images")
     x = Normalize(preprocessing, name="normalize")(images)

@@ -1,4 +1,4 @@
-"""A part: the published rows of one shard, with a footer that proves which run they belong to and that they are whole."""
+"""A part: the published rows of one shard, with a footer that proves whose they are and that they are whole."""
 
 from __future__ import annotations
 
@@ -128,7 +128,9 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     if claimed["run_id"] != run_id:
         raise DamagedPart(f"{where} belongs to the run {claimed['run_id']!r}, not to {run_id!r}")
     if (claimed["shard"], claimed["rows"]) != (str(shard), str(rows.num_rows)):
-        raise DamagedPart(f"{where} says shard {claimed['shard']!r} with {claimed['rows']!r} rows; read {rows.num_rows}")
+        raise DamagedPart(
+            f"{where} says shard {claimed['shard']!r} with {claimed['rows']!r} rows; read {rows.num_rows}"
+        )
     if claimed["digest"] != digest(rows):
         raise DamagedPart(f"{where} was altered: its rows do not have the digest in its footer")
     footer = Footer(run_id, shard, rows.num_rows, claimed["digest"], metadata.get("crater_ray.published", ""))

@@ -1,10 +1,10 @@
 """A run: the folder that holds its settings, its manifest and its parts. State on disk is the whole state.
 
-    RUN/
-      run.json                 every setting, the bundle, versions, devices, start and end
-      manifest.parquet         key, uri, size, etag, shard - frozen at the start
-      parts/part-00000.parquet one row per image of the shard
-      _SUCCESS                 written only after the check against the manifest passed
+RUN/
+  run.json                 every setting, the bundle, versions, devices, start and end
+  manifest.parquet         key, uri, size, etag, shard - frozen at the start
+  parts/part-00000.parquet one row per image of the shard
+  _SUCCESS                 written only after the check against the manifest passed
 """
 
 from __future__ import annotations

@@ -89,9 +89,7 @@ class Scorer:
         x, y = np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
         found = np.flatnonzero(evidence.scores >= self._floor)
         if len(found):
-            x[found], y[found] = locate(
-                evidence.peaks[found], evidence.positions[found], height, width, self._weights
-            )
+            x[found], y[found] = locate(evidence.peaks[found], evidence.positions[found], height, width, self._weights)
         return evidence.scores, x, y
 
     def _score_tiled(self, image: np.ndarray) -> tuple[float, float, float]:

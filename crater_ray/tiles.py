@@ -16,9 +16,7 @@ def tile_corners(height: int, width: int) -> list[tuple[int, int]]:
     Neighbours overlap by at least the receptive field, so that whatever the network could see in the whole image
     it sees whole in some tile. A direction shorter than a tile is covered by one tile, cut to the image.
     """
-    return [
-        (row, column) for row in _starts(height, TILE[0]) for column in _starts(width, TILE[1])
-    ]
+    return [(row, column) for row in _starts(height, TILE[0]) for column in _starts(width, TILE[1])]
 
 
 def _starts(length: int, tile: int) -> list[int]:

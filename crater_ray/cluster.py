@@ -1,0 +1,94 @@
+"""Ray for a scan: a private one on this machine, or the cluster that was asked for; and the devices it offers."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from crater_ray.errors import CraterRayError
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+@dataclass(frozen=True)
+class Device:
+    """One place for a scorer.
+
+    Attributes:
+        node: id of its machine.
+        address: the machine's address, for people.
+        gpu: whether it is a GPU (pinned by Ray) or the machine's processor as a whole.
+        number: counts the devices of one machine.
+        threads: processor threads a scorer without GPU may use.
+    """
+
+    node: str
+    address: str
+    gpu: bool
+    number: int
+    threads: int
+
+
+@contextlib.contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Be connected to Ray, for as long as the context lasts.
+
+    Args:
+        address: a cluster's address, or `auto`; None starts a private Ray on this machine, closed to the network,
+            unless RAY_ADDRESS names a cluster. A Ray to which this process is already connected is used as it is.
+
+    Raises:
+        CraterRayError: Ray cannot be started or reached.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **options)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as problem:
+        text = " ".join(str(problem).split())[:300]
+        if address == "local":
+            raise CraterRayError(f"Ray cannot be started on this machine: {text}") from None
+        raise CraterRayError(
+            f"The Ray cluster at {address!r} cannot be reached: {text} "
+            "Check --address (or RAY_ADDRESS), and on clusters with tokens RAY_AUTH_MODE and RAY_AUTH_TOKEN."
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def devices() -> list[Device]:
+    """Every GPU of the cluster, or every machine's processor when there is no GPU at all."""
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    gpus = [
+        Device(node["NodeID"], node["NodeManagerAddress"], True, number, 0)
+        for node in nodes
+        for number in range(int(node["Resources"].get("GPU", 0)))
+    ]
+    if gpus:
+        return gpus
+    return [
+        Device(node["NodeID"], node["NodeManagerAddress"], False, 0, int(node["Resources"]["CPU"]))
+        for node in nodes
+        if node["Resources"].get("CPU", 0) >= 1
+    ]
+
+
+def processors() -> int:
+    """Processor cores of the cluster."""
+    import ray
+
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -1,0 +1,323 @@
+"""The pipeline: keeps loaders and scorers busy, block by block, and publishes each shard once it is complete.
+
+The driver only moves references: pixels go from a loader's memory to a scorer's without passing through it.
+What fails is told apart: a dead process or node is nobody's fault and its block is done again; an error that
+storage or the network reports is retried later, and fails the block's shard after `MAX_TRIES`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from crater_ray.bundle import Bundle
+from crater_ray.cluster import Device
+from crater_ray.errors import CraterRayError
+from crater_ray.loader import BLOCK_IMAGES, Loaded, load
+from crater_ray.pool import Member, ScorerPool
+from crater_ray.progress import Progress
+from crater_ray.run import Run
+from crater_ray.scorer import Scored, Scorer
+from crater_ray.shard import Block, ShardWork
+from crater_ray.storage import Access
+
+MAX_TRIES = 3
+MAX_CRASHES = 3
+RETRY_SECONDS = (1.0, 5.0)
+MAX_FAILED_SHARDS = 3
+"""So many failed shards without a published one between them end the run: storage, not a shard, is at fault."""
+PUBLISHERS = 4
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a pipeline works with.
+
+    Attributes:
+        run: where shards come from and parts go to.
+        access: how to reach the images.
+        bundle, bundle_id: the network, and how the rows name it.
+        engine: name of a resolved engine.
+        threshold: from which score an image is a candidate.
+    """
+
+    run: Run
+    access: Access
+    bundle: Bundle
+    bundle_id: str
+    engine: str
+    threshold: float
+
+
+@dataclass
+class Pipeline:
+    """Works off shards. Make one per scan, inside `crater_ray.cluster.connected`.
+
+    Args:
+        work: what to work with.
+        shards: numbers of the shards to do.
+        progress: counters to keep.
+        show: called a few times a second.
+    """
+
+    work: Work
+    shards: Sequence[int]
+    progress: Progress
+    show: Callable[[], None]
+    failed: dict[int, str] = field(default_factory=dict)
+    _waiting: deque[Block] = field(default_factory=deque)
+    _delayed: list[tuple[float, int, Block]] = field(default_factory=list)
+    _loading: dict[Any, tuple[Block, Any]] = field(default_factory=dict)
+    _loaded: deque[tuple[Block, Loaded, Any]] = field(default_factory=deque)
+    _scoring: dict[Any, tuple[Block, Loaded, Member]] = field(default_factory=dict)
+    _publishing: dict[Future[Any], int] = field(default_factory=dict)
+    _open: dict[int, ShardWork] = field(default_factory=dict)
+    _failures_in_a_row: int = 0
+    _order: int = 0
+
+    def execute(self) -> dict[int, str]:
+        """Do all shards.
+
+        Returns:
+            Why, by number, for the shards that could not be done.
+
+        Raises:
+            CraterRayError: going on makes no sense (scorers keep dying, storage is down, no room for parts).
+            KeyboardInterrupt: the user stopped it; what was complete has been published.
+        """
+        import ray
+
+        bundle = ray.put(self.work.bundle)
+        scorer = ray.remote(Scorer)
+
+        def create(device: Device) -> Any:
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+            # A scorer reserves no processor: it would starve the loaders that feed it.
+            options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if device.gpu else 0, "max_restarts": 0}
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(device.node, soft=False)
+            arguments = (bundle, self.work.engine, self.work.threshold, device.threads or None)
+            return scorer.options(**options).remote(*arguments)
+
+        self._load = ray.remote(load).options(num_cpus=1, num_returns=2, max_retries=0)
+        self._access = ray.put(self.work.access)
+        self._pool = ScorerPool(create)
+        self._queue = self._blocks()
+        with ThreadPoolExecutor(PUBLISHERS, thread_name_prefix="publish") as self._publishers:
+            try:
+                self._loop()
+            finally:
+                for ref in (*self._loading, *(pixels for _, pixels in self._loading.values())):
+                    ray.cancel(ref, force=True)
+                for member in self._pool.members.values():
+                    ray.kill(member.actor)
+                self._finish_publishing(None)
+        return self.failed
+
+    def _loop(self) -> None:
+        import ray
+
+        self._pool.refresh()
+        while self._start_loading():
+            self._start_scoring()
+            refs = [*self._loading, *self._scoring, *self._pool.starting()]
+            if refs:
+                ready, _ = ray.wait(refs, num_returns=1, timeout=0.25, fetch_local=False)
+                if ready:  # take along whatever else is ready by now
+                    ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
+            else:
+                ready = []
+                time.sleep(0.05)
+            for ref in ready:
+                if ref in self._loading:
+                    self._finish_loading(ref)
+                elif ref in self._scoring:
+                    self._finish_scoring(ref)
+                elif self._pool.is_starting(ref):
+                    self._pool.answered(ref)
+            self._finish_publishing(0)
+            self._pool.refresh()
+            self._report()
+        self._finish_publishing(None)
+        self._report()
+
+    def _blocks(self) -> Iterator[Block]:
+        for number in self.shards:
+            shard = ShardWork(number, self.work.run.manifest.shard(number))
+            self._open[number] = shard
+            yield from shard.blocks(BLOCK_IMAGES)
+
+    def _next_block(self) -> Block | None:
+        while self._delayed and self._delayed[0][0] <= time.monotonic():
+            self._waiting.append(heapq.heappop(self._delayed)[2])
+        while self._waiting:
+            block = self._waiting.popleft()
+            if block.shard not in self.failed:
+                return block
+        if len(self._publishing) > 4 * PUBLISHERS:  # storage is slower than scoring: do not pile up rows
+            return None
+        return next((block for block in self._queue if block.shard not in self.failed), None)
+
+    def _start_loading(self) -> bool:
+        """Keep loaders ahead of the scorers. False once there is nothing left to wait for."""
+        processors = self._pool.processors
+        ahead = processors + 2 * max(1, len(self._pool.members))
+        while len(self._loading) < processors and len(self._loading) + len(self._loaded) < ahead:
+            block = self._next_block()
+            if block is None:
+                break
+            uris = self._open[block.shard].uris[block.start : block.stop]
+            summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1)
+            self._loading[summary] = (block, pixels)
+        return bool(
+            self._loading or self._loaded or self._scoring or self._delayed or self._publishing or self._waiting
+        )
+
+    def _finish_loading(self, ref: Any) -> None:
+        import ray
+        from ray.exceptions import RayError
+
+        block, pixels = self._loading.pop(ref)
+        try:
+            loaded: Loaded = ray.get(ref)
+        except RayError as problem:
+            self._again(block, problem)
+            return
+        if loaded.done < len(block):
+            self._waiting.appendleft(Block(block.shard, block.start + loaded.done, block.stop, block.tries))
+            block = Block(block.shard, block.start, block.start + loaded.done, block.tries, block.crashes)
+        self.progress.bytes_read += loaded.bytes_read
+        if loaded.readable:
+            self._loaded.append((block, loaded, pixels))
+        else:
+            self._settle(block, loaded, None)
+
+    def _start_scoring(self) -> None:
+        while self._loaded and (member := self._pool.free()):
+            block, loaded, pixels = self._loaded.popleft()
+            if block.shard in self.failed:
+                continue
+            member.waiting += 1
+            self._scoring[member.actor.score.remote(pixels)] = (block, loaded, member)
+
+    def _finish_scoring(self, ref: Any) -> None:
+        import ray
+        from ray.exceptions import RayActorError, RayError
+
+        block, loaded, member = self._scoring.pop(ref)
+        member.waiting -= 1
+        try:
+            scored: Scored = ray.get(ref)
+        except RayActorError as problem:
+            # Every batch given to the dead scorer comes here, oldest first; only that one may be the cause.
+            if self._pool.lost(member, " ".join(str(problem).split())[:300]):
+                self._again(block, problem)
+            else:
+                self._waiting.append(block)
+            return
+        except RayError as problem:
+            self._again(block, problem)
+            return
+        member.busy_seconds += scored.seconds
+        self._pool.scored()
+        self._settle(block, loaded, scored)
+
+    def _settle(self, block: Block, loaded: Loaded, scored: Scored | None) -> None:
+        shard = self._open.get(block.shard)
+        if shard is None or block.shard in self.failed:
+            return
+        shard.take_loaded(block, loaded)
+        candidates = 0
+        if scored is not None:
+            shard.take_scored(block, scored)
+            candidates = int(np.count_nonzero(scored.score >= np.float32(self.work.threshold)))
+        self.progress.settled(Counter(loaded.status), candidates)
+        self._publish_if_complete(shard)
+
+    def _publish_if_complete(self, shard: ShardWork) -> None:
+        if shard.complete:
+            del self._open[shard.number]
+            rows = shard.rows(self.work.bundle_id)
+            future = self._publishers.submit(self.work.run.publish, shard.number, rows)
+            self._publishing[future] = rows.num_rows
+
+    def _finish_publishing(self, timeout: float | None) -> None:
+        """Take note of published shards: all of them when `timeout` is None, else those that are ready."""
+        if not self._publishing:
+            return
+        for future in wait(self._publishing, timeout).done:
+            images = self._publishing.pop(future)
+            future.result()
+            self.progress.published += images
+            self._failures_in_a_row = 0
+
+    def _again(self, block: Block, problem: Exception) -> None:
+        """Decide what becomes of a block whose loading or scoring did not end well."""
+        from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
+
+        self.progress.retries += 1
+        cause = getattr(problem, "cause", None)
+        if isinstance(problem, RayTaskError) and not _is_system_failure(cause):
+            self._failed_try(block, cause or problem)
+        elif isinstance(problem, WorkerCrashedError | OutOfMemoryError | RayActorError):
+            self._crashed(block)
+        else:  # its node, or the memory that held its pixels, is gone
+            self._waiting.append(block)
+
+    def _failed_try(self, block: Block, cause: Exception) -> None:
+        block.tries += 1
+        if block.tries < MAX_TRIES:
+            self._order += 1
+            due = time.monotonic() + RETRY_SECONDS[block.tries - 1]
+            heapq.heappush(self._delayed, (due, self._order, block))
+            return
+        if block.shard in self.failed:
+            return
+        reason = str(cause) if isinstance(cause, CraterRayError) else _last_line(cause)
+        self.failed[block.shard] = reason
+        self._open.pop(block.shard, None)
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= MAX_FAILED_SHARDS:
+            raise CraterRayError(f"{self._failures_in_a_row} shards failed in a row; the last one: {reason}")
+
+    def _crashed(self, block: Block) -> None:
+        block.crashes += 1
+        if block.crashes < MAX_CRASHES:
+            self._waiting.append(block)
+        elif len(block) > 1:  # an image in it may be the cause: halve until it is alone
+            middle = (block.start + block.stop) // 2
+            for start, stop in ((block.start, middle), (middle, block.stop)):
+                self._waiting.append(Block(block.shard, start, stop, block.tries, MAX_CRASHES - 1))
+        elif block.shard not in self.failed:
+            shard = self._open[block.shard]
+            reason = f"the process that read this image died {block.crashes} times"
+            shard.take_crash(block, reason)
+            self.progress.settled(Counter(unreadable=1))
+            self._publish_if_complete(shard)
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        self.progress.devices = [
+            (member.name, min(1.0, member.busy_seconds / max(now - member.started, 1e-9)))
+            for member in self._pool.members.values()
+        ]
+        self.show()
+
+
+def _is_system_failure(cause: object) -> bool:
+    """Whether a task failed because something it needed was lost with a process or node, not by itself."""
+    from ray.exceptions import RayError, RayTaskError
+
+    return isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
+
+
+def _last_line(problem: Exception) -> str:
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(problem).__name__
