@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft  # type: ignore[import-untyped]
+from scipy import fft
 
 from crater_ray.simulate.fields import blurred
 from crater_ray.simulate.ranges import Ranges, happens, log_uniform, mostly_low, uniform
@@ -44,16 +44,17 @@ class Camera:
     @classmethod
     def draw(cls, rng: np.random.Generator, ranges: Ranges) -> Camera:
         """Draw one exposure."""
+        contrast = log_uniform(rng, ranges.contrast)
         return cls(
             sigma=uniform(rng, ranges.defocus_sigma if happens(rng, ranges.defocus_chance) else ranges.beam_sigma),
             astigmatism=uniform(rng, ranges.astigmatism),
             angle=uniform(rng, (0, np.pi)),
             jitter=mostly_low(rng, ranges.line_jitter),
             flicker=mostly_low(rng, ranges.line_flicker),
-            electrons=log_uniform(rng, ranges.electrons),
+            electrons=max(16.0, (contrast / log_uniform(rng, ranges.noise)) ** 2),
             noise_length=uniform(rng, ranges.noise_length),
             brightness=uniform(rng, ranges.brightness),
-            contrast=log_uniform(rng, ranges.contrast),
+            contrast=contrast,
             gamma=uniform(rng, ranges.gamma),
             jpeg_quality=int(rng.integers(int(ranges.jpeg_quality[0]), int(ranges.jpeg_quality[1]) + 1)),
         )
@@ -67,7 +68,7 @@ class Camera:
         image = image * (1 + np.float32(self.flicker) * rng.standard_normal((shape[0], 1), np.float32))
         if np.isfinite(self.electrons):
             image = image + self._noise(rng, image)
-        grey = np.float32(self.brightness) + np.float32(self.contrast) * (image - 1)
+        grey: np.ndarray = np.float32(self.brightness) + np.float32(self.contrast) * (image - 1)
         grey = np.clip(grey, 0, 255)
         if abs(self.gamma - 1) > 0.02:
             grey = 255 * (grey / 255) ** np.float32(self.gamma)
@@ -76,14 +77,18 @@ class Camera:
     def _jittered(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         shift = (self.jitter * rng.standard_normal((image.shape[0], 1), np.float32)).clip(-0.99, 0.99)
         to_left, to_right = np.maximum(-shift, 0), np.maximum(shift, 0)
-        return image * (1 - np.abs(shift)) + np.roll(image, 1, 1) * to_right + np.roll(image, -1, 1) * to_left
+        moved: np.ndarray = image * (1 - np.abs(shift))
+        moved += np.roll(image, 1, 1) * to_right
+        moved += np.roll(image, -1, 1) * to_left
+        return moved
 
     def _noise(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-        # Poisson in its Gaussian limit: at 25 electrons and more the difference is far below a grey level.
-        noise = rng.standard_normal(image.shape, np.float32)
+        # Poisson in its Gaussian limit: at 16 electrons and more the difference is far below a grey level.
+        noise: np.ndarray = rng.standard_normal(image.shape, np.float32)
         if self.noise_length > 0.2:
             soft = np.float32(self.noise_length / 2)
             noise = noise + soft * (np.roll(noise, 1, 1) + np.roll(noise, -1, 1))
             noise = noise + soft * (np.roll(noise, 1, 0) + np.roll(noise, -1, 0))
             noise /= 1 + 2 * soft * soft
-        return noise * np.sqrt(np.maximum(image, 0.02) / np.float32(self.electrons))
+        noise *= np.sqrt(np.maximum(image, np.float32(0.02)) / np.float32(self.electrons))
+        return noise

@@ -21,6 +21,7 @@ class Crater:
         depth: floor below the foil.
         bowl: exponent of the bowl; 2 is a paraboloid.
         rim_height, rim_width: height above the foil; width of the outer side, of the radius.
+        rim_round: bluntness of the lip's crest.
         lip: (3,) tuples (order, amplitude, phase) by which the rim's height varies around the crater.
         floor: (x, y) of the deepest point.
         second: (x, y, diameter) of a smaller bowl that cuts the rim, or None.
@@ -34,6 +35,7 @@ class Crater:
     bowl: float
     rim_height: float
     rim_width: float
+    rim_round: float
     lip: tuple[tuple[int, float, float], ...]
     floor: tuple[float, float]
     second: tuple[float, float, float] | None
@@ -58,15 +60,15 @@ class Crater:
         for order, amplitude, phase in self.lip:
             variation += np.float32(amplitude) * np.cos(np.float32(order) * phi + np.float32(phase))
         rim = np.float32(self.rim_height) * np.maximum(variation, 0.05)
-        inside = rho < 1
         # The bowl's deepest point wanders off the middle while the rim stays: shift by what is left at the rim.
         left = np.maximum(1 - rho * rho, 0)
         off = np.hypot(x / d - self.floor[0] * left, y / d - self.floor[1] * left)
-        off = np.where(inside, np.minimum(off * rho / np.maximum(np.hypot(x, y) / d, 1e-4), 1), rho)
-        bowl = -np.float32(self.depth) + (np.float32(self.depth) + rim) * np.minimum(off, 1) ** np.float32(self.bowl)
+        off = np.minimum(off * rho / np.maximum(np.hypot(x, y) / d, np.float32(1e-4)), np.float32(1.7))
+        bowl = -np.float32(self.depth) + (np.float32(self.depth) + rim) * off ** np.float32(self.bowl)
         outer = rim * np.exp(-np.maximum(rho - 1, 0) / np.float32(self.rim_width))
-        outer *= np.clip((np.float32(2.6) - rho) / np.float32(0.6), 0, 1)
-        height = np.where(inside, bowl, outer) * d
+        # The lower of bowl and outer slope, with the edge between them rounded off.
+        height = 0.5 * (bowl + outer - np.sqrt((bowl - outer) ** 2 + np.float32(self.rim_round**2)))
+        height = height * d * np.clip((np.float32(2.8) - rho) / np.float32(0.8), 0, 1)
         cover = np.clip((1 + 2 * self.rim_width - rho) / (2 * self.rim_width), 0, 1)
         if self.second is not None:
             sx, sy, size = self.second
@@ -121,12 +123,13 @@ def draw_crater(rng: np.random.Generator, diameter: float, ranges: Ranges) -> Cr
             rng,
             diameter,
             mostly_low(rng, ranges.rim_ragged, 1.5),
-            mostly_low(rng, ranges.crater_axis_ratio),  # above 1.5 in 1 - (0.5 / 0.7)^(1 / 2.5), or 13%, of its width
+            mostly_low(rng, ranges.crater_axis_ratio, 4),
         ),
         depth=depth,
         bowl=uniform(rng, ranges.crater_bowl),
         rim_height=rim,
         rim_width=uniform(rng, ranges.rim_width),
+        rim_round=uniform(rng, ranges.rim_round),
         lip=tuple(lip),
         floor=floor,
         second=second,

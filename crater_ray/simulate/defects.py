@@ -1,4 +1,4 @@
-"""Compact defects that are mistaken for craters: pits, inclusions, dust, blisters, dents and stains."""
+"""Compact defects that are mistaken for craters: pits, inclusions, dust, blisters, dents, nicks and stains."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Blemish:
     """A compact defect: a profile over a closed outline.
 
     Attributes:
-        kind: pit, inclusion, dust, blister, dent or stain.
+        kind: pit, inclusion, dust, blister, dent, nick or stain.
         size: diameter in px.
         outline: its border.
         height: px above the foil in the middle, below where negative.
@@ -25,9 +25,10 @@ class Blemish:
         emission: its yield as a factor on the foil's.
         edge: px over which the yield changes at the border.
         ring: relative brightness of the border alone (dried drops).
-        trench: px, depth of a gap around it.
+        trench: px, depth of a gap around it; below zero the height of a ridge.
         halo: relative brightness around it, fading over half its radius.
         lumps: (n, 3) float, x, y (of the radius) and relative height of bumps on it.
+        grain: (n, 4) float, waves of brightness inside it: radians per px along x and y, phase, amplitude.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Blemish:
     trench: float = 0.0
     halo: float = 0.0
     lumps: tuple[tuple[float, float, float], ...] = ()
+    grain: tuple[tuple[float, float, float, float], ...] = ()
 
     @property
     def reach(self) -> float:
@@ -62,7 +64,10 @@ class Blemish:
         share = np.clip((1 - rho) * (radius / np.float32(self.edge)) + 0.5, 0, 1)
         if self.trench:
             height = height - np.float32(self.trench) * np.exp(-(((rho - 1.05) * radius / 0.9) ** 2))
-        emission = 1 + np.float32(self.emission - 1) * share
+        inside = np.full_like(rho, self.emission)
+        for kx, ky, phase, strength in self.grain:
+            inside += np.float32(strength) * np.cos(np.float32(kx) * x + np.float32(ky) * y + np.float32(phase))
+        emission = 1 + (np.maximum(inside, np.float32(0.15)) - 1) * share
         if self.ring:
             emission = emission + np.float32(self.ring) * np.exp(-(((rho - 0.95) * radius / max(0.7, self.edge)) ** 2))
         if self.halo:
@@ -72,14 +77,25 @@ class Blemish:
         return Relief(height.astype(np.float32), cover.astype(np.float32), emission.astype(np.float32))
 
 
+def _grain(rng: np.random.Generator, size: float, strength: float) -> tuple[tuple[float, float, float, float], ...]:
+    """Waves of 2.5 px to the size of the thing itself in every direction: no real particle is evenly grey."""
+    waves = []
+    for _ in range(int(rng.integers(3, 7))):
+        k = 2 * np.pi / log_uniform(rng, (2.5, max(3.0, size)))
+        angle = uniform(rng, (0, 2 * np.pi))
+        phase, amplitude = uniform(rng, (0, 2 * np.pi)), strength * uniform(rng, (0.3, 1.0))
+        waves.append((float(k * np.cos(angle)), float(k * np.sin(angle)), phase, amplitude))
+    return tuple(waves)
+
+
 def _size(rng: np.random.Generator, bounds: Range, magnification: float) -> float:
-    return min(log_uniform(rng, bounds) * magnification**0.5, bounds[1])
+    return min(log_uniform(rng, bounds) * float(np.sqrt(magnification)), bounds[1])
 
 
 def draw_pit(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
     """A hole without a rim: an etch pit, or where an inclusion fell out."""
     size = _size(rng, ranges.pit_size, magnification)
-    outline = draw_outline(rng, size, uniform(rng, (0.02, 0.2)), draw_axis_ratio(rng, 2.8), happens(rng, 0.3))
+    outline = draw_outline(rng, size, uniform(rng, (0.02, 0.14)), draw_axis_ratio(rng, 2.8), happens(rng, 0.3))
     depth = uniform(rng, ranges.pit_depth) * size
     emission = uniform(rng, (0.7, 1.1))
     return Blemish("pit", size, outline, -depth, wall=uniform(rng, (2, 9)), emission=emission, edge=size / 4)
@@ -95,21 +111,23 @@ def draw_inclusion(rng: np.random.Generator, ranges: Ranges, magnification: floa
     return Blemish(
         "inclusion", size, outline, height, uniform(rng, (2, 10)), happens(rng, 0.3), emission,
         uniform(rng, (0.6, 2.0)), trench=trench,
+        grain=_grain(rng, size, uniform(rng, (0.0, 0.12))),
     )  # fmt: skip
 
 
 def draw_dust(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
     """A particle lying on the foil: steep, lumpy, often charging, often with a dark surrounding."""
     size = _size(rng, ranges.dust_size, magnification)
-    outline = draw_outline(rng, size, uniform(rng, (0.03, 0.2)), draw_axis_ratio(rng, 2.2), happens(rng, 0.4))
+    outline = draw_outline(rng, size, uniform(rng, (0.03, 0.14)), draw_axis_ratio(rng, 2.2), happens(rng, 0.4))
     lumps = tuple(
-        (float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.5, 0.6)))
+        (float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.7, 0.7)), float(rng.uniform(-0.7, 0.9)))
         for _ in range(int(rng.integers(0, 6)))
     )
     halo = uniform(rng, (-0.4, 0.1)) if happens(rng, 0.6) else 0.0
     return Blemish(
         "dust", size, outline, uniform(rng, (0.15, 0.5)) * size, uniform(rng, (1.8, 4)), False,
         uniform(rng, ranges.dust_yield), uniform(rng, (0.7, 2.0)), halo=halo, lumps=lumps,
+        grain=_grain(rng, size, uniform(rng, (0.03, 0.22))),
     )  # fmt: skip
 
 
@@ -132,9 +150,17 @@ def draw_dent(rng: np.random.Generator, ranges: Ranges, magnification: float) ->
 def draw_stain(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
     """Contamination without relief, sometimes with the ring of a dried drop."""
     size = _size(rng, ranges.stain_size, magnification)
-    outline = draw_outline(rng, size, uniform(rng, (0.0, 0.2)), draw_axis_ratio(rng, 2.0))
+    outline = draw_outline(rng, size, uniform(rng, (0.0, 0.14)), draw_axis_ratio(rng, 2.0))
     contrast = uniform(rng, ranges.stain_contrast)
     ring = uniform(rng, (0.03, 0.2)) if happens(rng, 0.3) else 0.0
-    return Blemish(
-        "stain", size, outline, 0.0, emission=1 + contrast, edge=uniform(rng, (1.0, max(1.5, size / 3))), ring=ring
-    )
+    edge = uniform(rng, (1.5, max(2.0, size / 2)))
+    grain = _grain(rng, size, uniform(rng, (0.0, 0.4)) * abs(contrast))
+    return Blemish("stain", size, outline, 0.0, emission=1 + contrast, edge=edge, ring=ring, grain=grain)
+
+
+def draw_nick(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
+    """An angular dent from handling, longer than wide, with metal pushed up around it."""
+    size = _size(rng, ranges.nick_size, magnification)
+    outline = draw_outline(rng, size, 0.05, uniform(rng, (1.7, 4.0)), True)
+    depth = uniform(rng, ranges.nick_depth) * size
+    return Blemish("nick", size, outline, -depth, uniform(rng, (1.2, 3)), trench=-uniform(rng, (0.0, 0.4)) * depth)

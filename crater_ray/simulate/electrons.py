@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import fft, ndimage  # type: ignore[import-untyped]
+from scipy import fft, ndimage
 
 from crater_ray.simulate.fields import blurred, enlarged, shrunk
 from crater_ray.simulate.ranges import Ranges, uniform
 from crater_ray.simulate.surface import Foil
 
-STEEPEST = 9.0
+STEEPEST = 4.0
 """Square of the slope at which the yield stops growing: steeper walls are narrower than the electrons' escape depth."""
 
 DIRECTIONS = 8
@@ -91,14 +91,15 @@ def emitted(height: np.ndarray, optics: Optics, spacing: float = 1.0) -> np.ndar
     secant = 1 + np.minimum(dx * dx + dy * dy, np.float32(STEEPEST))
     towards = (dx * np.float32(np.cos(optics.azimuth)) + dy * np.float32(np.sin(optics.azimuth))) / np.sqrt(secant)
     lit = np.maximum(1 - np.float32(optics.side_light) * towards, np.float32(0.1))
-    return secant ** np.float32(optics.tilt_exponent / 2) * lit
+    emission: np.ndarray = secant ** np.float32(optics.tilt_exponent / 2) * lit
+    return emission
 
 
 def foil_signal(foil: Foil, optics: Optics) -> np.ndarray:
     """Signal of the foil as a whole: (h, w) float32, about 1 on plain foil. Hollows count as shallow wells."""
     shape = (foil.height.shape[0], foil.height.shape[1])
     transform = fft.rfft2(foil.height)
-    signal = foil.emission * emitted(foil.height, optics)
+    signal: np.ndarray = foil.emission * emitted(foil.height, optics)
     length = optics.edge_length
     above = (foil.height - blurred(transform, length, length, 0.0, shape)) / np.float32(length)
     signal *= 1 + np.float32(optics.edge_glow) * np.clip(above, 0, 0.6)
@@ -135,7 +136,7 @@ def open_sky(height: np.ndarray, optics: Optics, reach: float) -> np.ndarray:
     return total / np.float32(weights)
 
 
-def place(foil: Foil, signal: np.ndarray, feature: Feature, x: float, y: float, optics: Optics) -> None:
+def place(foil: Foil, signal: np.ndarray, feature: Feature, centre: tuple[float, float], optics: Optics) -> None:
     """Put a feature on the foil, changing `foil.height` and `signal` in place.
 
     Small features are computed on a finer grid and averaged, so that a rim of half a pixel neither vanishes nor
@@ -145,10 +146,11 @@ def place(foil: Foil, signal: np.ndarray, feature: Feature, x: float, y: float, 
         foil: the foil, features placed earlier included.
         signal: (h, w) float32, the signal of all that.
         feature: what to place.
-        x, y: its centre; 0, 0 is the centre of the first pixel.
+        centre: x, y in px; 0, 0 is the centre of the first pixel.
         optics: the microscope setting.
     """
     h, w = signal.shape
+    x, y = centre
     fine = 4 if feature.size <= 10 else 2 if feature.size <= 22 else 1
     half = int(np.ceil(feature.reach)) + 2
     top, left = max(0, round(y) - half), max(0, round(x) - half)
@@ -172,5 +174,7 @@ def place(foil: Foil, signal: np.ndarray, feature: Feature, x: float, y: float, 
 def _local(height: np.ndarray, optics: Optics, fine: int) -> np.ndarray:
     width = max(3, 2 * round(optics.edge_length * fine) + 1)
     smooth = ndimage.uniform_filter(ndimage.uniform_filter(height, width, mode="nearest"), width, mode="nearest")
-    above = np.clip((height - smooth) / np.float32(optics.edge_length), 0, 1.2)
-    return emitted(height, optics, 1 / fine) * (1 + np.float32(optics.edge_glow) * above)
+    above = np.clip((height - smooth) / np.float32(optics.edge_length), 0, 0.8)
+    signal = emitted(height, optics, 1 / fine)
+    signal *= 1 + np.float32(optics.edge_glow) * above
+    return signal

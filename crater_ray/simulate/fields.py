@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft  # type: ignore[import-untyped]
+from scipy import fft
 
 Shape = tuple[int, int]
 
@@ -19,7 +19,8 @@ def frequencies(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
 def spectral(rng: np.random.Generator, amplitude: np.ndarray, shape: Shape) -> np.ndarray:
     """A Gaussian field with this amplitude spectrum (h, w // 2 + 1), as (h, w) float32 of unspecified scale."""
     noise = rng.standard_normal((*amplitude.shape, 2), np.float32).view(np.complex64)[..., 0]
-    return fft.irfft2(noise * amplitude, shape)
+    field: np.ndarray = fft.irfft2(noise * amplitude, shape)
+    return field
 
 
 def blurred(transform: np.ndarray, sigma_y: float, sigma_x: float, angle: float, shape: Shape) -> np.ndarray:
@@ -34,7 +35,8 @@ def blurred(transform: np.ndarray, sigma_y: float, sigma_x: float, angle: float,
     fy, fx = frequencies(shape)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     exponent = (sigma_x * (fx * cos + fy * sin)) ** 2 + (sigma_y * (fy * cos - fx * sin)) ** 2
-    return fft.irfft2(transform * np.exp(np.float32(-2 * np.pi**2) * exponent), shape)
+    image: np.ndarray = fft.irfft2(transform * np.exp(np.float32(-2 * np.pi**2) * exponent), shape)
+    return image
 
 
 def clouds(rng: np.random.Generator, shape: Shape, length: float) -> np.ndarray:
@@ -60,7 +62,7 @@ def _spline(knots: np.ndarray, samples: int, length: float, offset: float) -> np
         (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
         t**3 / 6,
     )
-    result = weights[0] * knots[cell]
+    result: np.ndarray = weights[0] * knots[cell]
     for step in (1, 2, 3):
         result += weights[step] * knots[cell + step]
     return result
@@ -84,4 +86,5 @@ def shrunk(image: np.ndarray, factor: int) -> np.ndarray:
     if factor == 1:
         return image
     h, w = image.shape
-    return image.reshape(h // factor, factor, w // factor, factor).mean(axis=(1, 3))
+    average: np.ndarray = image.reshape(h // factor, factor, w // factor, factor).mean(axis=(1, 3))
+    return average

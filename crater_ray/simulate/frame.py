@@ -13,7 +13,7 @@ from crater_ray.simulate.camera import Camera
 from crater_ray.simulate.crater import draw_crater
 from crater_ray.simulate.defects import Blemish
 from crater_ray.simulate.electrons import Optics, foil_signal, place
-from crater_ray.simulate.ranges import EVERYTHING, Range, Ranges, count, happens, uniform
+from crater_ray.simulate.ranges import Range, Ranges, count, happens, uniform
 from crater_ray.simulate.scratches import Scratch, draw_scratch
 from crater_ray.simulate.specks import sprinkle
 from crater_ray.simulate.surface import Foil, bare_foil
@@ -48,7 +48,7 @@ class Defect:
     """Something that is not a crater.
 
     Attributes:
-        kind: pit, inclusion, dust, blister, dent, stain, scratch, scratch_end, crossing or speck.
+        kind: pit, inclusion, dust, blister, dent, nick, stain, scratch, scratch_end, crossing or speck.
         x, y: its centre in px; may lie outside the image.
         size_px: diameter, or length of a scratch.
     """
@@ -80,7 +80,7 @@ def simulate_frame(
     rng: np.random.Generator,
     shape: tuple[int, int] = (384, 512),
     diameters_px: Sequence[float] = (),
-    ranges: Ranges = EVERYTHING,
+    ranges: Ranges = Ranges(),
 ) -> Frame:
     """Simulate one image of foil.
 
@@ -106,12 +106,12 @@ def simulate_frame(
     optics, camera = Optics.draw(rng, ranges), Camera.draw(rng, ranges)
     signal = foil_signal(foil, optics)
     for blemish, x, y in blemishes:
-        place(foil, signal, blemish, x, y, optics)
+        place(foil, signal, blemish, (x, y), optics)
         listed.append(Defect(blemish.kind, x, y, blemish.size))
     planted: list[tuple[float, float, float]] = []
     for diameter in diameters_px:
         x, y = _free_place(rng, shape, diameter, planted)
-        place(foil, signal, draw_crater(rng, diameter, ranges), x + MARGIN, y + MARGIN, optics)
+        place(foil, signal, draw_crater(rng, diameter, ranges), (x + MARGIN, y + MARGIN), optics)
         planted.append((x, y, diameter))
     if happens(rng, ranges.streak_chance):
         _streaks(rng, signal, ranges)
@@ -164,14 +164,23 @@ def _draw_blemishes(
         (shapes.draw_blister, ranges.blister_count),
         (shapes.draw_inclusion, ranges.inclusion_count),
         (shapes.draw_pit, ranges.pit_count),
+        (shapes.draw_nick, ranges.nick_count),
         (shapes.draw_dust, ranges.dust_count),
     )
     h, w = foil.height.shape
-    return [
-        (draw(rng, ranges, foil.magnification), uniform(rng, (0, w)), uniform(rng, (0, h)))
-        for draw, bounds in kinds
-        for _ in range(count(rng, bounds, share))
-    ]
+    made = []
+    in_a_row = happens(rng, ranges.stringer_chance)
+    row_x, row_y, spread = uniform(rng, (0, w)), uniform(rng, (0, h)), uniform(rng, (1, 12))
+    for draw, bounds in kinds:
+        for _ in range(count(rng, bounds, share)):
+            blemish = draw(rng, ranges, foil.magnification)
+            x, y = uniform(rng, (0, w)), uniform(rng, (0, h))
+            if in_a_row and blemish.kind in ("inclusion", "pit") and happens(rng, 0.7):
+                along, aside = float(rng.normal(0, 0.25 * w)), float(rng.normal(0, spread))
+                x = row_x + along * float(np.cos(foil.rolling)) - aside * float(np.sin(foil.rolling))
+                y = row_y + along * float(np.sin(foil.rolling)) + aside * float(np.cos(foil.rolling))
+            made.append((blemish, x, y))
+    return made
 
 
 def _free_place(
@@ -200,5 +209,6 @@ def _streaks(rng: np.random.Generator, signal: np.ndarray, ranges: Ranges) -> No
         rows = slice(top, min(h, top + int(rng.integers(1, 12))))
         strength = uniform(rng, ranges.streak_strength) * (1 if rng.random() < 0.5 else -1)
         x = np.arange(w - start, dtype=np.float32)
-        trail = np.exp(-x / np.float32(uniform(rng, (15, 300)))) * (1 - np.exp(-x / 3))
-        signal[rows, start:] *= 1 + np.float32(strength) * trail
+        trail = np.exp(-x / np.float32(uniform(rng, (15, 300)))) * (1 - np.exp(-x / 6))
+        lines = rng.random((len(signal[rows]), 1), np.float32)  # no two scan lines charge alike
+        signal[rows, start:] *= 1 + np.float32(strength) * lines * trail

@@ -17,7 +17,7 @@ class Outline:
         radius: mean radius in px.
         axis_ratio: long over short axis.
         angle: radians, direction of the long axis.
-        waves: (k, 2) float, cosine and sine amplitudes (of the radius) of the outline's 2nd, 3rd, ... harmonic.
+        waves: (k, 2) float, cosine and sine amplitudes (of the radius) of the outline's 3rd, 4th, ... harmonic.
         facets: (n,) float, directions of straight sides in radians; empty for a round outline.
     """
 
@@ -39,7 +39,7 @@ class Outline:
         else:
             far = np.hypot(along, across)
         bound = np.full_like(far, self.radius)
-        for order, (a, b) in enumerate(self.waves, start=2):
+        for order, (a, b) in enumerate(self.waves, start=3):
             bound += np.float32(self.radius) * (
                 np.float32(a) * np.cos(np.float32(order) * phi) + np.float32(b) * np.sin(np.float32(order) * phi)
             )
@@ -58,9 +58,9 @@ def draw_outline(
         axis_ratio: long over short axis.
         facetted: with straight sides.
     """
-    orders = np.arange(2, 8)
-    waves = rng.normal(0, 1, (len(orders), 2)) / (orders[:, None] ** 1.1)
-    waves *= ragged / np.sqrt(np.sum(1 / orders**2.2))
+    orders = np.arange(3, 9)
+    waves = rng.normal(0, 1, (len(orders), 2)) / (orders[:, None] ** 1.2)
+    waves *= ragged / np.sqrt(np.sum(1 / orders**2.4))
     waves = np.clip(waves, -0.12, 0.12)
     facets = np.empty(0)
     if facetted:

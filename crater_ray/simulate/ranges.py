@@ -16,9 +16,8 @@ Range = tuple[float, float]
 class Ranges:
     """What varies from image to image. Lengths are pixels of the finished image (about 50 nm at magnification 1).
 
-    Heights are pixels too, so that slopes are pure numbers. `*_chance` is a pair of odds between which the odds of
-    a whole image are not drawn: they are plain probabilities in 0..1. Counts are per 384x512 pixels and shrink with
-    the image.
+    Heights are pixels too, so that slopes are pure numbers. Each `*_chance` is the probability, 0..1, that
+    an image (or a crater) has such a thing at all. Counts are per 384x512 pixels and shrink with the image.
 
     Raises:
         UsageError: a range is upside down or not finite, or a chance lies outside 0..1.
@@ -54,16 +53,16 @@ class Ranges:
     rectangle_contrast: Range = (-0.25, 0.15)  # relative brightness
 
     # What is mistaken for craters. Sizes are diameters or lengths in px, log-uniform.
-    pit_count: Range = (0, 8)
-    pit_size: Range = (3.0, 34.0)
+    pit_count: Range = (0, 12)
+    pit_size: Range = (2.5, 34.0)
     pit_depth: Range = (0.08, 0.6)  # of the diameter
     inclusion_count: Range = (0, 12)
-    inclusion_size: Range = (2.5, 45.0)
-    inclusion_bright: Range = (1.15, 2.1)  # times the foil's yield
+    inclusion_size: Range = (2.5, 36.0)
+    inclusion_bright: Range = (1.1, 1.9)  # times the foil's yield
     inclusion_dark: Range = (0.35, 0.85)  # times the foil's yield
     dust_count: Range = (0, 5)
-    dust_size: Range = (3.0, 60.0)
-    dust_yield: Range = (0.9, 2.4)  # times the foil's yield
+    dust_size: Range = (3.0, 50.0)
+    dust_yield: Range = (0.8, 1.9)  # times the foil's yield
     blister_count: Range = (0, 5)
     blister_size: Range = (4.0, 50.0)
     blister_height: Range = (0.03, 0.30)  # of the diameter
@@ -73,6 +72,10 @@ class Ranges:
     stain_count: Range = (0, 4)
     stain_size: Range = (5.0, 90.0)
     stain_contrast: Range = (-0.35, 0.25)  # relative brightness
+    nick_count: Range = (0, 3)
+    nick_size: Range = (5.0, 40.0)
+    nick_depth: Range = (0.05, 0.3)  # of the size
+    stringer_chance: float = 0.35  # inclusions and pits lie in a row along the rolling direction
     scratch_count: Range = (0, 9)
     scratch_length: Range = (8.0, 500.0)
     scratch_width: Range = (0.8, 5.0)  # px
@@ -86,12 +89,13 @@ class Ranges:
 
     # Craters.
     crater_diameter_px: Range = (4.0, 40.0)  # rim crest to rim crest, log-uniform; used by `simulate_archive`
-    crater_axis_ratio: Range = (1.0, 1.7)  # long over short; above 1.5 in about 4%
+    crater_axis_ratio: Range = (1.0, 1.6)  # long over short, mostly low; above 1.5 in about 5%
     crater_depth: Range = (0.56, 0.60)  # floor below the foil, of the diameter
     crater_bowl: Range = (1.8, 4.0)  # exponent of the bowl: 2 is a paraboloid, more is a flatter floor
-    rim_height: Range = (0.03, 0.15)  # of the diameter
-    rim_width: Range = (0.07, 0.30)  # of the radius, outer side of the lip
-    rim_ragged: Range = (0.0, 0.06)  # rms deviation of the outline, of the radius
+    rim_height: Range = (0.04, 0.17)  # of the diameter
+    rim_width: Range = (0.10, 0.42)  # of the radius, outer side of the lip
+    rim_round: Range = (0.005, 0.07)  # how blunt the crest of the lip is, of the diameter
+    rim_ragged: Range = (0.0, 0.045)  # rms deviation of the outline, of the radius
     rim_lopsided: Range = (0.0, 0.7)  # one side higher than the other
     rim_petals: Range = (0.0, 0.9)  # how deep the lip is cut into petals
     petal_chance: float = 0.35
@@ -109,10 +113,10 @@ class Ranges:
 
     # Electrons.
     tilt_exponent: Range = (0.8, 1.25)  # n of (1/cos tilt)^n
-    edge_glow: Range = (0.2, 1.5)  # strength of the extra emission at convex edges
+    edge_glow: Range = (0.1, 1.1)  # strength of the extra emission at convex edges
     edge_length: Range = (0.35, 1.3)  # px, how far below the surface secondary electrons come from
     side_light: Range = (0.05, 0.65)  # how much the slope towards the detector gains over the opposite one
-    well_exponent: Range = (0.8, 2.2)  # how fast wells darken with the blocked part of their sky
+    well_exponent: Range = (1.0, 2.6)  # how fast wells darken with the blocked part of their sky
 
     # The camera.
     beam_sigma: Range = (0.4, 1.3)  # px
@@ -121,7 +125,7 @@ class Ranges:
     defocus_sigma: Range = (1.3, 3.2)  # px
     line_jitter: Range = (0.0, 0.35)  # px rms, each scan line on its own
     line_flicker: Range = (0.0, 0.012)  # rms relative brightness of single lines
-    electrons: Range = (25.0, 2500.0)  # detected per pixel of plain foil, log-uniform
+    noise: Range = (1.2, 24.0)  # grey levels rms on plain foil, log-uniform; sets the number of electrons, at least 16
     noise_length: Range = (0.0, 0.7)  # px, blur of the noise by amplifier or rescaling
     brightness: Range = (45.0, 195.0)  # grey level of plain foil
     contrast: Range = (45.0, 240.0)  # grey levels per unit of relative signal, log-uniform
@@ -138,10 +142,6 @@ class Ranges:
                 raise UsageError(f"{item.name} is a probability and must lie in 0..1; received: {value!r}")
 
 
-EVERYTHING = Ranges()
-"""The ranges that are meant when none are given."""
-
-
 def uniform(rng: np.random.Generator, bounds: Range) -> float:
     """A value anywhere in the range."""
     return float(rng.uniform(*bounds))
@@ -155,7 +155,7 @@ def log_uniform(rng: np.random.Generator, bounds: Range) -> float:
 def mostly_low(rng: np.random.Generator, bounds: Range, power: float = 2.5) -> float:
     """A value that lies nearer to the low end the larger `power` is (1 is uniform)."""
     low, high = bounds
-    return low + (high - low) * float(rng.random()) ** power
+    return low + (high - low) * float(rng.random() ** power)
 
 
 def count(rng: np.random.Generator, bounds: Range, share: float) -> int:

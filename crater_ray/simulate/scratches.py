@@ -21,6 +21,7 @@ class Scratch:
         depth: px.
         ridge: height of the piled-up edges, of the depth.
         pile: height of what was pushed up at the far end, of the depth.
+        stutter: (order, amplitude, phase), how the depth varies along it.
     """
 
     x: float
@@ -32,6 +33,7 @@ class Scratch:
     depth: float
     ridge: float
     pile: float
+    stutter: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """The two ends (x, y)."""
@@ -58,6 +60,8 @@ class Scratch:
         beyond = (np.abs(along) - 1) * np.float32(self.length / 2 / self.width)
         fade = np.exp(-(np.maximum(beyond + 1, 0) ** 2))  # a rounded end, one width long
         groove = -(1 - 2 * self.ridge * t * t) * np.exp(-t * t) * fade
+        order, amplitude, phase = self.stutter
+        groove = groove * (1 + amplitude * np.sin(order * along + phase + np.sin(2.3 * order * along)))
         pushed = self.pile * np.exp(-(((along - 1) * self.length / 2 / self.width - 0.8) ** 2) - t * t)
         height[near[0] + top, near[1] + left] += (self.depth * (groove + pushed)).astype(np.float32)
 
@@ -81,4 +85,5 @@ def draw_scratch(
         depth=mostly_low(rng, ranges.scratch_depth, 1.5) * width * 1.5,
         ridge=uniform(rng, (0.0, 0.8)),
         pile=max(0.0, uniform(rng, (-0.6, 1.0))),
+        stutter=(uniform(rng, (0.5, 12.0)), uniform(rng, (0.0, 0.7)), uniform(rng, (0, 2 * np.pi))),
     )

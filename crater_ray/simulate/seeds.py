@@ -8,11 +8,11 @@ from crater_ray.errors import UsageError
 from crater_ray.simulate.camera import Camera
 from crater_ray.simulate.crater import draw_crater
 from crater_ray.simulate.electrons import Optics, foil_signal, place
-from crater_ray.simulate.ranges import EVERYTHING, Ranges, log_uniform, uniform
+from crater_ray.simulate.ranges import Ranges, log_uniform, uniform
 from crater_ray.simulate.surface import bare_foil
 
 
-def seed_crater(rng: np.random.Generator, diameter_px: float = 48.0, ranges: Ranges = EVERYTHING) -> np.ndarray:
+def seed_crater(rng: np.random.Generator, diameter_px: float = 48.0, ranges: Ranges = Ranges()) -> np.ndarray:
     """Simulate a close-up of one crater and cut it out.
 
     Args:
@@ -36,7 +36,7 @@ def seed_crater(rng: np.random.Generator, diameter_px: float = 48.0, ranges: Ran
     signal = foil_signal(foil, optics)
     middle = (shape[0] - 1) / 2
     crater = draw_crater(rng, diameter_px, ranges)
-    place(foil, signal, crater, middle, middle, optics)
+    place(foil, signal, crater, (middle, middle), optics)
     grey = camera.expose(rng, signal)[margin:-margin, margin:-margin]
     offset = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
     rho, _ = crater.outline.polar(np.broadcast_to(offset, (side, side)), np.broadcast_to(offset[:, None], (side, side)))

@@ -105,19 +105,24 @@ def _grooves(rng: np.random.Generator, foil: Foil, ranges: Ranges) -> None:
 
 def _steps(rng: np.random.Generator, foil: Foil, ranges: Ranges) -> None:
     shape = foil.height.shape
-    field = clouds(rng, (shape[0], shape[1]), uniform(rng, (60, 250)) * foil.magnification)
-    field += np.float32(0.05) * clouds(rng, (shape[0], shape[1]), 12 * foil.magnification)
+    field = clouds(rng, (shape[0], shape[1]), uniform(rng, (100, 400)) * foil.magnification)
+    for length, wobble in ((40, 0.05), (13, 0.012), (6, 0.004)):
+        field += np.float32(wobble) * clouds(rng, (shape[0], shape[1]), length * foil.magnification)
     edge = np.tanh((field - np.float32(rng.normal(0, 0.6))) * np.float32(uniform(rng, (15, 80))))
-    height = np.float32(uniform(rng, ranges.step_height))
-    foil.height += height * (edge if happens(rng, 0.6) else 1 - edge**2)
+    height = uniform(rng, ranges.step_height)
+    if happens(rng, 0.6):
+        foil.height += np.float32(height) * edge
+    else:  # a fold that comes and goes
+        strength = np.clip(0.3 + 0.7 * clouds(rng, (shape[0], shape[1]), 70 * foil.magnification), 0, 1.3)
+        foil.height += np.float32(height) * strength * (1 - edge**2)
 
 
 def _grains(rng: np.random.Generator, foil: Foil, ranges: Ranges) -> None:
     h, w = foil.height.shape
     length = log_uniform(rng, ranges.grain_length) * foil.magnification
     half = ((h + 1) // 2, (w + 1) // 2)  # half the resolution is enough, the borders are softened anyway
-    y = np.arange(half[0], dtype=np.float32)[:, None] * np.float32(2 / length)
-    x = np.arange(half[1], dtype=np.float32)[None, :] * np.float32(2 / length)
+    y: np.ndarray = np.arange(half[0], dtype=np.float32)[:, None] * np.float32(2 / length)
+    x: np.ndarray = np.arange(half[1], dtype=np.float32)[None, :] * np.float32(2 / length)
     wobble = np.float32(uniform(rng, (0.0, 0.12)))
     y = y + wobble * clouds(rng, half, 12) + 1
     x = x + wobble * clouds(rng, half, 12) + 1
@@ -141,13 +146,18 @@ def _grains(rng: np.random.Generator, foil: Foil, ranges: Ranges) -> None:
     border = np.exp(-(((second - nearest) * np.float32(length / 2.5)) ** 2))
     foil.height -= np.float32(uniform(rng, ranges.grain_boundary_depth)) * enlarged(border, 2)[:h, :w]
     if happens(rng, ranges.striation_chance):
-        angle = rng.uniform(0, np.pi, rows * columns).astype(np.float32)[owner]
-        wave = np.float32(2 * np.pi * 2 / (uniform(rng, ranges.striation_length) * foil.magnification))
-        iy, ix = np.arange(half[0], dtype=np.float32)[:, None], np.arange(half[1], dtype=np.float32)[None, :]
-        bent = np.float32(0.8) * clouds(rng, half, 25)
-        stripes = np.sin(wave * (ix * np.cos(angle) + iy * np.sin(angle)) + bent)
-        strength = (np.abs(grey) * uniform(rng, ranges.striation_height))[owner]
-        foil.height += enlarged((stripes * strength).astype(np.float32), 2)[:h, :w]
+        _striations(rng, foil, ranges, np.repeat(np.repeat(owner, 2, 0), 2, 1)[:h, :w], grey)
+
+
+def _striations(rng: np.random.Generator, foil: Foil, ranges: Ranges, owner: np.ndarray, grey: np.ndarray) -> None:
+    h, w = foil.height.shape
+    length = max(ranges.striation_length[0], uniform(rng, ranges.striation_length) * foil.magnification)
+    angle = rng.uniform(0, np.pi, len(grey))
+    along_x = (np.cos(angle) * 2 * np.pi / length).astype(np.float32)[owner]
+    along_y = (np.sin(angle) * 2 * np.pi / length).astype(np.float32)[owner]
+    y, x = np.arange(h, dtype=np.float32)[:, None], np.arange(w, dtype=np.float32)[None, :]
+    stripes = np.sin(x * along_x + y * along_y + np.float32(1.5) * clouds(rng, (h, w), 40))
+    foil.height += stripes * (np.abs(grey) * np.float32(uniform(rng, ranges.striation_height)))[owner]
 
 
 def _islands(rng: np.random.Generator, foil: Foil, ranges: Ranges) -> None:
