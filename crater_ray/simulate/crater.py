@@ -50,7 +50,7 @@ class Crater:
     @property
     def reach(self) -> float:
         """Distance in px from the centre beyond which it changes nothing."""
-        return self.diameter * (1.55 if self.halo[0] == 0 else 2.0) + 1
+        return self.diameter * (1.45 if self.halo[0] == 0 else 1.95) * float(np.sqrt(self.outline.axis_ratio)) + 1
 
     def relief(self, x: np.ndarray, y: np.ndarray) -> Relief:
         """Its shape at the offsets `x`, `y` (px from its centre, float32)."""
