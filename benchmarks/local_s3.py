@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,8 @@ def serving() -> Iterator[LocalS3]:
         command = [weed, "server", "-s3", "-filer", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
         command += [f"-s3.config={data}/s3.json", "-volume.max=64", "-master.volumeSizeLimitMB=256"]
-        command += ["-master.volumePreallocate=false"]
+        command += ["-master.volumePreallocate=false", "-master.telemetry=false"]
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
         with Path(data, "log").open("wb") as log:
             server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=data)
         try:
@@ -130,7 +131,8 @@ def serving() -> Iterator[LocalS3]:
             _wait_until_it_stores(client, server, Path(data, "log"))
             yield LocalS3(endpoint, client)
         finally:
-            os.killpg(server.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
 

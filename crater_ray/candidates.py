@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,8 +87,9 @@ def write_csv(found: pa.Table, target: str) -> None:
     """Write candidates as CSV, all of them, to a file or to standard output (`-`)."""
     try:
         if target == "-":
-            pacsv.write_csv(found, pa.PythonFile(sys.stdout.buffer, mode="w"))
-            sys.stdout.flush()
+            text = io.BytesIO()
+            pacsv.write_csv(found, text)
+            sys.stdout.write(text.getvalue().decode())
         else:
             pacsv.write_csv(found, target)
     except OSError as problem:
