@@ -181,6 +181,14 @@ def simulate(
     console.print(f"{images:,} images, {craters:,} with a crater: {labels}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def demo(out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")]) -> None:
+    """Simulate a small archive, scan it, and say how many planted craters were found."""
+    from crater_ray.demo import demonstrate
+
+    demonstrate(out, _console(sys.stdout))
+
+
 def _console(file: object = None) -> Console:
     from rich.console import Console
 

@@ -1,0 +1,51 @@
+# crater-ray: what can be made. Needs Python 3.11 or newer and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --generate-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test lint format lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+install: $(VENV)/.installed ## make .venv with the crater-ray command in it
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "crater-ray needs Python 3.11 or newer; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+install-dev: $(VENV)/.installed-dev ## also install what tests, checks and training need
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: install ## simulate a small foil archive, scan it, and say what was found
+	rm -rf demo
+	$(BIN)/crater-ray demo demo
+
+test: install-dev ## run all tests
+	$(BIN)/python -m pytest
+
+lint: install-dev ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install-dev ## put the code into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## pin the dependencies anew (needs uv)
+	$(UV_COMPILE) pyproject.toml -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --extra cpu --extra train --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## remove what was made
+	rm -rf $(VENV) demo dist
