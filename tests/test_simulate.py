@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crater_ray.errors import UsageError
+from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.simulate import Ranges, seed_crater, seed_library, simulate_archive, simulate_frame
 from crater_ray.simulate.crater import draw_crater
 from crater_ray.simulate.fields import enlarged, shrunk
@@ -275,6 +275,22 @@ def test_a_folder_in_use_is_never_written_to(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be made"):
         simulate_archive(used / "precious.txt" / "deeper", 1, 0)
     assert _files(used) == {"precious.txt": b"keep"}
+
+
+def test_an_archive_that_cannot_be_written_says_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[object] = []
+
+    def full_disk(image: Image.Image, *arguments: object, **options: object) -> None:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(image)
+
+    monkeypatch.setattr(Image.Image, "save", full_disk)
+    with pytest.raises(CraterRayError, match=r"Only 1 of 3 images .* No space left"):
+        simulate_archive(tmp_path / "out", 3, 0, workers=1)
+    assert not (tmp_path / "out" / "labels.csv").exists()
 
 
 def test_impossible_frames_and_ranges_are_refused() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from crater_ray.errors import UsageError
+from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.simulate.frame import simulate_frame
 from crater_ray.simulate.ranges import Ranges, log_uniform
 
@@ -58,6 +59,7 @@ def simulate_archive(
 
     Raises:
         UsageError: the numbers do not fit together, or `out` is in use.
+        CraterRayError: an image could not be written, or a worker process died.
     """
     out = Path(out)
     _check(out, images, craters, seed, workers)
@@ -73,10 +75,21 @@ def simulate_archive(
     work = partial(_write_image, out, seed, ranges)
     jobs = list(zip(range(images), keys, marked.tolist(), strict=True))
     rows: list[Row] = []
-    for row in _run(work, jobs, _processes(workers, images)):
-        rows.append(row)
-        if progress is not None:
-            progress(len(rows), images)
+    try:
+        for row in _run(work, jobs, _processes(workers, images)):
+            rows.append(row)
+            if progress is not None:
+                progress(len(rows), images)
+    except BrokenProcessPool:
+        raise CraterRayError(
+            f"A worker process ended after {len(rows)} of {images} images, for want of memory or because the calling "
+            'script has no `if __name__ == "__main__":`. Empty the folder and try again with workers=1.'
+        ) from None
+    except OSError as problem:
+        raise CraterRayError(
+            f"Only {len(rows)} of {images} images could be written to {str(out)!r}: {problem}. "
+            "Make room or choose another folder."
+        ) from None
     about = {"version": VERSION, "seed": seed, "images": images, "craters": craters, "ranges": asdict(ranges)}
     (out / "simulation.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     labels = out / "labels.csv"

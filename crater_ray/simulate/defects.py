@@ -26,6 +26,7 @@ class Blemish:
         edge: px over which the yield changes at the border.
         ring: relative brightness of the border alone (dried drops).
         trench: px, depth of a gap around it; below zero the height of a ridge.
+        trench_side: radians, where gap or ridge is strongest, or None where it is even.
         halo: relative brightness around it, fading over half its radius.
         lumps: (n, 3) float, x, y (of the radius) and relative height of bumps on it.
         grain: (n, 4) float, waves of brightness inside it: radians per px along x and y, phase, amplitude.
@@ -41,6 +42,7 @@ class Blemish:
     edge: float = 1.0
     ring: float = 0.0
     trench: float = 0.0
+    trench_side: float | None = None
     halo: float = 0.0
     lumps: tuple[tuple[float, float, float], ...] = ()
     grain: tuple[tuple[float, float, float, float], ...] = ()
@@ -53,7 +55,7 @@ class Blemish:
 
     def relief(self, x: np.ndarray, y: np.ndarray) -> Relief:
         """Its shape at the offsets `x`, `y` (px from its centre, float32)."""
-        rho, _ = self.outline.polar(x, y)
+        rho, phi = self.outline.polar(x, y)
         inner = np.minimum(rho, 1)
         profile = (1 - inner**2) ** 2 if self.smooth else 1 - inner ** np.float32(self.wall)
         height = np.float32(self.height) * profile
@@ -63,7 +65,10 @@ class Blemish:
             height = height + np.float32(strength * self.height) * bump * profile
         share = np.clip((1 - rho) * (radius / np.float32(self.edge)) + 0.5, 0, 1)
         if self.trench:
-            height = height - np.float32(self.trench) * np.exp(-(((rho - 1.05) * radius / 0.9) ** 2))
+            gap = np.float32(self.trench) * np.exp(-(((rho - 1.05) * radius / np.float32(0.9 + 0.03 * radius)) ** 2))
+            if self.trench_side is not None:
+                gap *= np.maximum(np.cos(phi - np.float32(self.trench_side)), 0)
+            height = height - gap
         inside = np.full_like(rho, self.emission)
         for kx, ky, phase, strength in self.grain:
             inside += np.float32(strength) * np.cos(np.float32(kx) * x + np.float32(ky) * y + np.float32(phase))
@@ -159,8 +164,9 @@ def draw_stain(rng: np.random.Generator, ranges: Ranges, magnification: float) -
 
 
 def draw_nick(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
-    """An angular dent from handling, longer than wide, with metal pushed up around it."""
+    """An angular dent from handling, longer than wide, with metal pushed up at one side."""
     size = _size(rng, ranges.nick_size, magnification)
     outline = draw_outline(rng, size, 0.05, uniform(rng, (1.7, 4.0)), True)
     depth = uniform(rng, ranges.nick_depth) * size
-    return Blemish("nick", size, outline, -depth, uniform(rng, (1.2, 3)), trench=-uniform(rng, (0.0, 0.4)) * depth)
+    ridge, side = uniform(rng, (0.0, 0.5)) * depth, uniform(rng, (0, 2 * np.pi))
+    return Blemish("nick", size, outline, -depth, uniform(rng, (1.2, 3)), trench=-ridge, trench_side=side)

@@ -100,7 +100,7 @@ def simulate_frame(
     share = height * width / (384 * 512)
     foil = bare_foil(rng, canvas, ranges)
     listed = _scratch(rng, foil, ranges, share)
-    if happens(rng, ranges.speck_chance):
+    for _ in range(int(rng.integers(1, 4)) if happens(rng, ranges.speck_chance) else 0):
         listed += [Defect("speck", *speck) for speck in sprinkle(rng, foil, ranges, share)]
     blemishes = _draw_blemishes(rng, foil, ranges, share)
     optics, camera = Optics.draw(rng, ranges), Camera.draw(rng, ranges)

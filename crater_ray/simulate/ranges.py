@@ -81,8 +81,8 @@ class Ranges:
     scratch_width: Range = (0.8, 5.0)  # px
     scratch_depth: Range = (0.08, 0.8)  # of the width
     crossing_chance: float = 0.35  # of images with scratches: two of them cross
-    speck_chance: float = 0.35  # a sprinkle of tiny droplets or holes
-    speck_count: Range = (4, 350)  # log-uniform
+    speck_chance: float = 0.35  # up to three sorts of tiny droplets or holes
+    speck_count: Range = (4, 300)  # of each sort, log-uniform
     speck_size: Range = (1.4, 6.0)
     streak_chance: float = 0.10  # charging: bright or dark trails along the scan lines
     streak_strength: Range = (0.03, 0.35)  # relative brightness
