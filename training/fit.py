@@ -1,0 +1,295 @@
+"""Fitting: step 1 on crops, step 2 on whole images from step 1's weights; resumable, within a budget."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crater_ray.errors import UsageError
+from crater_ray.network import Weights
+from training import checkpoint, plan
+from training.batches import epoch
+from training.checkpoint import State
+from training.dataset import DataSet
+from training.fold import fold, pour
+from training.intervals import roc_area
+from training.recipes import Recipe, find
+from training.trainable import build_trainable, losses, position_targets
+
+if TYPE_CHECKING:
+    import keras
+
+LOG = (
+    "step",
+    "epoch",
+    "minutes",
+    "images",
+    "megapixels",
+    "learning_rate",
+    "loss",
+    "validation_auc",
+    "accuracy",
+    "recall_at_4",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is to be fitted, and how long.
+
+    Attributes:
+        recipe: name of the recipe.
+        seed: decides first weights, order and crops.
+        minutes: wall-clock budget of both steps together, validation not counted.
+        megapixels: budget in image area trained on: the same for two recipes is the same compute, also on a machine
+            that does other things meanwhile.
+        step_two_share: part of the budget for the second step; 0 leaves it out.
+        epoch_images: images in an epoch of step 1; a checkpoint and a validation follow each.
+        batches: images in a batch, of the first and of the second step.
+        dtype: Keras policy of the layers.
+    """
+
+    recipe: str
+    seed: int = 0
+    minutes: float = 60.0
+    megapixels: float | None = None
+    step_two_share: float = 0.2
+    epoch_images: int = 6400
+    batches: tuple[int, int] = (64, 8)
+    dtype: str = "float32"
+
+    def used(self, state: State) -> float:
+        """Share of the budget that is used, 0..1."""
+        share = state.seconds / 60.0 / self.minutes
+        if self.megapixels is not None:
+            share = max(share, state.megapixels / self.megapixels)
+        return min(share, 1.0)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data sets of both steps; the whole images may be absent when the second step is left out."""
+
+    crops: DataSet
+    validation: DataSet
+    whole: DataSet | None = None
+    whole_validation: DataSet | None = None
+
+    def of(self, step: int) -> tuple[DataSet, DataSet]:
+        """What to train and to validate on."""
+        if step == 1:
+            return self.crops, self.validation
+        if self.whole is None or self.whole_validation is None:
+            raise UsageError("The second step needs whole images: give --whole and --whole-validation.")
+        return self.whole, self.whole_validation
+
+
+def fit(
+    settings: Settings,
+    data: Data,
+    folder: Path,
+    *,
+    start: Weights | None = None,
+    say: Callable[[str], None] = print,
+) -> Weights:
+    """Fit the network, or go on where a killed fit stopped.
+
+    Args:
+        settings: recipe, seed, budget.
+        data: what to learn from.
+        folder: where checkpoint, log and best weights are kept.
+        start: weights to begin with, for training on; the network then has no batch normalisation.
+        say: is told one line after each epoch.
+
+    Returns:
+        The weights with the best validation of the last step, folded.
+
+    Raises:
+        UsageError: the folder holds a fit with other settings, or data are missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = find(settings.recipe)
+    fixed = _fixed(settings, data)
+    state = checkpoint.peek(folder / "checkpoint.npz") or State(settings=fixed)
+    if state.settings != fixed:
+        changed = {key: (state.settings.get(key), fixed[key]) for key in fixed if state.settings.get(key) != fixed[key]}
+        raise UsageError(
+            f"{str(folder)!r} holds a fit with other settings (there, now): {changed}. "
+            "Use the same settings to go on, or another folder."
+        )
+    last_step = 2 if settings.step_two_share > 0 else 1
+    while True:
+        batch_norm = recipe.batch_norm and state.step == 1 and start is None
+        _step(settings, recipe, data, folder, state, batch_norm, start, say)
+        if state.step == last_step:
+            return load_best(folder, state.step)
+        state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, settings.used(state)
+
+
+def load_best(folder: Path, step: int | None = None) -> Weights:
+    """The best weights of a fit so far: of `step`, or of the last step that has any.
+
+    Raises:
+        UsageError: no epoch was finished yet.
+    """
+    for candidate in (step,) if step else (2, 1):
+        path = folder / f"best-step{candidate}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+    raise UsageError(f"No weights in {str(folder)!r} yet: a fit writes them after its first epoch.")
+
+
+def _step(
+    settings: Settings,
+    recipe: Recipe,
+    data: Data,
+    folder: Path,
+    state: State,
+    batch_norm: bool,
+    start: Weights | None,
+    say: Callable[[str], None],
+) -> None:
+    import keras
+
+    train, validation = data.of(state.step)
+    keras.utils.set_random_seed(settings.seed + 1000 * state.step)
+    model = build_trainable(recipe, batch_norm=batch_norm, dtype=settings.dtype)
+    optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
+    loss_weights = {"score": 1.0, "map": recipe.position_loss}
+    model.compile(optimizer=optimizer, loss=losses(recipe), loss_weights=loss_weights, jit_compile=_jit(keras))
+    optimizer.build(model.trainable_variables)
+    if state.epoch:
+        checkpoint.restore(folder / "checkpoint.npz", model, optimizer)
+    elif state.step == 2:
+        pour(load_best(folder, 1), model)
+        _pour_map(folder, model)
+    elif start is not None:
+        pour(start, model)
+    end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
+    while (used := settings.used(state)) < end:
+        progress = (used - state.spent) / max(end - state.spent, 1e-9)
+        loss, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end)
+        figures = _validate(model, validation)
+        state.epoch += 1
+        if figures["validation_auc"] > state.best:
+            state.best = figures["validation_auc"]
+            _save_best(folder, state.step, model)
+        checkpoint.save(folder / "checkpoint.npz", model, optimizer, state)
+        _log(folder, settings, state, loss, rate, figures, say)
+
+
+def _epoch(
+    settings: Settings,
+    recipe: Recipe,
+    train: DataSet,
+    model: keras.Model,
+    optimizer: keras.Optimizer,
+    state: State,
+    progress: float,
+    end: float,
+) -> tuple[float, float]:
+    """One epoch, cut short when the step's budget is used; gives mean loss and last learning rate."""
+    now = plan.stage(recipe, progress) if state.step == 1 else plan.FLAT[0]
+    crop = (now.crop, now.crop) if now.crop and now.crop < min(train.shape) else train.shape
+    size = settings.batches[state.step - 1]
+    area = train.shape[0] * train.shape[1]
+    images = settings.epoch_images if state.step == 1 else max(2 * size, settings.epoch_images * 150 * 150 // area)
+    # Random numbers depend on step and epoch only: a resumed fit sees the same batches.
+    rng = np.random.default_rng([settings.seed, state.step, state.epoch])
+    total, count, rate = 0.0, 0, 0.0
+    for batch in epoch(train, rng, images=images, batch=size, crop=crop, least_diameter=now.least_diameter):
+        used = settings.used(state)
+        if used >= end:
+            break
+        began = time.monotonic()
+        share = (used - state.spent) / max(end - state.spent, 1e-9)
+        rate = plan.learning_rate(recipe, state.step, state.batches, share)
+        optimizer.learning_rate.assign(rate)
+        targets = {"score": batch.labels, "map": position_targets(crop, batch.x, batch.y, batch.diameter)}
+        total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
+        model.reset_metrics()
+        count += 1
+        state.batches += 1
+        state.images += len(batch.images)
+        state.megapixels += batch.images.size / 1e6
+        state.seconds += time.monotonic() - began
+    return total / max(count, 1), rate
+
+
+def _validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
+    label = validation.column("label")
+    logit = np.empty(len(label), np.float32)
+    size = 50 if max(validation.shape) < 256 else 8
+    for first in range(0, len(label), size):
+        rows = np.arange(first, min(first + size, len(label)))
+        logit[rows] = np.asarray(model.predict_on_batch(validation.images(rows)[..., None])["score"])[:, 0]
+    blanks = np.sort(logit[label == 0])
+    threshold = blanks[min(int(np.ceil(0.96 * len(blanks))), len(blanks) - 1)]
+    return {
+        "validation_auc": roc_area(label, logit),
+        "accuracy": float(((logit > 0) == (label == 1)).mean()),
+        "recall_at_4": float((logit[label == 1] > threshold).mean()),
+    }
+
+
+def _save_best(folder: Path, step: int, model: keras.Model) -> None:
+    where = model.get_layer("map")
+    for name, arrays in (
+        (f"best-step{step}", fold(model)),
+        (f"best-map-step{step}", {"kernel": where.kernel.numpy(), "bias": where.bias.numpy()}),
+    ):
+        with (folder / f"{name}.partial").open("wb") as stream:
+            np.savez(stream, **{key: np.asarray(array) for key, array in arrays.items()})  # type: ignore[arg-type]
+        (folder / f"{name}.partial").replace(folder / f"{name}.npz")
+
+
+def _pour_map(folder: Path, model: keras.Model) -> None:
+    with np.load(folder / "best-map-step1.npz", allow_pickle=False) as stored:
+        model.get_layer("map").kernel.assign(stored["kernel"])
+        model.get_layer("map").bias.assign(stored["bias"])
+
+
+def _fixed(settings: Settings, data: Data) -> dict[str, Any]:
+    sets = (data.crops, data.validation, data.whole, data.whole_validation)
+    fixed = {**asdict(settings), "data": [one.digest if one else None for one in sets]}
+    fixed["batches"] = list(settings.batches)
+    return fixed
+
+
+def _jit(keras: Any) -> bool | str:
+    """Compile only on JAX: TensorFlow's own kernels are faster on CPUs than its compiler."""
+    return "auto" if keras.backend.backend() == "jax" else False
+
+
+def _log(
+    folder: Path,
+    settings: Settings,
+    state: State,
+    loss: float,
+    rate: float,
+    figures: dict[str, float],
+    say: Callable[[str], None],
+) -> None:
+    minutes = state.seconds / 60.0
+    values = [state.step, state.epoch, round(minutes, 2), state.images, round(state.megapixels, 1), f"{rate:.2e}"]
+    path = folder / "log.csv"
+    fresh = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        if fresh:
+            writer.writerow(LOG)
+        writer.writerow([*values, round(loss, 4), *(round(figures[key], 4) for key in LOG[7:])])
+    used = settings.used(state)
+    left = minutes * (1.0 - used) / max(used, 1e-6)
+    say(
+        f"step {state.step} epoch {state.epoch}: loss {loss:.4f}, validation AUC {figures['validation_auc']:.4f}, "
+        f"recall at 4% false alarms {figures['recall_at_4']:.3f}; {state.images:,} images in {minutes:.1f} min, "
+        f"{left:.0f} min left"
+    )

@@ -1,0 +1,53 @@
+"""Folding batch normalisation into the convolution before it: same function, none of the extra parameters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crater_ray.network import CONVOLUTIONS, DENSE, Weights
+
+if TYPE_CHECKING:
+    import keras
+
+
+def fold(model: keras.Model) -> Weights:
+    """Weights of the shipping network that computes what `model`, made by `build_trainable`, computes in inference.
+
+    Convolution k, b then normalisation (a - mean) * gamma / sqrt(variance + eps) + beta is the convolution
+    k * s, (b - mean) * s + beta with s = gamma / sqrt(variance + eps). With a max-pool between the two this holds
+    because s is never negative.
+
+    Raises:
+        ValueError: a scale is negative, so that the fold would not be exact.
+    """
+    weights: Weights = {}
+    layers = {layer.name: layer for layer in model.layers}
+    for number in range(1, len(CONVOLUTIONS) + 1):
+        kernel, bias = (np.asarray(v.numpy(), np.float64) for v in layers[f"conv{number}"].weights)
+        norm = layers.get(f"norm{number}")
+        if norm is not None:
+            gamma, beta, mean, variance = (
+                np.asarray(v.numpy(), np.float64)
+                for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+            )
+            if (gamma < 0).any():
+                raise ValueError(f"norm{number} has a negative scale ({gamma.min():g}): it cannot pass the max-pool")
+            scale = gamma / np.sqrt(variance + norm.epsilon)
+            kernel, bias = kernel * scale, (bias - mean) * scale + beta
+        weights[f"conv{number}/kernel"] = kernel.astype(np.float32)
+        weights[f"conv{number}/bias"] = bias.astype(np.float32)
+    for number in range(1, len(DENSE) + 2):
+        kernel, bias = layers[f"dense{number}"].weights
+        weights[f"dense{number}/kernel"] = np.asarray(kernel.numpy(), np.float32)
+        weights[f"dense{number}/bias"] = np.asarray(bias.numpy(), np.float32)
+    return weights
+
+
+def pour(weights: Weights, model: keras.Model) -> None:
+    """Put the shipping network's weights into a trainable model without batch normalisation."""
+    for layer in model.layers:
+        if f"{layer.name}/kernel" in weights:
+            layer.kernel.assign(weights[f"{layer.name}/kernel"])
+            layer.bias.assign(weights[f"{layer.name}/bias"])

@@ -1,0 +1,127 @@
+"""The two named recipes: `original`, as the foil search trained its network, and `matched`, ours."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from crater_ray.errors import UsageError
+from crater_ray.network import Preprocessing
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images are made and how the network is fitted to them.
+
+    Attributes:
+        name: what `--recipe` calls it.
+        diameters_px: smallest and largest crater.
+        log_uniform: diameters uniform in their logarithm rather than in pixels.
+        aspect_spread: standard deviation of the ratio of a crater's axes about 1.
+        matched_merge: match brightness, contrast, blur, noise and detector side to the spot; else plain alpha paste.
+        planted_share: of the images with craters, those whose crater the simulator's physics rendered into the foil.
+        real_share: of the images that are not planted, those made on photographs where there are any.
+        decoy_share: of the blanks, those with pasted things that are no craters.
+        preprocessing: what the network does to raw pixels first.
+        learning_rate: the highest.
+        batch_norm: normalise activations in training; folded into the convolutions afterwards.
+        position_loss: weight of the auxiliary loss that says at which positions of the feature map craters lie.
+        spatial_dropout: after each convolution. dense_dropout: after each dense layer.
+        l2: on convolution kernels.
+        blank_weight: weight of a blank in the loss, a crater being 1.
+        cosine: warm up and let the learning rate fall along a cosine; else it stays.
+        curriculum: begin with small crops and large craters.
+    """
+
+    name: str
+    diameters_px: tuple[float, float]
+    log_uniform: bool
+    aspect_spread: float
+    matched_merge: bool
+    planted_share: float
+    real_share: float
+    decoy_share: float
+    preprocessing: Preprocessing
+    learning_rate: float
+    batch_norm: bool
+    position_loss: float
+    spatial_dropout: float
+    dense_dropout: float
+    l2: float
+    blank_weight: float
+    cosine: bool
+    curriculum: bool
+
+    def card(self) -> dict[str, Any]:
+        """All settings, for the record."""
+        return asdict(self)
+
+
+ORIGINAL = Recipe(
+    name="original",
+    diameters_px=(5.0, 34.0),
+    log_uniform=False,
+    aspect_spread=0.1,
+    matched_merge=False,
+    planted_share=0.0,
+    real_share=0.5,
+    decoy_share=0.0,
+    preprocessing="minmax",
+    learning_rate=2e-4,
+    batch_norm=False,
+    position_loss=0.0,
+    spatial_dropout=0.25,
+    dense_dropout=0.3,
+    l2=1e-4,
+    blank_weight=10.0,
+    cosine=False,
+    curriculum=False,
+)
+
+MATCHED = Recipe(
+    name="matched",
+    diameters_px=(3.0, 40.0),
+    log_uniform=True,
+    aspect_spread=0.12,
+    matched_merge=True,
+    planted_share=0.4,
+    real_share=0.5,
+    decoy_share=0.3,
+    preprocessing="sigma-clip",
+    learning_rate=1e-3,
+    batch_norm=True,
+    position_loss=0.5,
+    spatial_dropout=0.0,
+    dense_dropout=0.0,
+    l2=0.0,
+    blank_weight=1.0,
+    cosine=True,
+    curriculum=True,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, MATCHED)}
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"--recipe must be one of {', '.join(RECIPES)}; received: {name!r}")
+    return RECIPES[name]
+
+
+def with_least_diameter(recipe: Recipe, least_px: float) -> Recipe:
+    """The same recipe without craters smaller than `least_px` pixels.
+
+    Raises:
+        UsageError: no diameter would be left.
+    """
+    if least_px >= recipe.diameters_px[1]:
+        raise UsageError(
+            f"The least diameter must be below {recipe.diameters_px[1]:g} px, the largest of the recipe "
+            f"{recipe.name!r}; received: {least_px:g}"
+        )
+    return replace(recipe, diameters_px=(max(recipe.diameters_px[0], least_px), recipe.diameters_px[1]))

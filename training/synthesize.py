@@ -1,0 +1,150 @@
+"""Making a data set: shard by shard in parallel processes, each shard decided by the seed and its number alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crater_ray.errors import UsageError
+from training import backgrounds, recipes, seeds
+from training.compose import VISIBILITY, compose_visible
+from training.dataset import write_shard, write_table
+
+SHARD_IMAGES = {True: 500, False: 100}
+"""Images in one shard, for crops and for whole images."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What data set is wanted.
+
+    Attributes:
+        recipe: name of the recipe.
+        images: how many, half of them with a crater.
+        shape: height and width in pixels.
+        split: which seed craters and backgrounds may be used: train, validation or test.
+        seed: decides everything random. The split itself comes from `split_seed`, so that two trainings
+            with different seeds can share one test set.
+        split_seed: decides which seed craters and backgrounds belong to which split.
+        seeds_folder: PNG cut-outs, or nothing for the simulator's library.
+        backgrounds: folder or s3:// of photographs, or nothing for simulated foil only.
+        least_diameter: leaves out smaller craters.
+        plain: take photographs as they are, without changing contrast or adding noise.
+    """
+
+    recipe: str
+    images: int
+    shape: tuple[int, int] = (150, 150)
+    split: str = "train"
+    seed: int = 0
+    split_seed: int = 0
+    seeds_folder: str | None = None
+    backgrounds: str | None = None
+    least_diameter: float | None = None
+    plain: bool = False
+
+
+def synthesize(
+    order: Order, folder: Path, *, workers: int = 2, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Make the data set and return its card.
+
+    Args:
+        order: what is wanted.
+        folder: where to; must not hold a data set yet.
+        workers: processes at once.
+        progress: is told images done and images wanted.
+
+    Raises:
+        UsageError: the order cannot be carried out, or the folder is taken.
+    """
+    _check(order, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    per_shard = SHARD_IMAGES[max(order.shape) < 256]
+    counts = [min(per_shard, order.images - start) for start in range(0, order.images, per_shard)]
+    rows: list[dict[str, Any]] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=max(1, workers), mp_context=context) as pool:
+        jobs = [pool.submit(make_shard, order, folder, number, count) for number, count in enumerate(counts)]
+        for job in jobs:
+            rows += job.result()
+            if progress is not None:
+                progress(len(rows), order.images)
+    recipe = recipes.find(order.recipe)
+    card = {
+        "recipe": recipe.card(),
+        "images_wanted": order.images,
+        "shape": list(order.shape),
+        "split": order.split,
+        "seed": order.seed,
+        "split_seed": order.split_seed,
+        "seed_craters": "folder" if order.seeds_folder else "simulated library",
+        "backgrounds": "photographs and simulated foil" if order.backgrounds else "simulated foil",
+        "least_diameter": order.least_diameter,
+        "plain_photographs": order.plain,
+        "least_visibility": VISIBILITY,
+        "versions": {"python": platform.python_version(), "numpy": np.__version__},
+    }
+    return write_table(folder, rows, card)
+
+
+def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict[str, Any]]:
+    """Make and write one shard; return its table rows. Runs in a process of its own."""
+    # One thread a process: the parallelism is in the shards.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    recipe = recipes.find(order.recipe)
+    if order.least_diameter is not None:
+        recipe = recipes.with_least_diameter(recipe, order.least_diameter)
+    library = seeds.read_folder(Path(order.seeds_folder)) if order.seeds_folder else seeds.default_library(0)
+    own_seeds = seeds.pick(library, order.split, order.split_seed)
+    photographs = (
+        backgrounds.pick(backgrounds.read(order.backgrounds), order.split, order.split_seed)
+        if order.backgrounds
+        else []
+    )
+    pixels = np.empty((count, *order.shape), np.uint8)
+    rows = []
+    for index in range(count):
+        # The split is part of the seed: no simulated foil of one split can occur in another.
+        rng = np.random.default_rng([order.seed, seeds.SPLITS.index(order.split), number, index])
+        name = f"foil-{order.split}-{order.seed}-{number}-{index}"
+        sample = compose_visible(
+            rng, recipe, own_seeds, photographs, order.shape, name, crater=index % 2 == 0, plain=order.plain
+        )
+        pixels[index] = sample.pixels
+        rows.append(sample.row)
+    write_shard(folder, number, pixels)
+    return rows
+
+
+def _check(order: Order, folder: Path) -> None:
+    recipe = recipes.find(order.recipe)
+    if (folder / "card.json").exists():
+        raise UsageError(f"{str(folder)!r} already holds a data set. Choose another folder, or remove it first.")
+    if order.images < 2:
+        raise UsageError(f"A data set needs at least 2 images; received: {order.images}")
+    least = max(92, int(np.ceil(recipe.diameters_px[1] * 2.0)) + 12)
+    if min(order.shape) < least:
+        raise UsageError(
+            f"Images must be at least {least} pixels high and wide for craters of up to "
+            f"{recipe.diameters_px[1]:g} px; received: {order.shape[0]}x{order.shape[1]}"
+        )
+    library_size = len(seeds.read_folder(Path(order.seeds_folder))) if order.seeds_folder else seeds.LIBRARY_COUNT
+    if not len(seeds.split(library_size, order.split, order.split_seed)):
+        raise UsageError(
+            f"The split {order.split!r} of {library_size} seed craters is empty: give at least 10 cut-outs."
+        )
+    if order.backgrounds:
+        photographs = backgrounds.read(order.backgrounds)
+        if not backgrounds.pick(photographs, order.split, order.split_seed):
+            raise UsageError(
+                f"The split {order.split!r} of {len(photographs)} backgrounds is empty: give at least 10 images."
+            )
