@@ -51,7 +51,7 @@ class Camera:
             angle=uniform(rng, (0, np.pi)),
             jitter=mostly_low(rng, ranges.line_jitter),
             flicker=mostly_low(rng, ranges.line_flicker),
-            electrons=max(16.0, (contrast / log_uniform(rng, ranges.noise)) ** 2),
+            electrons=max(40.0, (contrast / log_uniform(rng, ranges.noise)) ** 2),
             noise_length=uniform(rng, ranges.noise_length),
             brightness=uniform(rng, ranges.brightness),
             contrast=contrast,
@@ -83,7 +83,7 @@ class Camera:
         return moved
 
     def _noise(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-        # Poisson in its Gaussian limit: at 16 electrons and more the difference is far below a grey level.
+        # Poisson in its Gaussian limit: at 40 electrons and more the difference is far below a grey level.
         noise: np.ndarray = rng.standard_normal(image.shape, np.float32)
         if self.noise_length > 0.2:
             soft = np.float32(self.noise_length / 2)

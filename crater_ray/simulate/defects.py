@@ -21,8 +21,9 @@ class Blemish:
         outline: its border.
         height: px above the foil in the middle, below where negative.
         wall: exponent of the profile; 2 is a dome or bowl, large is a table or a hole with a flat floor.
-        smooth: the profile meets the foil without an edge (dents and blisters) instead of with one.
+        blunt: exponent that rounds the border: 1 meets the foil in an edge, which glows; 2 meets it smoothly.
         emission: its yield as a factor on the foil's.
+        glow: how much of the edge glow its border has.
         edge: px over which the yield changes at the border.
         ring: relative brightness of the border alone (dried drops).
         trench: px, depth of a gap around it; below zero the height of a ridge.
@@ -37,12 +38,13 @@ class Blemish:
     outline: Outline
     height: float
     wall: float = 2.0
-    smooth: bool = False
+    blunt: float = 1.0
     emission: float = 1.0
     edge: float = 1.0
     ring: float = 0.0
     trench: float = 0.0
     trench_side: float | None = None
+    glow: float = 1.0
     halo: float = 0.0
     lumps: tuple[tuple[float, float, float], ...] = ()
     grain: tuple[tuple[float, float, float, float], ...] = ()
@@ -51,13 +53,13 @@ class Blemish:
     def reach(self) -> float:
         """Distance in px from the centre beyond which it changes nothing."""
         long = self.size / 2 * np.sqrt(self.outline.axis_ratio) * (1.35 if len(self.outline.facets) else 1.2)
-        return float(long * (2.4 if self.halo else 1.3) + 2.5)
+        return float(long * (2.4 if self.halo else 1.3) + (4.0 if self.glow != 1 else 2.5))
 
     def relief(self, x: np.ndarray, y: np.ndarray) -> Relief:
         """Its shape at the offsets `x`, `y` (px from its centre, float32)."""
         rho, phi = self.outline.polar(x, y)
         inner = np.minimum(rho, 1)
-        profile = (1 - inner**2) ** 2 if self.smooth else 1 - inner ** np.float32(self.wall)
+        profile = (1 - inner ** np.float32(self.wall)) ** np.float32(self.blunt)
         height = np.float32(self.height) * profile
         radius = np.float32(self.size / 2)
         for lx, ly, strength in self.lumps:
@@ -79,7 +81,10 @@ class Blemish:
             fade = np.exp(-np.maximum(rho - 1, 0) * 2) * (rho >= 1) * np.clip(2.2 - rho, 0, 1)
             emission = emission * (1 + np.float32(self.halo) * fade)
         cover = share * np.float32(0.0 if self.kind in ("stain", "dent", "blister") else 0.85)
-        return Relief(height.astype(np.float32), cover.astype(np.float32), emission.astype(np.float32))
+        glow: np.ndarray | float = 1.0
+        if self.glow != 1:
+            glow = 1 - np.float32(1 - self.glow) * np.clip((3.5 - (rho - 1) * radius) / np.float32(1.5), 0, 1)
+        return Relief(height.astype(np.float32), cover.astype(np.float32), emission.astype(np.float32), glow)
 
 
 def _grain(rng: np.random.Generator, size: float, strength: float) -> tuple[tuple[float, float, float, float], ...]:
@@ -103,7 +108,10 @@ def draw_pit(rng: np.random.Generator, ranges: Ranges, magnification: float) -> 
     outline = draw_outline(rng, size, uniform(rng, (0.02, 0.14)), draw_axis_ratio(rng, 2.8), happens(rng, 0.3))
     depth = uniform(rng, ranges.pit_depth) * size
     emission = uniform(rng, (0.7, 1.1))
-    return Blemish("pit", size, outline, -depth, wall=uniform(rng, (2, 9)), emission=emission, edge=size / 4)
+    return Blemish(
+        "pit", size, outline, -depth, uniform(rng, (2, 9)), uniform(rng, (1.0, 2.4)), emission, size / 4,
+        glow=uniform(rng, ranges.pit_glow),
+    )  # fmt: skip
 
 
 def draw_inclusion(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
@@ -114,7 +122,7 @@ def draw_inclusion(rng: np.random.Generator, ranges: Ranges, magnification: floa
     height = uniform(rng, (-0.06, 0.18)) * size
     trench = uniform(rng, (0.3, 1.5)) if happens(rng, 0.3) else 0.0
     return Blemish(
-        "inclusion", size, outline, height, uniform(rng, (2, 10)), happens(rng, 0.3), emission,
+        "inclusion", size, outline, height, uniform(rng, (2, 10)), 2.0 if happens(rng, 0.3) else 1.0, emission,
         uniform(rng, (0.6, 2.0)), trench=trench,
         grain=_grain(rng, size, uniform(rng, (0.0, 0.12))),
     )  # fmt: skip
@@ -130,7 +138,7 @@ def draw_dust(rng: np.random.Generator, ranges: Ranges, magnification: float) ->
     )
     halo = uniform(rng, (-0.4, 0.1)) if happens(rng, 0.6) else 0.0
     return Blemish(
-        "dust", size, outline, uniform(rng, (0.15, 0.5)) * size, uniform(rng, (1.8, 4)), False,
+        "dust", size, outline, uniform(rng, (0.15, 0.5)) * size, uniform(rng, (1.8, 4)), 1.0,
         uniform(rng, ranges.dust_yield), uniform(rng, (0.7, 2.0)), halo=halo, lumps=lumps,
         grain=_grain(rng, size, uniform(rng, (0.03, 0.22))),
     )  # fmt: skip
@@ -142,14 +150,14 @@ def draw_blister(rng: np.random.Generator, ranges: Ranges, magnification: float)
     outline = draw_outline(rng, size, uniform(rng, (0.0, 0.05)), draw_axis_ratio(rng, 1.5))
     sunken = ((0.0, 0.0, -uniform(rng, (0.5, 1.3))),) if happens(rng, 0.12) else ()
     height = uniform(rng, ranges.blister_height) * size
-    return Blemish("blister", size, outline, height, smooth=happens(rng, 0.7), lumps=sunken)
+    return Blemish("blister", size, outline, height, blunt=2.0 if happens(rng, 0.7) else 1.0, lumps=sunken)
 
 
 def draw_dent(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:
     """A shallow hollow pressed in by a roll or a tool, without a rim."""
     size = _size(rng, ranges.dent_size, magnification)
     outline = draw_outline(rng, size, uniform(rng, (0.0, 0.1)), draw_axis_ratio(rng, 3.0))
-    return Blemish("dent", size, outline, -uniform(rng, ranges.dent_depth) * size, smooth=True)
+    return Blemish("dent", size, outline, -uniform(rng, ranges.dent_depth) * size, blunt=2.0)
 
 
 def draw_stain(rng: np.random.Generator, ranges: Ranges, magnification: float) -> Blemish:

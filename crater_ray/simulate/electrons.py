@@ -54,11 +54,13 @@ class Relief:
         height: px, added to the foil.
         cover: 0..1, how far the foil's own texture is wiped out.
         emission: the material's yield as a factor on the foil's.
+        glow: how much of the edge glow is left; 1 where not given.
     """
 
     height: np.ndarray
     cover: np.ndarray
     emission: np.ndarray
+    glow: np.ndarray | float = 1.0
 
 
 class Feature(Protocol):
@@ -164,17 +166,17 @@ def place(foil: Foil, signal: np.ndarray, feature: Feature, centre: tuple[float,
     before = enlarged(foil.height[here], fine)
     level = float(np.sum(before * relief.cover) / (np.sum(relief.cover) + 1e-6))
     after = before + relief.cover * (np.float32(level) - before) + relief.height
-    ratio = relief.emission * _local(after, optics, fine) / _local(before, optics, fine)
+    ratio = relief.emission * _local(after, optics, fine, relief.glow) / _local(before, optics, fine)
     reach = min(feature.size * 0.9, feature.reach) * fine
     ratio = ratio * open_sky(relief.height * np.float32(fine), optics, reach) ** np.float32(optics.well_exponent)
     signal[here] *= shrunk(ratio, fine)
     foil.height[here] += shrunk(after - before, fine)
 
 
-def _local(height: np.ndarray, optics: Optics, fine: int) -> np.ndarray:
+def _local(height: np.ndarray, optics: Optics, fine: int, glow: np.ndarray | float = 1.0) -> np.ndarray:
     width = max(3, 2 * round(optics.edge_length * fine) + 1)
     smooth = ndimage.uniform_filter(ndimage.uniform_filter(height, width, mode="nearest"), width, mode="nearest")
     above = np.clip((height - smooth) / np.float32(optics.edge_length), 0, 0.8)
     signal = emitted(height, optics, 1 / fine)
-    signal *= 1 + np.float32(optics.edge_glow) * above
+    signal *= 1 + np.float32(optics.edge_glow) * glow * above
     return signal

@@ -56,6 +56,7 @@ class Ranges:
     pit_count: Range = (0, 12)
     pit_size: Range = (2.5, 34.0)
     pit_depth: Range = (0.08, 0.6)  # of the diameter
+    pit_glow: Range = (0.0, 0.35)  # of the edge glow: etching and oxide round the border of a pit, a lip is sharp
     inclusion_count: Range = (0, 12)
     inclusion_size: Range = (2.5, 36.0)
     inclusion_bright: Range = (1.1, 1.9)  # times the foil's yield
@@ -92,8 +93,8 @@ class Ranges:
     crater_axis_ratio: Range = (1.0, 1.6)  # long over short, mostly low; above 1.5 in about 5%
     crater_depth: Range = (0.56, 0.60)  # floor below the foil, of the diameter
     crater_bowl: Range = (1.8, 4.0)  # exponent of the bowl: 2 is a paraboloid, more is a flatter floor
-    rim_height: Range = (0.04, 0.17)  # of the diameter
-    rim_width: Range = (0.10, 0.42)  # of the radius, outer side of the lip
+    rim_height: Range = (0.06, 0.20)  # of the diameter
+    rim_width: Range = (0.12, 0.45)  # of the radius, outer side of the lip
     rim_round: Range = (0.005, 0.07)  # how blunt the crest of the lip is, of the diameter
     rim_ragged: Range = (0.0, 0.045)  # rms deviation of the outline, of the radius
     rim_lopsided: Range = (0.0, 0.7)  # one side higher than the other
@@ -113,7 +114,7 @@ class Ranges:
 
     # Electrons.
     tilt_exponent: Range = (0.8, 1.25)  # n of (1/cos tilt)^n
-    edge_glow: Range = (0.1, 1.1)  # strength of the extra emission at convex edges
+    edge_glow: Range = (0.3, 1.6)  # strength of the extra emission at convex edges
     edge_length: Range = (0.35, 1.3)  # px, how far below the surface secondary electrons come from
     side_light: Range = (0.05, 0.65)  # how much the slope towards the detector gains over the opposite one
     well_exponent: Range = (1.0, 2.6)  # how fast wells darken with the blocked part of their sky
@@ -125,7 +126,7 @@ class Ranges:
     defocus_sigma: Range = (1.3, 3.2)  # px
     line_jitter: Range = (0.0, 0.35)  # px rms, each scan line on its own
     line_flicker: Range = (0.0, 0.012)  # rms relative brightness of single lines
-    noise: Range = (1.2, 24.0)  # grey levels rms on plain foil, log-uniform; sets the number of electrons, at least 16
+    noise: Range = (1.2, 24.0)  # grey levels rms on plain foil, log-uniform; sets the number of electrons, at least 40
     noise_length: Range = (0.0, 0.7)  # px, blur of the noise by amplifier or rescaling
     brightness: Range = (45.0, 195.0)  # grey level of plain foil
     contrast: Range = (45.0, 240.0)  # grey levels per unit of relative signal, log-uniform
