@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -100,7 +102,7 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
     try:
         with np.load(folder / "weights.npz", allow_pickle=False) as stored:
             weights = {name: np.asarray(stored[name], np.float32) for name in stored.files}
-    except (OSError, ValueError, KeyError) as problem:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
         raise UsageError(
             f"The bundle {str(folder)!r} has no readable weights.npz ({problem}). Fetch or train the bundle again."
         ) from None

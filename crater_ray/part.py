@@ -119,11 +119,13 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     where = name(shard)
     try:
         rows = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read(use_threads=False)
+        found = digest(rows) if rows.schema.equals(SCHEMA, check_metadata=False) else None
     except (OSError, pa.ArrowException, ValueError) as problem:
-        raise DamagedPart(f"{where} is damaged: {problem}") from None
-    if not rows.schema.equals(SCHEMA, check_metadata=False):
+        raise DamagedPart(f"{where} is damaged: {' '.join(str(problem).split())[:200]}") from None
+    if found is None:
         raise DamagedPart(f"{where} does not have a part's columns")
-    metadata = {key.decode(): value.decode("utf-8", "replace") for key, value in (rows.schema.metadata or {}).items()}
+    texts = [[text.decode("utf-8", "replace") for text in pair] for pair in (rows.schema.metadata or {}).items()]
+    metadata = dict(texts)
     claimed = {field: metadata.get(f"crater_ray.{field}", "") for field in ("run_id", "shard", "rows", "digest")}
     if claimed["run_id"] != run_id:
         raise DamagedPart(f"{where} belongs to the run {claimed['run_id']!r}, not to {run_id!r}")
@@ -131,7 +133,7 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
         raise DamagedPart(
             f"{where} says shard {claimed['shard']!r} with {claimed['rows']!r} rows; read {rows.num_rows}"
         )
-    if claimed["digest"] != digest(rows):
+    if claimed["digest"] != found:
         raise DamagedPart(f"{where} was altered: its rows do not have the digest in its footer")
     footer = Footer(run_id, shard, rows.num_rows, claimed["digest"], metadata.get("crater_ray.published", ""))
     return rows.replace_schema_metadata(None), footer

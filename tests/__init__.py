@@ -1,0 +1,1 @@
+"""Tests: real storage, real Ray, real Parquet."""

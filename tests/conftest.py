@@ -1,0 +1,97 @@
+"""What tests share: a real S3 server, a real Ray, small archives, an untrained bundle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from benchmarks.local_s3 import LocalS3, serving
+
+CLI = str(Path(sys.executable).with_name("crater-ray"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_credentials_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither use nor need anybody's own credentials."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[LocalS3]:
+    with serving() as server:
+        os.environ.update(server.environment())
+        yield server
+        for name in server.environment():
+            os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """A private Ray that scans of this process share."""
+    from crater_ray.cluster import connected
+
+    with connected(None):
+        yield
+
+
+def make_images(folder: Path, count: int, size: tuple[int, int] = (100, 120), seed: int = 0) -> list[str]:
+    """Noise JPEGs in the site's layout; brightness differs, so that the stand-in engine's scores do. Gives the keys."""
+    rng = np.random.default_rng(seed)
+    keys = []
+    for number in range(count):
+        key = f"fm_-{100000 + number}_{seed}"
+        (folder / key).mkdir(parents=True)
+        level = 20 + 200 * number // max(1, count - 1)
+        pixels = rng.integers(level - 20, level + 20, size, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / key / f"{key}-001.jpg", quality=85)
+        keys.append(key)
+    return keys
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 small sound images."""
+    folder = tmp_path_factory.mktemp("archive")
+    make_images(folder, 120)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of fresh weights."""
+    import keras
+
+    from crater_ray.bundle import Bundle
+    from crater_ray.network import build, read_weights
+
+    keras.utils.set_random_seed(7)
+    weights = read_weights(build("minmax"))
+    folder = tmp_path_factory.mktemp("bundles") / "untrained"
+    return Bundle(weights, "minmax", 0.5, {"recipe": "none"}, {}, "untrained").save(folder)
+
+
+@pytest.fixture
+def quiet() -> Console:
+    return Console(file=open(os.devnull, "w"), force_terminal=False)  # noqa: SIM115, PTH123
+
+
+@pytest.fixture
+def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the installed command."""
+
+    def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        command = [CLI, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run
