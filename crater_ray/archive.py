@@ -184,7 +184,13 @@ def _list_s3(source: str, access: Access, ignored: Counter[str]) -> Iterator[pa.
         raise UsageError(f"There is nothing under s3://{bucket}/{prefix}. Check the prefix.")
 
 
-def _open_list(source: str, access: Access, base: str | None) -> Listing:
+def read_key_list(source: str, access: Access) -> list[str]:
+    """The entries of a key list (.txt, .csv, .parquet; local or on S3) as they stand there.
+
+    Raises:
+        UsageError: it is not there, cannot be read, or is empty.
+        StorageError: storage refused or could not be reached.
+    """
     if is_s3(source):
         bucket, key = split_s3(source)
         try:
@@ -193,21 +199,31 @@ def _open_list(source: str, access: Access, base: str | None) -> Listing:
             if getattr(problem, "response", {}).get("Error", {}).get("Code") in ("NoSuchKey", "404"):
                 raise UsageError(f"There is no key list {source!r}.") from None
             raise explain(problem, source) from None
-        folder = source.rpartition("/")[0]
     else:
-        path = Path(source.removeprefix("file://")).expanduser().absolute()
+        source = str(_absolute(source))
         try:
-            data = path.read_bytes()
+            data = Path(source).read_bytes()
         except FileNotFoundError:
-            raise UsageError(f"There is no key list {str(path)!r}.") from None
+            raise UsageError(f"There is no key list {source!r}.") from None
         except OSError as problem:
-            raise explain(problem, str(path)) from None
-        source, folder = str(path), str(path.parent)
+            raise explain(problem, source) from None
     entries = [entry for entry in _read_list(source, data) if entry]
     if not entries:
         raise UsageError(f"The key list {source!r} is empty.")
+    return entries
+
+
+def _absolute(path: str) -> Path:
+    return Path(path.removeprefix("file://")).expanduser().absolute()
+
+
+def _open_list(source: str, access: Access, base: str | None) -> Listing:
+    entries = read_key_list(source, access)
+    if not is_s3(source):
+        source = str(_absolute(source))
+    folder = source.rpartition("/")[0]
     if base is not None:
-        folder = base.rstrip("/") if is_s3(base) else str(Path(base.removeprefix("file://")).expanduser().absolute())
+        folder = base.rstrip("/") if is_s3(base) else str(_absolute(base))
     return Listing(source, _batches(_listed(entries, folder)))
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -89,12 +89,26 @@ class Outcome:
     out: str
 
 
-def scan(settings: ScanSettings, console: Console) -> Outcome:
+@dataclass(frozen=True)
+class Choice:
+    """Images chosen from an earlier run: taken as they are, instead of listing the source.
+
+    Attributes:
+        settings: what the new run's settings say of the choice; a command that chose otherwise is refused on it.
+        images: gives the manifest; called unless the new run has one already.
+    """
+
+    settings: dict[str, Any]
+    images: Callable[[], pa.Table]
+
+
+def scan(settings: ScanSettings, console: Console, choice: Choice | None = None) -> Outcome:
     """Scan an archive, or go on with a scan that was stopped.
 
     Args:
         settings: what to scan, with what, where to.
         console: for progress.
+        choice: scan these images instead of those that the source lists.
 
     Returns:
         How it ended. The run is complete (`verify` passes) exactly when `failed` is empty.
@@ -111,10 +125,13 @@ def scan(settings: ScanSettings, console: Console) -> Outcome:
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
     engine = resolve(settings.engine)
-    run = open_run_folder(settings, bundle, engine)
+    run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
     with run, _terminate_as_interrupt():
         if not run.has_manifest():
-            _freeze_manifest(run, settings, console)
+            if choice:
+                run.freeze(choice.images(), settings.shard_images)
+            else:
+                _freeze_manifest(run, settings, console)
         check = _check_before(run, console)
         todo = [shard for shard in range(run.manifest.shards) if shard not in check.parts]
         progress = Progress(run.manifest.images, before=sum(part.rows for part in check.parts.values()))
@@ -157,13 +174,17 @@ def _threshold(settings: ScanSettings, bundle: Bundle) -> float:
     return bundle.typical_threshold if settings.threshold is None else settings.threshold
 
 
-def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str) -> Run:
+def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, further: dict[str, Any]) -> Run:
     """The run that this command continues, or a new one.
+
+    Args:
+        settings, bundle, engine: of the scan.
+        further: what else decides which rows the run has; JSON values only.
 
     Raises:
         UsageError: the output belongs to another run, or to something else altogether.
     """
-    identity = _identity(settings, bundle, engine)
+    identity = _identity(settings, bundle, engine) | further
     folder = open_folder(settings.out, settings.access)
     run = run_folder.find(folder)
     if run is None:
