@@ -19,6 +19,13 @@ from typing import Any
 
 ACCESS_KEY = "crater-ray-test"
 SECRET_KEY = "only-on-loopback"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+    "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""Variables that give a process the server's credentials."""
 PUBLIC = "public"
 """A bucket that anybody may read and list."""
 START_SECONDS = 90
@@ -38,12 +45,7 @@ class LocalS3:
 
     def environment(self) -> dict[str, str]:
         """Variables that give a process this server's credentials."""
-        return {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return dict(ENVIRONMENT)
 
     def upload(self, folder: Path, bucket: str, prefix: str = "") -> int:
         """Put every file of a folder under a prefix; returns how many."""

@@ -1,0 +1,44 @@
+"""The benchmark commands: `python -m benchmarks COMMAND`. Each measures one thing, in fresh processes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from benchmarks.kills import kills
+from benchmarks.manifest import manifest
+from benchmarks.memory import memory
+from benchmarks.scan import scan
+from crater_ray.errors import CraterRayError
+
+app = typer.Typer(
+    name="python -m benchmarks",
+    help="Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def commands() -> None:
+    """Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment."""
+
+
+for command in (scan, memory, manifest, kills):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; problems end in a line."""
+    try:
+        app()
+    except CraterRayError as problem:
+        print(f"benchmarks: {problem}", file=sys.stderr)
+        sys.exit(problem.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""A fresh process for each timed part, so that libraries' state, threads and memory never mix."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def run(function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
+    """Call a function in a fresh process and return what it returns.
+
+    Args:
+        function: `module:name`.
+        environment: variables to add.
+        arguments: JSON values.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it wrote last.
+    """
+    return watched(function, lambda _: None, environment, **arguments)
+
+
+def watched(
+    function: str, watch: Callable[[int], None], environment: Mapping[str, str] | None = None, **arguments: Any
+) -> Any:
+    """Like `run`, and meanwhile call `watch` with the process's id; it should return once that process has ended."""
+    with tempfile.TemporaryDirectory(prefix="crater-ray-child-") as scratch:
+        answer, log = Path(scratch, "answer.json"), Path(scratch, "log")
+        command = [sys.executable, "-m", "benchmarks.child", function, str(answer), json.dumps(arguments)]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+            try:
+                watch(process.pid)
+                code = process.wait()
+            finally:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if code != 0 or not answer.exists():
+            tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise RuntimeError(f"{function} ended with {code}. It wrote last: {tail}")
+        return json.loads(answer.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Run in the fresh process: call what the arguments name, write its answer."""
+    name, answer, arguments = sys.argv[1:4]
+    module, _, attribute = name.partition(":")
+    function = getattr(importlib.import_module(module), attribute)
+    result = function(**json.loads(arguments))
+    Path(answer).write_text(json.dumps(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

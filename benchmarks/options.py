@@ -1,0 +1,72 @@
+"""Options that several commands share, and the network they all mean by --bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from crater_ray.bundle import DEFAULT, Bundle, load
+from crater_ray.errors import UsageError
+from crater_ray.network import CONVOLUTIONS, DENSE, Weights
+
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write figures and environment there.")]
+Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="How often; medians are given.")]
+Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="How the network is computed.")]
+BundleName = Annotated[
+    str,
+    typer.Option(
+        "--bundle", metavar="DIR", help="The network: a folder, `default` (the one shipped) or `random` (untrained)."
+    ),
+]
+Distinct = Annotated[
+    int, typer.Option("--distinct", metavar="N", min=1, help="Different images; more keys repeat them.")
+]
+Sources = Annotated[str, typer.Option("--sources", metavar="s3,local", help="Where the images are read from.")]
+
+
+def bundle_folder(name: str, scratch: Path) -> Path:
+    """The folder of the bundle that `--bundle` names; speed does not depend on what a network has learnt.
+
+    Args:
+        name: a folder, `default` or `random`.
+        scratch: where a random one is made.
+    """
+    if name == "random":
+        return Bundle(random_weights(), "sigma-clip", 0.5, name="random").save(scratch / "random")
+    folder = DEFAULT if name == "default" else Path(name).absolute()
+    load(folder)
+    return folder
+
+
+def random_weights(seed: int = 0) -> Weights:
+    """He-normal weights and zero biases of the network, made without Keras."""
+    rng = np.random.default_rng(seed)
+    shapes: list[tuple[str, tuple[int, ...]]] = []
+    channels = 1
+    for number, (filters, _) in enumerate(CONVOLUTIONS, start=1):
+        shapes.append((f"conv{number}", (3, 3, channels, filters)))
+        channels = filters
+    for number, units in enumerate((*DENSE, 1), start=1):
+        shapes.append((f"dense{number}", (channels, units)))
+        channels = units
+    weights: Weights = {}
+    for name, shape in shapes:
+        deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
+        weights[f"{name}/kernel"] = (rng.standard_normal(shape) * deviation).astype(np.float32)
+        weights[f"{name}/bias"] = np.zeros(shape[-1], np.float32)
+    return weights
+
+
+def parse_sources(text: str) -> list[str]:
+    """`s3,local` to a list.
+
+    Raises:
+        UsageError: there is another word in it.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if not set(names) <= {"s3", "local"}:
+        raise UsageError(f"--sources must be s3, local or both with a comma; received: {text!r}")
+    return names
