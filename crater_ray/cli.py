@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from crater_ray.cli_options import (
+    Address,
+    Anonymous,
+    Endpoint,
+    EngineName,
+    RunPath,
+    ShardImages,
+    Threshold,
+    console_on,
+)
+from crater_ray.cli_results import commands
 from crater_ray.errors import CraterRayError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 app = typer.Typer(
     name="crater-ray",
@@ -22,16 +30,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="The run folder: a local path or s3://bucket/prefix.")]
-Endpoint = Annotated[
-    str | None,
-    typer.Option("--endpoint-url", metavar="URL", help="An S3-compatible service other than Amazon's."),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  [default: the bundle's]"),
-]
-
 
 @app.command()
 def scan(
@@ -41,28 +39,21 @@ def scan(
     ],
     out: Annotated[str, typer.Option("--out", metavar="RUN", help="The run folder: a local path or s3://...")],
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="DIR", help="The network.  [default: the one shipped]")
+        Path | None, typer.Option("--bundle", metavar="DIR", help="The network.  (default: the one shipped)")
     ] = None,
-    anonymous: Annotated[bool, typer.Option("--anonymous", help="Read the archive without credentials.")] = False,
+    anonymous: Anonymous = False,
     endpoint_url: Endpoint = None,
     base: Annotated[
         str | None,
-        typer.Option("--base", metavar="DIR", help="What a key list's entries are relative to.  [default: its folder]"),
+        typer.Option("--base", metavar="DIR", help="What a key list's entries are relative to.  (default: its folder)"),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Only the first N images.")] = None,
     sample: Annotated[int | None, typer.Option("--sample", metavar="N", help="Only N images at random.")] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides which images --sample takes.")] = 0,
     threshold: Threshold = None,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="How the network is computed: auto, keras, stand-in.")
-    ] = "auto",
-    shard_images: Annotated[
-        int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")
-    ] = 1_000,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", metavar="ADDR", help="A Ray cluster to use.  [default: this machine alone]"),
-    ] = None,
+    engine: EngineName = "auto",
+    shard_images: ShardImages = 1_000,
+    address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long; write nothing.")] = False,
 ) -> None:
     """Score every image of an archive. The same command again goes on where a stopped scan left off."""
@@ -85,7 +76,7 @@ def scan(
         shard_images=shard_images,
         address=address,
     )
-    console = _console()
+    console = console_on()
     if dry_run:
         from crater_ray.dry_run import dry_run as rehearse
 
@@ -113,7 +104,7 @@ def verify(run: RunPath, endpoint_url: Endpoint = None) -> None:
     with open_existing(run, Access(endpoint_url)) as opened:
         check = opened.check()
         declared = opened.success() is not None
-        show_check(opened, check, declared, _console(sys.stdout))
+        show_check(opened, check, declared, console_on(sys.stdout))
     if not check.whole:
         raise typer.Exit(1)
 
@@ -126,38 +117,10 @@ def status(run: RunPath, endpoint_url: Endpoint = None) -> None:
     from crater_ray.storage import Access
 
     with open_existing(run, Access(endpoint_url)) as opened:
-        show_status(opened, opened.check(), _console(sys.stdout))
+        show_status(opened, opened.check(), console_on(sys.stdout))
 
 
-@app.command()
-def candidates(
-    run: RunPath,
-    threshold: Threshold = None,
-    table: Annotated[
-        Path | None,
-        typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key."),
-    ] = None,
-    csv: Annotated[
-        str | None,
-        typer.Option(
-            "--csv", metavar="FILE", help="Write all candidates, Prediction and FileName first; - for stdout."
-        ),
-    ] = None,
-    endpoint_url: Endpoint = None,
-) -> None:
-    """List the images at or above a score, best first."""
-    from crater_ray.candidates import list_candidates, read_image_table, show_candidates, write_csv
-    from crater_ray.run import open_existing
-    from crater_ray.storage import Access
-
-    with open_existing(run, Access(endpoint_url)) as opened:
-        image_table = read_image_table(table) if table else None
-        cut = opened.threshold if threshold is None else threshold
-        found = list_candidates(opened, cut, image_table)
-        if csv:
-            write_csv(found, csv)
-        if csv != "-":
-            show_candidates(found, cut, opened, csv, _console(sys.stdout))
+app.add_typer(commands)
 
 
 @app.command()
@@ -172,7 +135,7 @@ def simulate(
 
     from crater_ray.simulate import simulate_archive
 
-    console = _console()
+    console = console_on()
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("simulating", total=images)
         labels = simulate_archive(
@@ -186,14 +149,7 @@ def demo(out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to 
     """Simulate a small archive, scan it, and say how many planted craters were found."""
     from crater_ray.demo import demonstrate
 
-    demonstrate(out, _console(sys.stdout))
-
-
-def _console(file: object = None) -> Console:
-    from rich.console import Console
-
-    stream = file or sys.stderr
-    return Console(file=stream)  # type: ignore[arg-type]
+    demonstrate(out, console_on(sys.stdout))
 
 
 def main() -> None:

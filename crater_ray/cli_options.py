@@ -1,0 +1,41 @@
+"""What several commands have in common: arguments with their help, and the console they write to."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="The run folder: a local path or s3://bucket/prefix.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", metavar="URL", help="An S3-compatible service other than Amazon's."),
+]
+Anonymous = Annotated[bool, typer.Option("--anonymous", help="Read the archive without credentials.")]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  (default: the bundle's)"),
+]
+RunThreshold = Annotated[
+    float | None,
+    typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  (default: the run's)"),
+]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="How the network is computed: auto, keras, stand-in.")
+]
+ShardImages = Annotated[int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="ADDR", help="A Ray cluster to use.  (default: this machine alone)"),
+]
+
+
+def console_on(file: object = None) -> Console:
+    """A console on a stream; on standard error when none is given."""
+    from rich.console import Console
+
+    return Console(file=file or sys.stderr)  # type: ignore[arg-type]

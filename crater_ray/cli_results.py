@@ -1,0 +1,139 @@
+"""The commands that work with results: candidates, compare, rescan, merge, gallery, review."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crater_ray.cli_options import (
+    Address,
+    Anonymous,
+    Endpoint,
+    EngineName,
+    RunPath,
+    RunThreshold,
+    ShardImages,
+    Threshold,
+    console_on,
+)
+
+commands = typer.Typer()
+
+
+@commands.command()
+def candidates(
+    run: RunPath,
+    threshold: RunThreshold = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key."),
+    ] = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write all candidates, Prediction and FileName first; - for stdout."
+        ),
+    ] = None,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """List the images at or above a score, best first."""
+    from crater_ray.candidates import list_candidates, read_image_table, show_candidates, write_csv
+    from crater_ray.run import open_existing
+    from crater_ray.storage import Access
+
+    with open_existing(run, Access(endpoint_url)) as opened:
+        image_table = read_image_table(table) if table else None
+        cut = opened.threshold if threshold is None else threshold
+        found = list_candidates(opened, cut, image_table)
+        if csv:
+            write_csv(found, csv)
+        if csv != "-":
+            show_candidates(found, cut, opened, csv, console_on(sys.stdout))
+
+
+@commands.command()
+def rescan(
+    run: RunPath,
+    out: Annotated[str, typer.Option("--out", metavar="RUN2", help="The new run's folder: a local path or s3://...")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="NEW", help="The network.  (default: the one shipped)")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="CONDITION", help="Only images whose row meets it, as in 'score >= 0.001'."),
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", metavar="FILE", help="Only the images of this list (.txt, .csv, .parquet)."),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", metavar="STATUS", help="Only images with this status, as unreadable; repeatable."),
+    ] = None,
+    anonymous: Anonymous = False,
+    endpoint_url: Endpoint = None,
+    threshold: Threshold = None,
+    engine: EngineName = "auto",
+    shard_images: ShardImages = 1_000,
+    address: Address = None,
+) -> None:
+    """Score the images of a run again, all or some, without listing the archive. The run itself stays as it is."""
+    from crater_ray.bundle import DEFAULT
+    from crater_ray.report import show_outcome
+    from crater_ray.rescan import RescanSettings
+    from crater_ray.rescan import rescan as run_rescan
+    from crater_ray.storage import Access
+
+    settings = RescanSettings(
+        run=run,
+        out=out,
+        bundle=bundle or DEFAULT,
+        where=where,
+        keys=keys,
+        statuses=tuple(status or ()),
+        access=Access(endpoint_url, anonymous),
+        threshold=threshold,
+        engine=engine,
+        shard_images=shard_images,
+        address=address,
+    )
+    console = console_on()
+    try:
+        outcome = run_rescan(settings, console)
+    except KeyboardInterrupt:
+        console.print(
+            "Stopped. Everything that was finished is kept; run the same command again to go on.", highlight=False
+        )
+        raise typer.Exit(1) from None
+    show_outcome(outcome, console)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def merge(
+    run: RunPath,
+    rescans: Annotated[list[str], typer.Argument(metavar="RESCAN...", help="Rescans of it; later ones win.")],
+    out: Annotated[str, typer.Option("--out", metavar="MERGED", help="The new run's folder.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", metavar="T", help="The new run's.  (default: the last rescan's)"),
+    ] = None,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Combine a run with rescans of some of its images into one complete new run; the newest row of an image counts."""
+    from contextlib import ExitStack
+
+    from crater_ray.merge import merge as merge_runs
+    from crater_ray.merge import show_merged
+    from crater_ray.run import open_existing
+    from crater_ray.storage import Access
+
+    access = Access(endpoint_url)
+    with ExitStack() as stack:
+        base, *others = (stack.enter_context(open_existing(uri, access)) for uri in (run, *rescans))
+        merged = merge_runs(base, others, out, access, threshold)
+    show_merged(merged, console_on(sys.stdout))
