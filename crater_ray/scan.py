@@ -142,7 +142,11 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             work = Work(run, settings.access, bundle, bundle_name(bundle, engine), engine, _threshold(settings, bundle))
             ended = "failed"
             try:
-                with connected(settings.address), Display(progress, console) as display:
+                with (
+                    connected(settings.address),
+                    _terminate_as_interrupt(),  # once more: Ray has just put its own answer to SIGTERM in place
+                    Display(progress, console) as display,
+                ):
                     failed = Pipeline(work, todo, progress, display.show).execute()
                     ended = "failed" if failed else "complete"
             except KeyboardInterrupt:

@@ -13,27 +13,24 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.local_s3 import LocalS3, serving
+from benchmarks.local_s3 import ENVIRONMENT, LocalS3, serving
 
 CLI = str(Path(sys.executable).with_name("crater-ray"))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_credentials_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests neither use nor need anybody's own credentials."""
+def _no_credentials_of_the_user() -> None:
+    """Tests use the local server's credentials only, in every process that they start."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ.update(ENVIRONMENT)
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[LocalS3]:
     with serving() as server:
-        os.environ.update(server.environment())
         yield server
-        for name in server.environment():
-            os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

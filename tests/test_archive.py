@@ -34,7 +34,15 @@ def test_folder_is_walked_and_other_files_are_counted(tmp_path: Path) -> None:
 
 
 def test_any_file_name_survives(tmp_path: Path) -> None:
-    names = [b"a b.jpg", b"q\"'<x>.jpg", b"new\nline.jpg", "ünï.jpg".encode(), b"p%41#?.jpg", b"bad\xff\xfe.jpg", b"..x.jpg"]
+    names = [
+        b"a b.jpg",
+        b"q\"'<x>.jpg",
+        b"new\nline.jpg",
+        "ünï.jpg".encode(),
+        b"p%41#?.jpg",
+        b"bad\xff\xfe.jpg",
+        b"..x.jpg",
+    ]
     for name in names:
         with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
             file.write(name)

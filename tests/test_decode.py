@@ -37,7 +37,9 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "progressive jpeg": lambda: encoded(gray(), "JPEG", quality=95, progressive=True),
     "rgb jpeg": lambda: encoded(gray().convert("RGB"), "JPEG", quality=95),
     "cmyk jpeg": lambda: encoded(gray().convert("RGB").convert("CMYK"), "JPEG", quality=95),
-    "jpeg with exif": lambda: encoded(gray(), "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 64),
+    "jpeg with exif": lambda: encoded(
+        gray(), "JPEG", quality=95, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 64
+    ),
     "gray png": lambda: encoded(gray(), "PNG"),
     "rgba png": lambda: encoded(gray().convert("RGBA"), "PNG"),
     "gray-alpha png": lambda: encoded(gray().convert("LA"), "PNG"),
@@ -82,7 +84,12 @@ def png_of(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 JPEG = GOOD["gray jpeg"]
