@@ -92,17 +92,19 @@ def _decode(data: bytes | memoryview) -> np.ndarray | Refusal:
         if image.mode.startswith(("I", "F")):
             return _stretch(np.asarray(image), height, width)
         gray = image if image.mode == "L" else image.convert("L")
-        return np.asarray(gray, np.uint8)
+        pixels: np.ndarray = np.asarray(gray, np.uint8)
+        return pixels
 
 
-def _stretch(values: np.ndarray, height: int, width: int) -> np.ndarray | Refusal:
-    values = values.astype(np.float32)
+def _stretch(raw: np.ndarray, height: int, width: int) -> np.ndarray | Refusal:
+    values: np.ndarray = raw.astype(np.float32)
     if not np.isfinite(values).all():
         return Refusal(UNSUPPORTED, "the image holds values that are not finite numbers", height, width)
     low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 255 and (high > 1 or low == high):
-        return np.rint(values).astype(np.uint8)
-    return np.rint((values - low) * (255.0 / max(high - low, 1e-30))).astype(np.uint8)
+    if low < 0 or high > 255 or (high <= 1 and low < high):
+        values = (values - low) * (255.0 / max(high - low, 1e-30))
+    pixels: np.ndarray = np.rint(values).astype(np.uint8)
+    return pixels
 
 
 def _refuse_unknown(start: bytes) -> Refusal:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crater_ray.run import Run
 
 IMAGES, CRATERS, SEED = 150, 30, 2026
-SIZES = ((0, 8), (8, 20), (20, math.inf))
+SIZES: tuple[tuple[float, float], ...] = ((0, 8), (8, 20), (20, math.inf))
 """Diameters in pixels by which the found craters are counted."""
 
 

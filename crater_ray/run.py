@@ -13,8 +13,9 @@ import contextlib
 import json
 import tempfile
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ FORMAT = 1
 RECORD = "run.json"
 MANIFEST = "manifest.parquet"
 SUCCESS = "_SUCCESS"
+READERS = 8
 
 
 def now() -> str:
@@ -164,20 +166,16 @@ class Run:
             shard = part.shard_of(name)
             if shard is None or shard >= manifest.shards:
                 check.problems.append(f"{name} does not belong here: the manifest has {manifest.shards} shards")
-        for shard in range(manifest.shards):
+        for shard, found in self._read_parts(range(manifest.shards), published):
             if progress:
                 progress(shard, manifest.shards)
-            if shard not in published:
+            if found is None:
                 check.missing.append(shard)
                 continue
-            try:
-                rows, footer = self.read_part(shard)
-            except FileNotFoundError:
-                check.missing.append(shard)
+            if isinstance(found, part.DamagedPart):
+                check.problems.append(str(found))
                 continue
-            except part.DamagedPart as problem:
-                check.problems.append(str(problem))
-                continue
+            rows, footer = found
             if not rows["key"].equals(manifest.shard(shard)["key"]):
                 check.problems.append(f"{part.name(shard)} does not have the keys that the manifest gives its shard")
                 continue
@@ -186,6 +184,29 @@ class Run:
                 check.statuses[entry["values"]] += entry["counts"]
             check.candidates += count_candidates(rows, self.threshold)
         return check
+
+    def _read_parts(
+        self, shards: Iterable[int], published: set[int]
+    ) -> Iterator[tuple[int, tuple[pa.Table, part.Footer] | part.DamagedPart | None]]:
+        """Parts in order, a few read at a time, because each may be a request to far-away storage."""
+
+        def read(shard: int) -> tuple[pa.Table, part.Footer] | part.DamagedPart | None:
+            try:
+                return self.read_part(shard) if shard in published else None
+            except FileNotFoundError:
+                return None
+            except part.DamagedPart as problem:
+                return problem
+
+        with ThreadPoolExecutor(READERS) as pool:
+            ahead: deque[tuple[int, Future[Any]]] = deque()
+            for shard in shards:
+                ahead.append((shard, pool.submit(read, shard)))
+                if len(ahead) > 2 * READERS:
+                    number, future = ahead.popleft()
+                    yield number, future.result()
+            for number, future in ahead:
+                yield number, future.result()
 
     def finish(self, check: Check) -> None:
         """Declare the run complete; the check must have found it whole."""

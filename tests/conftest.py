@@ -80,7 +80,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quiet() -> Console:
-    return Console(file=open(os.devnull, "w"), force_terminal=False)  # noqa: SIM115, PTH123
+    return Console(file=open(os.devnull, "w"), force_terminal=False)
 
 
 @pytest.fixture

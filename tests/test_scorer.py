@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_tiles_cover_the_image_and_overlap_by_the_receptive_field(size: tuple[in
         tile = min(TILE[axis], size[axis])
         assert starts[0] == 0
         assert starts[-1] + tile == size[axis]
-        for before, after in zip(starts, starts[1:], strict=False):
+        for before, after in itertools.pairwise(starts):
             assert before + tile - after >= RECEPTIVE_FIELD
 
 
