@@ -1,17 +1,22 @@
-"""Candidates: the images at or above a score, best first, joined with the foil search's image table."""
+"""Candidates: the images at or above a score or within a review budget, best first, as lists for people and labs."""
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from crater_ray.errors import UsageError
+from crater_ray.image_table import join
+from crater_ray.results import Results
 from crater_ray.storage import explain
 
 if TYPE_CHECKING:
@@ -20,8 +25,11 @@ if TYPE_CHECKING:
     from crater_ray.run import Run
 
 COLUMNS = ("key", "score", "x", "y", "height", "width", "uri", "bundle", "stage")
-KEY_COLUMNS = ("key", "name", "image", "filename", "FileName")
 SHOWN = 20
+CUT_OFFS = (0.5, 0.1, 0.01)
+"""Scores for which the list of foils counts candidates."""
+
+REIMAGE = ("foil", "frame", "VMcode", "id", "x_coord", "y_coord", "xymag", "zmag", "flags")
 
 
 def list_candidates(run: Run, threshold: float, image_table: pa.Table | None = None) -> pa.Table:
@@ -33,58 +41,46 @@ def list_candidates(run: Run, threshold: float, image_table: pa.Table | None = N
         image_table: rows about images, with a column `key`; its columns are added, empty where a key is not in it.
 
     Returns:
-        `Prediction`, `FileName`, then `COLUMNS`, then the image table's columns; by falling score, then by key.
+        `Prediction`, `FileName`, then `COLUMNS`, `foil`, `frame`, `flags` and the image table's columns; by falling
+        score, then by key.
     """
-    if not 0.0 <= threshold <= 1.0:
-        raise UsageError(f"--threshold must lie between 0 and 1; received: {threshold}")
-    cut = pa.scalar(threshold, pa.float32())
-    found = [rows.filter(pc.greater_equal(rows["score"], cut)).select(COLUMNS) for rows in run.parts()]
-    if not found:
-        from crater_ray import part
-
-        found = [part.SCHEMA.empty_table().select(COLUMNS)]
-    table = pa.concat_tables(found).sort_by([("score", "descending"), ("key", "ascending")])
+    table = Results(run).candidates(threshold, COLUMNS)
     names = pc.replace_substring_regex(table["uri"], r"(?s)\A.*/", "")
     table = table.add_column(0, "FileName", names).add_column(0, "Prediction", table["score"])
-    return table if image_table is None else _join(table, image_table)
+    return join(table, image_table)
 
 
-def _join(table: pa.Table, image_table: pa.Table) -> pa.Table:
-    taken = set(table.column_names)
-    renamed = [name if name == "key" or name not in taken else f"table_{name}" for name in image_table.column_names]
-    joined = table.join(image_table.rename_columns(renamed), "key", join_type="left outer")
-    return joined.sort_by([("score", "descending"), ("key", "ascending")])
+def read_budget(text: str, images: int) -> int:
+    """How many images a review budget allows.
 
-
-def read_image_table(path: Path) -> pa.Table:
-    """Read the image table, one row per key.
+    Args:
+        text: a number of images (`15000`) or a share of the run (`4%`).
+        images: of the run.
 
     Raises:
-        UsageError: it is not there, not CSV, or has no key column.
+        UsageError: it is neither.
     """
-    try:
-        table = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True))
-    except FileNotFoundError:
-        raise UsageError(f"There is no image table {str(path)!r}.") from None
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"The image table {str(path)!r} cannot be read as CSV: {problem}") from None
-    column = next((name for name in KEY_COLUMNS if name in table.column_names), None)
-    if column is None:
-        raise UsageError(
-            f"The image table {str(path)!r} needs a column named {' or '.join(KEY_COLUMNS)}; "
-            f"received: {', '.join(table.column_names)}"
-        )
-    names = ["key" if name == column else name for name in table.column_names]
-    table = table.rename_columns(names)
-    position = names.index("key")
-    table = table.set_column(position, "key", table["key"].cast(pa.string()))
-    rows = pa.array(range(table.num_rows))
-    first = table.append_column("__row", rows).group_by("key").aggregate([("__row", "min")])["__row_min"]
-    return table.take(first.take(pc.sort_indices(first)))
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip().replace(",", ""))
+    if match and match[2] and float(match[1]) <= 100:
+        return int(images * float(match[1]) / 100)
+    if match and not match[2] and float(match[1]).is_integer():
+        return int(match[1])
+    raise UsageError(f"--budget must be a number of images, such as 500, or a share, such as 4%; received: {text!r}")
 
 
-def write_csv(found: pa.Table, target: str) -> None:
-    """Write candidates as CSV, all of them, to a file or to standard output (`-`)."""
+def threshold_for_budget(run: Run, budget: int) -> float:
+    """The lowest score among the best `budget` images; 1.0 when there is none to review."""
+    found = [rows["score"].drop_null().to_numpy() for rows in Results(run).parts(["score"])]
+    scores = np.concatenate([np.zeros(0, np.float32), *found])
+    if budget < 1 or len(scores) == 0:
+        return 1.0
+    if budget >= len(scores):
+        return 0.0
+    return float(np.partition(scores, len(scores) - budget)[len(scores) - budget])
+
+
+def write_csv(found: pa.Table, target: str | Path) -> None:
+    """Write a table as CSV to a file or to standard output (`-`). Names stand in it exactly as they are."""
     try:
         if target == "-":
             text = io.BytesIO()
@@ -93,28 +89,91 @@ def write_csv(found: pa.Table, target: str) -> None:
         else:
             pacsv.write_csv(found, target)
     except OSError as problem:
-        raise explain(problem, target) from None
+        raise explain(problem, str(target)) from None
 
 
-def show_candidates(found: pa.Table, threshold: float, run: Run, csv: str | None, console: Console) -> None:
-    """Show the best candidates and how many there are."""
+def write_foils(found: pa.Table, folder: Path) -> int:
+    """Write a CSV of candidates for each foil, and `foils.csv` with how many each has.
+
+    Args:
+        found: as `list_candidates` gives it.
+        folder: made when missing. Files are called `<foil>.csv`; `no-foil.csv` has the images of unknown foils.
+
+    Returns:
+        How many foils there are, unknown ones not counted.
+    """
+    foils = sorted(pc.unique(found["foil"].drop_null()).to_pylist())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "foils.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["foil", "candidates", *(f"from_{cut:g}" for cut in CUT_OFFS), "bad_focus", "best"])
+            for foil in [*foils, None]:
+                mask = pc.is_null(found["foil"]) if foil is None else pc.equal(found["foil"], foil)
+                some = found.filter(mask)
+                if some.num_rows == 0:
+                    continue
+                scores = some["Prediction"].to_numpy()
+                bad = pc.sum(pc.equal(some["flags"], "bad_focus")).as_py() or 0
+                above = [int((scores >= np.float32(cut)).sum()) for cut in CUT_OFFS]
+                writer.writerow([foil or "", some.num_rows, *above, bad, f"{scores.max():.6g}"])
+                write_csv(some, folder / f"{foil or 'no-foil'}.csv")
+    except OSError as problem:
+        raise explain(problem, str(folder)) from None
+    return len(foils)
+
+
+def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
+    """Where to look again at higher magnification, foil by foil and frame by frame.
+
+    Args:
+        found: as `list_candidates` gives it.
+        pixel_nm: size of a pixel in nm, when known.
+
+    Returns:
+        `Prediction`, `FileName`, `key`; foil, frame, VMcode, stage coordinates and the like, as far as known;
+        `x`, `y` of the evidence in pixels from the centre of the image's first pixel; `right`, `down` from the
+        centre of the image, in pixels and, with `pixel_nm`, in um; `height`, `width`. Places are empty where the
+        network gave none.
+    """
+    columns = {name: found[name] for name in ("Prediction", "FileName", "key")}
+    columns |= {name: found[name] for name in REIMAGE if name in found.column_names}
+    columns |= {name: found[name] for name in ("x", "y")}
+    for name, at, size in (("right", "x", "width"), ("down", "y", "height")):
+        centre = pc.divide(pc.subtract(found[size].cast(pa.float32()), pa.scalar(1, pa.float32())), 2.0)
+        offset = pc.subtract(found[at], centre.cast(pa.float32()))
+        columns[f"{name}_px"] = offset
+        if pixel_nm is not None:
+            columns[f"{name}_um"] = pc.multiply(offset, pa.scalar(pixel_nm / 1000, pa.float32()))
+    columns |= {name: found[name] for name in ("height", "width")}
+    order = [("foil", "ascending"), ("frame", "ascending"), ("Prediction", "descending"), ("key", "ascending")]
+    return pa.table(columns).sort_by(order)
+
+
+def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[str], console: Console) -> None:
+    """Show the best candidates, how many there are, and where the lists were written."""
     from rich.markup import escape
     from rich.table import Table
 
+    with_foils = found["foil"].null_count < found.num_rows
     table = Table(title=None)
-    for name, justify in (("score", "right"), ("key", "left"), ("x", "right"), ("y", "right"), ("file", "left")):
+    shown = [("score", "right"), ("key", "left"), ("x", "right"), ("y", "right"), ("file", "left")]
+    for name, justify in [*shown, *([("foil", "left"), ("flags", "left")] if with_foils else [])]:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in found.slice(0, SHOWN).to_pylist():
         place = ["" if row[name] is None else f"{row[name]:.0f}" for name in ("x", "y")]
-        table.add_row(
-            f"{row['Prediction']:.4f}", escape(repr(row["key"])[1:-1]), *place, escape(repr(row["FileName"])[1:-1])
-        )
+        foil = [f"{row['foil'] or ''} {row['frame'] or ''}".strip(), row["flags"] or ""] if with_foils else []
+        names = (escape(repr(row[name])[1:-1]) for name in ("key", "FileName"))
+        table.add_row(f"{row['Prediction']:.4f}", next(names), *place, next(names), *foil)
     if found.num_rows:
         console.print(table)
     more = f", the best {SHOWN} shown" if found.num_rows > SHOWN else ""
     note = "" if run.success() else " The run is not complete."
-    console.print(f"{found.num_rows:,} candidates at or above {threshold:g}{more}.{note}", highlight=False)
-    if csv:
-        console.print(f"all of them: {csv}", highlight=False, markup=False, soft_wrap=True)
-    elif found.num_rows > SHOWN:
+    console.print(f"{found.num_rows:,} candidates at or above {threshold:.6g}{more}.{note}", highlight=False)
+    flagged = pc.sum(pc.equal(found["flags"], "bad_focus")).as_py()
+    if flagged:
+        console.print(f"{flagged:,} of them are flagged bad_focus; none is left out for it.", highlight=False)
+    for line in written:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not written and found.num_rows > SHOWN:
         console.print("Add --csv FILE for all of them.", highlight=False)

@@ -22,36 +22,66 @@ from crater_ray.cli_options import (
 
 commands = typer.Typer()
 
+ImageTable = Annotated[
+    Path | None, typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key.")
+]
+PixelSize = Annotated[
+    float | None, typer.Option("--pixel-size", metavar="NM", min=1e-3, help="Size of a pixel in nm, where known.")
+]
+
 
 @commands.command()
 def candidates(
     run: RunPath,
     threshold: RunThreshold = None,
-    table: Annotated[
-        Path | None,
-        typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key."),
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="N|P%", help="Instead: so many of the best, such as 500 or 4% of the run."),
     ] = None,
+    table: ImageTable = None,
     csv: Annotated[
         str | None,
         typer.Option(
             "--csv", metavar="FILE", help="Write all candidates, Prediction and FileName first; - for stdout."
         ),
     ] = None,
+    per_foil: Annotated[
+        Path | None, typer.Option("--per-foil", metavar="DIR", help="Write a CSV for each foil, and foils.csv.")
+    ] = None,
+    reimage: Annotated[
+        Path | None,
+        typer.Option("--reimage", metavar="FILE", help="Write where to look again at higher magnification, as CSV."),
+    ] = None,
+    pixel_size: PixelSize = None,
     endpoint_url: Endpoint = None,
 ) -> None:
     """List the images at or above a score, best first."""
-    from crater_ray.candidates import list_candidates, read_image_table, show_candidates, write_csv
+    from crater_ray import candidates as lists
+    from crater_ray.errors import UsageError
+    from crater_ray.image_table import read_image_table
     from crater_ray.run import open_existing
     from crater_ray.storage import Access
 
+    if budget is not None and threshold is not None:
+        raise UsageError("--budget and --threshold exclude each other: give one.")
     with open_existing(run, Access(endpoint_url)) as opened:
         image_table = read_image_table(table) if table else None
         cut = opened.threshold if threshold is None else threshold
-        found = list_candidates(opened, cut, image_table)
+        most = None if budget is None else lists.read_budget(budget, opened.manifest.images)
+        if most is not None:
+            cut = lists.threshold_for_budget(opened, most)
+        found = lists.list_candidates(opened, cut, image_table).slice(0, most)
+        written = []
         if csv:
-            write_csv(found, csv)
+            lists.write_csv(found, csv)
+            written.append(f"all of them: {csv}")
+        if per_foil:
+            written.append(f"by foil ({lists.write_foils(found, per_foil):,} foils): {per_foil}")
+        if reimage:
+            lists.write_csv(lists.reimaging_list(found, pixel_size), reimage)
+            written.append(f"for re-imaging: {reimage}")
         if csv != "-":
-            show_candidates(found, cut, opened, csv, console_on(sys.stdout))
+            lists.show_candidates(found, cut, opened, written, console_on(sys.stdout))
 
 
 @commands.command()

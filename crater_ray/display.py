@@ -113,5 +113,6 @@ class Display:
         ]
         if len(p.devices) > 8:
             lines.append(Text(f"and {len(p.devices) - 8} more devices", style="dim"))
-        bar = ProgressBar(total=max(1, p.total), completed=p.before + p.done)
+        bar = Table.grid(expand=True)
+        bar.add_row(ProgressBar(total=max(1, p.total), completed=p.before + p.done))
         return Panel(Group(bar, grid, *lines), title="crater-ray scan", title_align="left")

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 WINDOW_SECONDS = 30.0
+SETTLING_SECONDS = 2.0
 
 
 @dataclass
@@ -64,9 +65,11 @@ class Progress:
 
     def per_minute_now(self) -> float:
         """Images a minute over the last half minute."""
-        if len(self._samples) < 2:
+        if not self._samples:
             return self.per_minute()
         (start, before), (stop, after) = self._samples[0], self._samples[-1]
+        if stop - start < SETTLING_SECONDS:
+            return self.per_minute()
         return 60.0 * (after - before) / max(stop - start, 1e-9)
 
     def seconds_left(self) -> float | None:

@@ -26,18 +26,14 @@ def _commands() -> None:
 @app.command()
 def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder of the new data set.")],
-    recipe: Annotated[str, typer.Option(help="original or matched.")] = "matched",
+    recipe: Annotated[str, typer.Option(help="original, matched, or foreign for tests.")] = "matched",
     images: Annotated[int, typer.Option(help="How many images; every other one has a crater.")] = 20_000,
     size: Annotated[str, typer.Option(help="Height x width in pixels, such as 150x150 or 384x512.")] = "150x150",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     seed: Annotated[int, typer.Option(help="Decides everything random but the split.")] = 0,
     split_seed: Annotated[int, typer.Option(help="Decides which seed craters and backgrounds a split has.")] = 0,
-    seeds: Annotated[
-        Path | None, typer.Option(help="Folder of PNG cut-outs; the simulator's library if absent.")
-    ] = None,
-    backgrounds: Annotated[
-        str | None, typer.Option(help="Folder or s3:// of blanks to use beside simulated foil.")
-    ] = None,
+    seeds: Annotated[Path | None, typer.Option(help="Folder of PNG cut-outs; else the simulator's.")] = None,
+    backgrounds: Annotated[str | None, typer.Option(help="Folder or s3:// of blanks, beside simulated foil.")] = None,
     least_diameter: Annotated[float | None, typer.Option(help="Leave out smaller craters, in pixels.")] = None,
     plain: Annotated[bool, typer.Option(help="Take photographs as they are, without new contrast or noise.")] = False,
     workers: Annotated[int, typer.Option(help="Processes at once.")] = 2,
@@ -73,9 +69,7 @@ def fit(
     whole_validation: Annotated[Path | None, typer.Option(help="Validation data set of whole images.")] = None,
     recipe: Annotated[str, typer.Option(help="original or matched.")] = "matched",
     minutes: Annotated[float, typer.Option(help="Budget of wall time for both steps together.")] = 60.0,
-    megapixels: Annotated[
-        float | None, typer.Option(help="Budget in image area: equal compute for two recipes.")
-    ] = None,
+    megapixels: Annotated[float | None, typer.Option(help="Budget in image area: equal compute.")] = None,
     step_two: Annotated[float, typer.Option(help="Share of the budget for step 2; 0 leaves it out.")] = 0.2,
     epoch_images: Annotated[int, typer.Option(help="Images from one checkpoint to the next in step 1.")] = 6400,
     batch: Annotated[int, typer.Option(help="Images in a batch of step 1.")] = 64,
@@ -108,6 +102,52 @@ def fit(
         out,
         say=lambda line: print(line, flush=True),
     )
+
+
+@app.command()
+def calibrate(
+    fit_folder: Annotated[Path, typer.Argument(help="Folder of a fit, finished or not.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the new bundle.")],
+    data: Annotated[Path, typer.Option(help="Held-out data set of whole images.")],
+    name: Annotated[str, typer.Option(help="What people will call the bundle.")] = "matched",
+    note: Annotated[str, typer.Option(help="What they should know about it.")] = "",
+    threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
+) -> None:
+    """Turn the best weights of a fit into a bundle with calibrated scores and a typical threshold."""
+    from training import backend, dataset
+
+    backend.start(threads)
+    from training.calibrate import calibrated_bundle
+
+    bundle = calibrated_bundle(fit_folder, dataset.read(data), name=name, note=note)
+    bundle.save(out)
+    print(f"Bundle {bundle.id}, typical threshold {bundle.typical_threshold}: {out}")
+
+
+@app.command()
+def evaluate(
+    out: Annotated[Path, typer.Argument(help="Folder of the report.")],
+    sets: Annotated[list[Path], typer.Option("--set", help="A test data set; may be given several times.")],
+    bundle: Annotated[list[Path] | None, typer.Option(help="A bundle; may be given several times.")] = None,
+    older: Annotated[list[Path] | None, typer.Option(help="Settings that older-methods tuned.")] = None,
+    card: Annotated[bool, typer.Option(help="Also write the figures into the card of the first bundle.")] = False,
+    threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
+) -> None:
+    """Measure bundles and older methods on the same test sets: JSON, Markdown, plots."""
+    from training import backend, dataset
+
+    backend.start(threads)
+    from crater_ray.bundle import load
+    from training.evaluate import evaluate as run
+    from training.evaluate import of_bundle, write_card
+    from training.older_methods import contender
+
+    contenders = [of_bundle(load(path)) for path in bundle or []]
+    contenders += [contender(path, workers=threads) for path in older or []]
+    results = run(contenders, {path.name: dataset.read(path) for path in sets}, out)
+    if card and bundle:
+        write_card(bundle[0], results)
+    print(f"Report: {out / 'report.md'}")
 
 
 def _shape(size: str) -> tuple[int, int]:

@@ -107,7 +107,9 @@ def compose(
     if diameter is None:
         if rng.random() < recipe.decoy_share:
             source, defect = f"decoy-{source}", _paste_decoys(rng, canvas, recipe, look)
-        return _finish(canvas, quality, _row(0, source=source, defect=defect, background=background, quality=quality))
+        return _finish(
+            canvas, quality, table_row(0, source=source, defect=defect, background=background, quality=quality)
+        )
     seed = seeds[int(rng.integers(len(seeds)))]
     x, y = _place(rng, shape, diameter)
     warped = _warp(rng, seed, diameter, recipe, look)
@@ -116,7 +118,7 @@ def compose(
     else:
         paste_plain(canvas, warped, x, y)
     ratio = contrast_to_noise(np.clip(np.round(canvas), 0, 255).astype(np.uint8), x, y, diameter)
-    row = _row(1, source=f"merged-{source}", background=background, quality=quality)
+    row = table_row(1, source=f"merged-{source}", background=background, quality=quality)
     row |= {"diameter_px": diameter, "x": x, "y": y, "contrast_to_noise": ratio, "seed_crater": seed.number}
     return _finish(canvas, quality, row)
 
@@ -129,7 +131,7 @@ def _simulated(
     frame = simulate_frame(rng, shape=shape, diameters_px=() if diameter is None else (diameter,))
     quality = int(frame.jpeg_quality)
     largest = max(frame.defects, key=lambda defect: defect.size_px, default=None)
-    row = _row(
+    row = table_row(
         int(diameter is not None),
         source="simulated",
         defect="" if diameter is not None or largest is None else str(largest.kind),
@@ -179,7 +181,8 @@ def _paste_decoys(rng: np.random.Generator, canvas: np.ndarray, recipe: Recipe, 
     return kinds[0]
 
 
-def _row(label: int, *, source: str, background: str, quality: int, defect: str = "") -> dict[str, Any]:
+def table_row(label: int, *, source: str, background: str, quality: int, defect: str = "") -> dict[str, Any]:
+    """One row of the table of a data set, not knowing of any crater yet."""
     nothing = float("nan")
     return {
         "label": label,

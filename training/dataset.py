@@ -2,7 +2,7 @@
 
 DATASET/
   card.json            recipe, seed, counts, library versions, digest of the table and the shards
-  table.parquet        label, diameter_px, x, y, contrast_to_noise, source, defect, seed_crater, background, jpeg_quality
+  table.parquet        one row per image, columns as in COLUMNS
   pixels-00000.npy     uint8 (n, height, width); shards follow one another in table order
 """
 

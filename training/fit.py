@@ -25,18 +25,8 @@ from training.trainable import build_trainable, losses, position_targets
 if TYPE_CHECKING:
     import keras
 
-LOG = (
-    "step",
-    "epoch",
-    "minutes",
-    "images",
-    "megapixels",
-    "learning_rate",
-    "loss",
-    "validation_auc",
-    "accuracy",
-    "recall_at_4",
-)
+FIGURES = ("validation_auc", "accuracy", "recall_at_4")
+LOG = ("step", "epoch", "minutes", "images", "megapixels", "learning_rate", "loss", *FIGURES)
 
 
 @dataclass(frozen=True)
@@ -285,7 +275,7 @@ def _log(
         writer = csv.writer(stream)
         if fresh:
             writer.writerow(LOG)
-        writer.writerow([*values, round(loss, 4), *(round(figures[key], 4) for key in LOG[7:])])
+        writer.writerow([*values, round(loss, 4), *(round(figures[key], 4) for key in FIGURES)])
     used = settings.used(state)
     left = minutes * (1.0 - used) / max(used, 1e-6)
     say(

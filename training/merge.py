@@ -19,8 +19,8 @@ SIDE_SPREAD = 0.35
 """How far, in radians, the detector side of one crater may lie from that of its image."""
 
 LEAST_VISIBILITY = 5.0
-"""A matched crater has at least this spread of brightness over noise, times the square root of its diameter in pixels; or else its
-contrast is raised: an image labelled crater in which none can be seen teaches nothing."""
+"""A matched crater has at least this spread of brightness over noise, times the square root of its diameter in
+pixels; else its contrast is raised: an image labelled crater in which none can be seen teaches nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Seed craters: RGBA cut-outs of single craters, from a folder of PNGs or from the simulator's library, and their split."""
+"""Seed craters: RGBA cut-outs of single craters, from a folder of PNGs or from the simulator, and their split."""
 
 from __future__ import annotations
 

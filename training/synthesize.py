@@ -17,6 +17,9 @@ from crater_ray.errors import UsageError
 from training import backgrounds, recipes, seeds
 from training.compose import VISIBILITY, compose_visible
 from training.dataset import write_shard, write_table
+from training.foreign import DIAMETERS, compose_foreign
+
+FOREIGN = "foreign"
 
 SHARD_IMAGES = {True: 500, False: 100}
 """Images in one shard, for crops and for whole images."""
@@ -27,7 +30,7 @@ class Order:
     """What data set is wanted.
 
     Attributes:
-        recipe: name of the recipe.
+        recipe: name of the recipe; or `foreign`, for test images that share nothing with any recipe.
         images: how many, half of them with a crater.
         shape: height and width in pixels.
         split: which seed craters and backgrounds may be used: train, validation or test.
@@ -78,9 +81,8 @@ def synthesize(
             rows += job.result()
             if progress is not None:
                 progress(len(rows), order.images)
-    recipe = recipes.find(order.recipe)
     card = {
-        "recipe": recipe.card(),
+        "recipe": {"name": FOREIGN} if order.recipe == FOREIGN else recipes.find(order.recipe).card(),
         "images_wanted": order.images,
         "shape": list(order.shape),
         "split": order.split,
@@ -100,8 +102,8 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
     """Make and write one shard; return its table rows. Runs in a process of its own."""
     # One thread a process: the parallelism is in the shards.
     os.environ["OMP_NUM_THREADS"] = "1"
-    recipe = recipes.find(order.recipe)
-    if order.least_diameter is not None:
+    recipe = None if order.recipe == FOREIGN else recipes.find(order.recipe)
+    if recipe is not None and order.least_diameter is not None:
         recipe = recipes.with_least_diameter(recipe, order.least_diameter)
     library = seeds.read_folder(Path(order.seeds_folder)) if order.seeds_folder else seeds.default_library(0)
     own_seeds = seeds.pick(library, order.split, order.split_seed)
@@ -116,9 +118,13 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
         # The split is part of the seed: no simulated foil of one split can occur in another.
         rng = np.random.default_rng([order.seed, seeds.SPLITS.index(order.split), number, index])
         name = f"foil-{order.split}-{order.seed}-{number}-{index}"
-        sample = compose_visible(
-            rng, recipe, own_seeds, photographs, order.shape, name, crater=index % 2 == 0, plain=order.plain
-        )
+        crater = index % 2 == 0
+        if recipe is None:
+            sample = compose_foreign(rng, photographs, order.shape, name, crater=crater)
+        else:
+            sample = compose_visible(
+                rng, recipe, own_seeds, photographs, order.shape, name, crater=crater, plain=order.plain
+            )
         pixels[index] = sample.pixels
         rows.append(sample.row)
     write_shard(folder, number, pixels)
@@ -126,16 +132,21 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
 
 
 def _check(order: Order, folder: Path) -> None:
-    recipe = recipes.find(order.recipe)
+    if order.recipe == FOREIGN:
+        if order.split != "test":
+            raise UsageError(f"The recipe {FOREIGN!r} makes test images only: give --split test.")
+        largest = DIAMETERS[1]
+    else:
+        largest = recipes.find(order.recipe).diameters_px[1]
     if (folder / "card.json").exists():
         raise UsageError(f"{str(folder)!r} already holds a data set. Choose another folder, or remove it first.")
     if order.images < 2:
         raise UsageError(f"A data set needs at least 2 images; received: {order.images}")
-    least = max(92, int(np.ceil(recipe.diameters_px[1] * 2.0)) + 12)
+    least = max(92, int(np.ceil(largest * 2.0)) + 12)
     if min(order.shape) < least:
         raise UsageError(
             f"Images must be at least {least} pixels high and wide for craters of up to "
-            f"{recipe.diameters_px[1]:g} px; received: {order.shape[0]}x{order.shape[1]}"
+            f"{largest:g} px; received: {order.shape[0]}x{order.shape[1]}"
         )
     library_size = len(seeds.read_folder(Path(order.seeds_folder))) if order.seeds_folder else seeds.LIBRARY_COUNT
     if not len(seeds.split(library_size, order.split, order.split_seed)):

@@ -74,7 +74,7 @@ def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32")
 
 
 def is_normalised(number: int) -> bool:
-    """Whether convolution `number`, counted from 1, is followed by batch normalisation: the pooled ones and the last."""
+    """Whether convolution `number`, counted from 1, is followed by batch normalisation: if pooled, or last."""
     return CONVOLUTIONS[number - 1][1] or number == len(CONVOLUTIONS)
 
 

@@ -36,12 +36,9 @@ def shading_angle(seed: Seed) -> float:
     weight = seed.alpha / max(float(seed.alpha.sum()), 1e-6)
     centre_y, centre_x = float((rows * weight).sum()), float((columns * weight).sum())
     contrast = seed.grey - float((seed.grey * weight).sum())
-    return float(
-        np.arctan2(
-            float((contrast * weight * (rows - centre_y)).sum()),
-            float((contrast * weight * (columns - centre_x)).sum()),
-        )
-    )
+    down = float((contrast * weight * (rows - centre_y)).sum())
+    right = float((contrast * weight * (columns - centre_x)).sum())
+    return float(np.arctan2(down, right))
 
 
 def warp(seed: Seed, diameter_px: float, angle: float, aspect: float, *, mirrored: bool = False) -> Warped:
