@@ -83,7 +83,7 @@ async def _load(uris: Sequence[str], access: Access, last_try: bool) -> tuple[Lo
     faults = 0
     fault: StorageError | None = None
     asked = time.perf_counter()
-    async for data in _fetch(uris, access):
+    async for data in fetch(uris, access):
         fetched = time.perf_counter()
         if isinstance(data, StorageError):
             if not last_try:
@@ -147,7 +147,7 @@ def _to_arrow(images: list[tuple[int, np.ndarray]]) -> pa.RecordBatch:
 Fetched = bytes | memoryview | Refusal | StorageError
 
 
-async def _fetch(uris: Sequence[str], access: Access) -> AsyncIterator[Fetched]:
+async def fetch(uris: Sequence[str], access: Access) -> AsyncIterator[Fetched]:
     """The images' bytes in order; objects are fetched ahead while earlier ones are being decoded."""
     free = asyncio.Semaphore(CONCURRENT_GETS)
 
