@@ -252,21 +252,22 @@ def count_candidates(rows: pa.Table, threshold: float) -> int:
     return int(pc.sum(pc.greater_equal(rows["score"], pa.scalar(threshold, pa.float32()))).as_py() or 0)
 
 
-def create(folder: Folder, settings: dict[str, Any], facts: dict[str, Any]) -> Run:
+def create(folder: Folder, settings: dict[str, Any], facts: dict[str, Any], instead: Run | None = None) -> Run:
     """Begin a run: its run.json is written before anything else.
 
     Args:
         folder: where; must not hold a run, nor anything else.
         settings: what decides the results; a command with other settings is refused on this folder.
         facts: what else is worth knowing (versions, bundle card...).
+        instead: a run without a manifest, whose run.json this one replaces.
 
     Raises:
         UsageError: the folder holds something else.
     """
-    stray = next(folder.names(), None)
+    stray = next((name for name, _ in folder.names() if not (instead and name == RECORD)), None)
     if stray is not None:
         raise UsageError(
-            f"The output {folder.uri} is not empty and not a run (it holds {stray[0]!r}). Give --out a new folder."
+            f"The output {folder.uri} is not empty and not a run (it holds {stray!r}). Give --out a new folder."
         )
     record = {
         "format": FORMAT,

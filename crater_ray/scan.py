@@ -191,9 +191,12 @@ def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, further
     identity = _identity(settings, bundle, engine) | further
     folder = open_folder(settings.out, settings.access)
     run = run_folder.find(folder)
+    facts = {"bundle_card": bundle.card(), "versions": versions()}
     if run is None:
-        return run_folder.create(folder, identity, {"bundle_card": bundle.card(), "versions": versions()})
+        return run_folder.create(folder, identity, facts)
     different = run_folder.differences(run, identity)
+    if different and not run.has_manifest():  # it ended while listing: nothing of it is worth keeping
+        return run_folder.create(folder, identity, facts, instead=run)
     if different:
         raise UsageError(
             f"The output {folder.uri} belongs to another run. Different are:\n  "

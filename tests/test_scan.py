@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +24,7 @@ from crater_ray.errors import UsageError
 from crater_ray.manifest import Selection
 from crater_ray.run import Run, open_existing
 from crater_ray.scan import Outcome, ScanSettings, scan
-from crater_ray.storage import Access
+from crater_ray.storage import Access, StorageError
 from tests.conftest import make_images
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -102,6 +103,36 @@ def test_folder_with_something_else_is_refused(archive: Path, tmp_path: Path, qu
     (tmp_path / "thesis.txt").write_text("do not touch")
     with pytest.raises(UsageError, match=r"not empty and not a run.*thesis\.txt"):
         scan(stand_in(archive, tmp_path), quiet)
+
+
+def test_run_that_never_listed_anything_does_not_block_its_folder(
+    ray_here: None, archive: Path, tmp_path: Path, quiet: Console
+) -> None:
+    mistyped = stand_in("s3://bucket/mistyped", tmp_path / "run", access=Access("http://127.0.0.1:9", anonymous=True))
+    with pytest.raises(StorageError):
+        scan(mistyped, quiet)
+    assert scan(stand_in(archive, tmp_path / "run"), quiet).images == 120
+    assert open_existing(tmp_path / "run").check().whole
+
+
+def test_full_disk_ends_in_one_line_and_the_run_goes_on_later(archive: Path, tmp_path: Path, cli: Cli) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        arguments = ("scan", archive, "--out", disk / "run", "--engine", "stand-in", "--shard-images", "8")
+        full = cli(*arguments)
+        assert full.returncode == 1
+        assert "no room left" in full.stderr
+        assert "Traceback" not in full.stderr
+        assert not open_existing(disk / "run").check().whole
+        subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
+        assert cli(*arguments).returncode == 0
+        assert cli("verify", disk / "run").returncode == 0
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("damage", ["cut", "emptied", "swapped", "altered", "removed"])
