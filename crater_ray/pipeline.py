@@ -34,6 +34,8 @@ RETRY_SECONDS = (1.0, 5.0)
 MAX_FAILED_SHARDS = 3
 """So many failed shards without a published one between them end the run: storage, not a shard, is at fault."""
 PUBLISHERS = 4
+STUCK_SECONDS = 1_800.0
+"""A block that has not been loaded or scored for so long is taken from whoever has it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Pipeline:
     _waiting: deque[Block] = field(default_factory=deque)
     _delayed: list[tuple[float, int, Block]] = field(default_factory=list)
     _loading: dict[Any, tuple[Block, Any]] = field(default_factory=dict)
+    _given: dict[Any, float] = field(default_factory=dict)
     _loaded: deque[tuple[Block, Loaded, Any]] = field(default_factory=deque)
     _scoring: dict[Any, tuple[Block, Loaded, Member]] = field(default_factory=dict)
     _publishing: dict[Future[Any], int] = field(default_factory=dict)
@@ -143,6 +146,7 @@ class Pipeline:
                 elif self._pool.is_starting(ref):
                     self._pool.answered(ref)
             self._finish_publishing(0)
+            self._take_back_stuck()
             self._pool.refresh()
             self._report()
         self._finish_publishing(None)
@@ -176,6 +180,7 @@ class Pipeline:
             uris = self._open[block.shard].uris[block.start : block.stop]
             summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1)
             self._loading[summary] = (block, pixels)
+            self._given[summary] = time.monotonic()
         return bool(
             self._loading or self._loaded or self._scoring or self._delayed or self._publishing or self._waiting
         )
@@ -185,6 +190,7 @@ class Pipeline:
         from ray.exceptions import RayError
 
         block, pixels = self._loading.pop(ref)
+        del self._given[ref]
         try:
             loaded: Loaded = ray.get(ref)
         except RayError as problem:
@@ -205,13 +211,16 @@ class Pipeline:
             if block.shard in self.failed:
                 continue
             member.waiting += 1
-            self._scoring[member.actor.score.remote(pixels)] = (block, loaded, member)
+            ref = member.actor.score.remote(pixels)
+            self._scoring[ref] = (block, loaded, member)
+            self._given[ref] = time.monotonic()
 
     def _finish_scoring(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayActorError, RayError
 
         block, loaded, member = self._scoring.pop(ref)
+        del self._given[ref]
         member.waiting -= 1
         try:
             scored: Scored = ray.get(ref)
@@ -228,6 +237,25 @@ class Pipeline:
         member.busy_seconds += scored.seconds
         self._pool.scored()
         self._settle(block, loaded, scored)
+
+    def _take_back_stuck(self) -> None:
+        """Bound every wait: a loader or scorer that says nothing for `STUCK_SECONDS` is given up."""
+        import ray
+
+        now = time.monotonic()
+        for ref in [ref for ref, since in self._given.items() if now - since > STUCK_SECONDS]:
+            minutes = STUCK_SECONDS / 60
+            if ref in self._loading:
+                block, _ = self._loading.pop(ref)
+                del self._given[ref]
+                ray.cancel(ref, force=True)
+                self.progress.retries += 1
+                # Storage or a busy cluster is at fault, not the images: never a verdict on them.
+                self._failed_try(block, CraterRayError(f"loading its images took more than {minutes:g} minutes"))
+            else:
+                _, _, member = self._scoring[ref]
+                self._given[ref] = now
+                self._pool.lost(member, f"no answer for {minutes:g} minutes")
 
     def _settle(self, block: Block, loaded: Loaded, scored: Scored | None) -> None:
         shard = self._open.get(block.shard)

@@ -7,6 +7,7 @@ obstore fetches the images in bulk, at a seventh of boto3's CPU time per GET.
 from __future__ import annotations
 
 import errno
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -60,6 +61,9 @@ def split_s3(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+_ENDPOINT_VARIABLES = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+
+
 @cache
 def s3_client(access: Access) -> Any:
     """A boto3 client with credentials from the standard chain (environment, profile, SSO, role)."""
@@ -73,7 +77,7 @@ def s3_client(access: Access) -> Any:
         retries={"max_attempts": 5, "mode": "standard"},
         connect_timeout=10,
         read_timeout=60,
-        s3={"addressing_style": "path"} if access.endpoint_url else None,
+        s3={"addressing_style": "path"} if access.endpoint_url or _ENDPOINT_VARIABLES & set(os.environ) else None,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

@@ -214,6 +214,18 @@ def test_from_bucket_to_bucket(ray_here: None, s3: LocalS3, tmp_path: Path, quie
     assert again.images == 0
 
 
+def test_endpoint_may_come_from_the_environment(
+    s3: LocalS3, archive: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.upload(archive, PUBLIC, "by-environment/")
+    s3.client.create_bucket(Bucket="by-environment")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint_url)
+    done = cli("scan", f"s3://{PUBLIC}/by-environment", "--out", "s3://by-environment/run", "--engine", "stand-in")
+    assert done.returncode == 0, done.stderr
+    assert cli("verify", "s3://by-environment/run").returncode == 0
+    assert "120 of 120" in cli("status", "s3://by-environment/run").stdout
+
+
 def test_object_deleted_after_listing_is_missing(
     ray_here: None, s3: LocalS3, archive: Path, tmp_path: Path, quiet: Console
 ) -> None:
