@@ -130,6 +130,7 @@ def evaluate(
     sets: Annotated[list[Path], typer.Option("--set", help="A test data set; may be given several times.")],
     bundle: Annotated[list[Path] | None, typer.Option(help="A bundle; may be given several times.")] = None,
     older: Annotated[list[Path] | None, typer.Option(help="Settings that older-methods tuned.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use only so many images of each set.")] = None,
     card: Annotated[bool, typer.Option(help="Also write the figures into the card of the first bundle.")] = False,
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
 ) -> None:
@@ -144,10 +145,26 @@ def evaluate(
 
     contenders = [of_bundle(load(path)) for path in bundle or []]
     contenders += [contender(path, workers=threads) for path in older or []]
-    results = run(contenders, {path.name: dataset.read(path) for path in sets}, out)
+    results = run(contenders, {path.name: dataset.read(path) for path in sets}, out, limit=limit)
     if card and bundle:
         write_card(bundle[0], results)
     print(f"Report: {out / 'report.md'}")
+
+
+@app.command("older-methods")
+def older_methods(
+    out: Annotated[Path, typer.Argument(help="JSON file for the tuned settings; give it to evaluate --older.")],
+    train: Annotated[Path, typer.Option(help="Training data set of whole images.")],
+    method: Annotated[str, typer.Option(help="template-matching or canny-hough.")] = "template-matching",
+    images: Annotated[int, typer.Option(help="How many training images to tune on.")] = 200,
+    workers: Annotated[int, typer.Option(help="Processes at once.")] = 2,
+) -> None:
+    """Tune template matching or Canny + Hough on the training split."""
+    from training import dataset
+    from training.older_methods import tune
+
+    best = tune(method, dataset.read(train), out, images=images, workers=workers)
+    print(f"{best['method']} {best['settings']}: {best['seconds_per_image_and_core']:.2f} s per image and core: {out}")
 
 
 def _shape(size: str) -> tuple[int, int]:

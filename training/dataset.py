@@ -68,6 +68,10 @@ class DataSet:
         """One column of the table as an array (n,)."""
         return np.asarray(self.table[name].to_numpy(zero_copy_only=False))
 
+    def first(self, count: int) -> DataSet:
+        """The same data set without the images after the first `count`."""
+        return DataSet(self.shards, self.table.slice(0, count), {**self.card, "first": min(count, len(self))})
+
     def images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Copy the images of `rows`, in that order, as uint8 (len(rows), height, width)."""
         bounds = np.cumsum([0] + [len(shard) for shard in self.shards])

@@ -1,0 +1,120 @@
+"""Calibration: make a score of 0.8 mean that 80 of 100 such images have a crater, without one more parameter.
+
+Platt scaling (Platt 1999, "Probabilistic outputs for support vector machines") fits a line a * logit + b on held-out
+images; the line is then multiplied into the last dense layer. Calibrated means: among as many craters as blanks.
+"""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from crater_ray.bundle import Bundle
+from crater_ray.network import DENSE, Weights
+from training import checkpoint
+from training.dataset import DataSet
+from training.fit import load_best
+from training.intervals import budget_threshold, roc_area
+from training.recipes import find
+from training.scoring import logits, probability
+
+LAST = f"dense{len(DENSE) + 1}"
+
+REVIEW_BUDGET = 0.04
+"""Share of the blanks that the typical threshold lets through."""
+
+
+def platt(label: np.ndarray, logit: np.ndarray) -> tuple[float, float]:
+    """Slope and offset that make `logit` (n,) agree best with `label` (n,) of 0 and 1.
+
+    Targets are drawn in from 0 and 1 by one image each, as Platt does, so that a perfect separation stays finite.
+    Both classes weigh the same.
+    """
+    craters, blanks = int((label == 1).sum()), int((label == 0).sum())
+    target = np.where(label == 1, (craters + 1.0) / (craters + 2.0), 1.0 / (blanks + 2.0))
+    weight = np.where(label == 1, 0.5 / max(craters, 1), 0.5 / max(blanks, 1))
+    centre, spread = float(np.mean(logit)), float(np.std(logit)) or 1.0
+    scaled = (logit - centre) / spread
+
+    def loss(line: np.ndarray) -> float:
+        z = line[0] * scaled + line[1]
+        return float(np.sum(weight * (np.logaddexp(0.0, z) - target * z)))
+
+    slope, offset = optimize.minimize(loss, np.array([1.0, 0.0]), method="BFGS").x
+    slope = max(float(slope), 1e-3)
+    return slope / spread, float(offset) - slope * centre / spread
+
+
+def fold_line(weights: Weights, slope: float, offset: float) -> Weights:
+    """The same network with its logit replaced by slope * logit + offset."""
+    kernel, bias = weights[f"{LAST}/kernel"], weights[f"{LAST}/bias"]
+    return {
+        **weights,
+        f"{LAST}/kernel": (kernel * slope).astype(np.float32),
+        f"{LAST}/bias": (bias * slope + offset).astype(np.float32),
+    }
+
+
+def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str = "") -> Bundle:
+    """Make a bundle of a fit's best weights.
+
+    Args:
+        fit_folder: folder of a fit, finished or not.
+        data: held-out whole images: the line and the typical threshold are chosen on them.
+        name: what people will call the bundle.
+        note: what they should know about it.
+    """
+    weights = load_best(fit_folder)
+    state = checkpoint.peek(fit_folder / "checkpoint.npz") or checkpoint.State()
+    recipe = find(state.settings["recipe"])
+    label = data.column("label")
+    logit = logits(weights, recipe.preprocessing, data)
+    slope, offset = platt(label, logit)
+    score = probability(slope * logit + offset)
+    threshold = budget_threshold(score[label == 0], REVIEW_BUDGET)
+    return Bundle(
+        weights=fold_line(weights, slope, offset),
+        preprocessing=recipe.preprocessing,
+        typical_threshold=round(float(np.clip(threshold, 1e-4, 0.999)), 4),
+        trained=_trained(state, recipe.card(), data, slope, offset, note),
+        figures={
+            "calibration_set": {
+                "data": data.digest,
+                "images": len(data),
+                "roc_area": round(roc_area(label, logit), 4),
+                "recall_at_typical_threshold": round(float((score[label == 1] >= threshold).mean()), 4),
+                "false_alarms_at_typical_threshold": round(float((score[label == 0] >= threshold).mean()), 4),
+            }
+        },
+        name=name,
+    )
+
+
+def _trained(
+    state: checkpoint.State, recipe: dict[str, Any], data: DataSet, slope: float, offset: float, note: str
+) -> dict[str, Any]:
+    import keras
+
+    return {
+        "recipe": recipe,
+        "data": state.settings.get("data"),
+        "seed": state.settings.get("seed"),
+        "precision": state.settings.get("dtype"),
+        "step": state.step,
+        "epoch": state.epoch,
+        "minutes": round(state.seconds / 60.0, 1),
+        "images_seen": state.images,
+        "megapixels_seen": round(state.megapixels, 1),
+        "calibration": {"data": data.digest, "slope": slope, "offset": offset, "odds": "as many craters as blanks"},
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "numpy": np.__version__,
+        },
+        **({"note": note} if note else {}),
+    }

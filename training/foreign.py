@@ -1,0 +1,138 @@
+"""Test images that share nothing with training: craters, foil and defects drawn by formulas of their own.
+
+Nothing here uses the simulator, its craters or the merging of seed craters: a network that only knows their
+peculiarities fails on these images. They are never trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from training.backgrounds import Photograph, cut
+from training.compose import JPEG_QUALITY, VISIBILITY, Sample, encode_jpeg, table_row
+
+DIAMETERS = (3.0, 40.0)
+
+Drawing = Callable[[np.ndarray, np.ndarray], Any]
+"""Relative brightness as a function of offsets u, v from the centre, in radii."""
+
+SUPERSAMPLING = 3
+"""Structures are drawn this much finer and then averaged, so that edges fall between pixels as they do in nature."""
+
+
+def compose_foreign(
+    rng: np.random.Generator, photographs: Sequence[Photograph], shape: tuple[int, int], name: str, *, crater: bool
+) -> Sample:
+    """Make one test image, on a photograph or on foil made of filtered noise and lines; see `training.compose`."""
+    from crater_ray.simulate.frame import contrast_to_noise
+
+    if photographs and rng.random() < 0.5:
+        photograph = photographs[int(rng.integers(len(photographs)))]
+        canvas, source, background = cut(rng, photograph, shape, plain=True), "foreign-real", photograph.name
+    else:
+        canvas, source, background = _foil(rng, shape), "foreign-foil", name
+    blur, side = float(rng.uniform(0.4, 1.2)), float(rng.uniform(0, 2 * np.pi))
+    defects = [_defect(rng, canvas, blur, side) for _ in range(int(rng.poisson(2.0)))]
+    row = table_row(0, source=source, background=background, quality=int(rng.integers(*JPEG_QUALITY)))
+    row["defect"] = defects[0] if defects else ("photograph" if source == "foreign-real" else "")
+    noise = rng.normal(0.0, float(rng.uniform(1.0, 9.0)), shape)
+    if not crater:
+        return _finish(canvas + noise, row)
+    diameter = float(np.exp(rng.uniform(*np.log(DIAMETERS))))
+    margin = diameter * 0.8 + 4.0
+    x, y = (float(rng.uniform(margin, length - 1 - margin)) for length in (shape[1], shape[0]))
+    strength = float(rng.uniform(0.25, 1.3))
+    for _ in range(6):
+        image = canvas.copy()
+        crater_shape = partial(_crater, strength=strength, side=side, rng=rng.spawn(1)[0])
+        _multiply(image, x, y, diameter, crater_shape, blur)
+        finished = _finish(image + noise, row)
+        ratio = contrast_to_noise(finished.pixels, x, y, diameter)
+        if ratio * diameter >= VISIBILITY:
+            break
+        strength *= 1.4
+    row |= {"label": 1, "defect": "", "diameter_px": diameter, "x": x, "y": y, "contrast_to_noise": ratio}
+    return Sample(finished.pixels, row)
+
+
+def _crater(u: np.ndarray, v: np.ndarray, strength: float, side: float, rng: np.random.Generator) -> np.ndarray:
+    """Relative brightness of a crater; `u`, `v` in radii of its rim crest. A ring on a bowl, brighter on one side."""
+    squeeze, turn = float(rng.uniform(1.0, 1.3)), float(rng.uniform(0, np.pi))
+    along, across = u * np.cos(turn) + v * np.sin(turn), -u * np.sin(turn) + v * np.cos(turn)
+    radius = np.hypot(along * np.sqrt(squeeze), across / np.sqrt(squeeze))
+    angle = np.arctan2(v, u)
+    lobes = sum(float(rng.normal(0, 0.03)) * np.cos(k * angle + float(rng.uniform(0, 6.3))) for k in (2, 3, 4, 5))
+    radius = radius * (1.0 + lobes)
+    ring = np.exp(-(((radius - 1.0) / float(rng.uniform(0.12, 0.3))) ** 2))
+    bowl = 1.0 / (1.0 + np.exp((radius - 0.85) / 0.06))
+    lit = 1.0 + float(rng.uniform(0.0, 0.6)) * np.cos(angle - side)
+    floor = float(rng.uniform(0.15, 0.6)) * (1.0 - float(rng.uniform(0.0, 0.5)) * np.clip(radius, 0, 1) ** 2)
+    return np.asarray(strength * (0.8 * ring * lit - bowl * floor * (2.0 - lit)))
+
+
+def _defect(rng: np.random.Generator, canvas: np.ndarray, blur: float, side: float) -> str:
+    kind = str(rng.choice(("hole", "bead", "blister", "line", "patch")))
+    size = float(np.exp(rng.uniform(np.log(3.0), np.log(45.0))))
+    x, y = float(rng.uniform(0, canvas.shape[1])), float(rng.uniform(0, canvas.shape[0]))
+    strength, softness = float(rng.uniform(0.15, 0.7)), float(rng.uniform(0.04, 0.2))
+    turn, thin = float(rng.uniform(0, np.pi)), float(rng.uniform(0.04, 0.15))
+
+    def shape(u: np.ndarray, v: np.ndarray) -> Any:
+        radius = np.hypot(u, v)
+        disc = 1.0 / (1.0 + np.exp(np.clip((radius - 1.0) / softness, -40, 40)))
+        if kind == "hole":
+            return -strength * disc
+        if kind == "bead":
+            return strength * 1.4 * np.sqrt(np.clip(1.0 - radius**2, 0.0, 1.0))
+        if kind == "blister":
+            return strength * (u * np.cos(side) + v * np.sin(side)) * np.exp(-((radius / 0.7) ** 2)) * 1.5
+        across = -u * np.sin(turn) + v * np.cos(turn)
+        if kind == "line":
+            return strength * np.exp(-((across / thin) ** 2)) * disc
+        return strength * 0.6 * disc * np.sign(np.sin(turn * 7.0)) * np.clip(across + 1.0, 0.0, 1.0)
+
+    _multiply(canvas, x, y, size, shape, blur)
+    return kind
+
+
+def _multiply(canvas: np.ndarray, x: float, y: float, diameter: float, shape: Drawing, blur: float) -> None:
+    """Multiply the image around x, y by 1 + shape(u, v), blurred, with u, v in radii; in place."""
+    reach = int(np.ceil(diameter * 1.1 + 4 * blur + 2))
+    column, row = round(x), round(y)
+    fine = (np.arange((2 * reach + 1) * SUPERSAMPLING) + 0.5) / SUPERSAMPLING - 0.5 - reach
+    u, v = np.meshgrid((fine + column - x) * 2.0 / diameter, (fine + row - y) * 2.0 / diameter)
+    drawn = np.asarray(shape(u, v))
+    side = 2 * reach + 1
+    coarse = drawn.reshape(side, SUPERSAMPLING, side, SUPERSAMPLING).mean(axis=(1, 3))
+    coarse = ndimage.gaussian_filter(coarse, blur, mode="constant")
+    top, left = max(row - reach, 0), max(column - reach, 0)
+    window = canvas[top : max(row + reach + 1, 0), left : max(column + reach + 1, 0)]
+    part = coarse[top - row + reach :, left - column + reach :][: window.shape[0], : window.shape[1]]
+    window *= np.clip(1.0 + part, 0.05, 4.0)
+
+
+def _foil(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Foil of two filtered noises, streaked along a rolling direction, with a gradient and a few straight lines."""
+    rows, columns = np.indices(shape, dtype=np.float32)
+    turn = float(rng.uniform(0, np.pi))
+    streaked = ndimage.gaussian_filter(rng.normal(0, 1, shape), (0.8, float(rng.uniform(10.0, 40.0))), mode="wrap")
+    streaked = ndimage.rotate(streaked, float(np.degrees(turn)), reshape=False, order=1, mode="grid-wrap")
+    mottled = ndimage.gaussian_filter(rng.normal(0, 1, shape), float(rng.uniform(1.0, 14.0)), mode="wrap")
+    foil = np.full(shape, float(rng.uniform(60.0, 170.0)), np.float32)
+    foil += float(rng.uniform(0.0, 9.0)) * streaked / max(float(streaked.std()), 1e-6)
+    foil += float(rng.uniform(0.0, 9.0)) * mottled / max(float(mottled.std()), 1e-6)
+    foil += float(rng.normal(0, 10)) * (rows / shape[0] - 0.5) + float(rng.normal(0, 10)) * (columns / shape[1] - 0.5)
+    for _ in range(int(rng.poisson(3.0))):
+        offset = np.cos(turn) * (rows - rng.uniform(0, shape[0])) - np.sin(turn) * (columns - rng.uniform(0, shape[1]))
+        foil += float(rng.normal(0, 15)) * np.exp(-((offset / float(rng.uniform(0.7, 2.5))) ** 2))
+    return foil
+
+
+def _finish(canvas: np.ndarray, row: dict[str, Any]) -> Sample:
+    pixels = np.clip(np.round(canvas), 0, 255).astype(np.uint8)
+    return Sample(encode_jpeg(pixels, row["jpeg_quality"]), row)

@@ -1,0 +1,51 @@
+"""Scoring a data set with given weights, as logits: scores near 1 have lost the digits that order the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from crater_ray.network import DENSE, Preprocessing, Weights, apply_weights, build
+from training.dataset import DataSet
+
+
+def logits(
+    weights: Weights,
+    preprocessing: Preprocessing,
+    data: DataSet,
+    *,
+    batch: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """The network's logit for each image, float64 (n,): convolutions in float32, the small dense head in float64."""
+    import keras
+
+    network = build(preprocessing)
+    apply_weights(network, weights)
+    body = keras.Model(network.inputs, network.get_layer("peaks").output)
+    size = batch * max(1, (384 * 512) // (data.shape[0] * data.shape[1]))
+    found = np.empty((len(data), 32), np.float64)
+    for first in range(0, len(data), size):
+        rows = np.arange(first, min(first + size, len(data)))
+        # The last batch is filled up: another shape would be compiled anew.
+        filled = np.concatenate([rows, np.full(size - len(rows), rows[-1])])
+        found[rows] = np.asarray(body.predict_on_batch(data.images(filled)[..., None]))[: len(rows)]
+        if progress is not None:
+            progress(int(rows[-1]) + 1, len(data))
+    return head(weights, found)
+
+
+def head(weights: Weights, peaks: np.ndarray) -> np.ndarray:
+    """The dense layers in float64: from the 32 peaks of each image, (n, 32), to its logit, (n,)."""
+    x = np.asarray(peaks, np.float64)
+    for number in range(1, len(DENSE) + 2):
+        x = x @ weights[f"dense{number}/kernel"].astype(np.float64) + weights[f"dense{number}/bias"].astype(np.float64)
+        if number <= len(DENSE):
+            x = np.maximum(x, 0.0)
+    return x[:, 0]
+
+
+def probability(logit: np.ndarray) -> np.ndarray:
+    """Logits to scores in 0..1."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0))))
