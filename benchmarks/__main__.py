@@ -6,10 +6,16 @@ import sys
 
 import typer
 
+from benchmarks.agreement import agreement
+from benchmarks.archive import archive
+from benchmarks.forward import forward
 from benchmarks.kills import kills
 from benchmarks.manifest import manifest
 from benchmarks.memory import memory
+from benchmarks.paper import paper
+from benchmarks.scale import scale
 from benchmarks.scan import scan
+from benchmarks.stages import stages
 from crater_ray.errors import CraterRayError
 
 app = typer.Typer(
@@ -27,7 +33,7 @@ def commands() -> None:
     """Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment."""
 
 
-for command in (scan, memory, manifest, kills):
+for command in (scan, paper, forward, stages, scale, archive, agreement, memory, manifest, kills):
     app.command()(command)
 
 

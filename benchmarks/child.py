@@ -9,29 +9,26 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 
-def run(function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
+def run(function: str, **arguments: Any) -> Any:
     """Call a function in a fresh process and return what it returns.
 
     Args:
         function: `module:name`.
-        environment: variables to add.
         arguments: JSON values.
 
     Raises:
         RuntimeError: it failed; the message ends with what it wrote last.
     """
-    return watched(function, lambda _: None, environment, **arguments)
+    return watched(function, lambda _: None, **arguments)
 
 
-def watched(
-    function: str, watch: Callable[[int], None], environment: Mapping[str, str] | None = None, **arguments: Any
-) -> Any:
+def watched(function: str, watch: Callable[[int], None], **arguments: Any) -> Any:
     """Like `run`, and meanwhile call `watch` with the process's id; it should return once that process has ended."""
     with tempfile.TemporaryDirectory(prefix="crater-ray-child-") as scratch:
         answer, log = Path(scratch, "answer.json"), Path(scratch, "log")
@@ -42,7 +39,7 @@ def watched(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **(environment or {})},
+                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
                 start_new_session=True,
             )
             try:

@@ -64,7 +64,13 @@ class ImageSet:
         }
 
 
-def make(distinct: int, size: tuple[int, int] = TILE, seed: int = 0, cache: Path | None = None) -> ImageSet:
+def make(
+    distinct: int,
+    size: tuple[int, int] = TILE,
+    seed: int = 0,
+    cache: Path | None = None,
+    crater_share: float = CRATER_SHARE,
+) -> ImageSet:
     """Simulate images, or take them from the cache.
 
     Args:
@@ -72,9 +78,10 @@ def make(distinct: int, size: tuple[int, int] = TILE, seed: int = 0, cache: Path
         size: height and width in pixels; other sizes than the simulator's are cut out of, or mirrored from, its images.
         seed: of the simulation.
         cache: folder to keep them in.
+        crater_share: of the images that hold a crater.
     """
     cache = cache or CACHE
-    craters = round(distinct * CRATER_SHARE)
+    craters = round(distinct * crater_share)
     folder = _simulated(distinct, craters, seed, cache)
     if size != TILE:
         folder = _resized(folder, size, cache)

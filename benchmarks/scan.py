@@ -64,9 +64,11 @@ def scan(
     )
 
 
-def lay_out(made: ImageSet, images: int, source: str, server: LocalS3 | None, work: Path) -> str:
+def lay_out(
+    made: ImageSet, images: int, source: str, server: LocalS3 | None, work: Path, prefix: str = "images"
+) -> str:
     """Put the images where they will be read from; returns the address."""
-    name = f"{source}-{made.height}x{made.width}"
+    name = f"{prefix}-{made.height}x{made.width}"
     if server is not None and source == "s3":
         return image_set.upload(made, images, server, name)
     return str(image_set.link(made, images, work / name))
@@ -136,7 +138,7 @@ def timed_scan(
 
     from benchmarks.timeline import observe
     from crater_ray.run import open_existing
-    from crater_ray.scan import ScanSettings
+    from crater_ray.settings import ScanSettings
     from crater_ray.storage import Access
 
     access = Access(endpoint_url, anonymous=True) if source.startswith("s3://") else Access()

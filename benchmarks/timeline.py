@@ -10,7 +10,8 @@ from typing import Any
 from unittest.mock import patch
 
 from crater_ray.progress import Progress
-from crater_ray.scan import Outcome, ScanSettings, scan
+from crater_ray.scan import Outcome, scan
+from crater_ray.settings import ScanSettings
 
 
 @dataclass

@@ -10,7 +10,7 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 
-NAMES = ("auto", "keras", "stand-in")
+NAMES = ("auto", "keras", "openvino", "openvino-bf16", "openvino-float", "stand-in")
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,14 @@ def resolve(name: str) -> str:
     """The engine that a name stands for: `auto` is the best one there is.
 
     Raises:
-        UsageError: there is no such engine.
+        UsageError: there is no such engine, or what it needs is not installed.
     """
     if name not in NAMES:
         raise UsageError(f"--engine must be one of {', '.join(NAMES)}; received: {name!r}")
+    if name.startswith("openvino"):
+        from crater_ray.engine.openvino_engine import require_openvino
+
+        require_openvino()
     return "keras" if name == "auto" else name
 
 
@@ -65,6 +69,10 @@ def create(name: str, bundle: Bundle, threads: int | None = None) -> Engine:
         from crater_ray.engine.keras_engine import KerasEngine
 
         return KerasEngine(bundle, threads)
+    if name.startswith("openvino"):
+        from crater_ray.engine.openvino_engine import NUMBERS, OpenVinoEngine
+
+        return OpenVinoEngine(bundle, NUMBERS[name], threads)
     if name == "stand-in":
         from crater_ray.engine.stand_in import StandIn
 

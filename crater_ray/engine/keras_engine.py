@@ -74,7 +74,7 @@ def _tensorflow(bundle: Bundle, threads: int | None) -> tuple[Forward, str]:
             pass  # likewise
     model = bundle.model(evidence=True)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator, misc]
     def forward(images: Any) -> Any:
         return model(images, training=False)
 

@@ -1,0 +1,151 @@
+"""Scorers added on a local cluster of several nodes: how much of each is used, and what the driver costs per image."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import child, image_set, options
+from benchmarks.record import Record, spread
+from crater_ray.errors import UsageError
+from crater_ray.scorer import Scored, Scorer
+
+MEANING = (
+    "Each scorer waits a fixed time per image instead of computing; everything else is the real scan, on a Ray cluster "
+    "of several nodes on this machine. Efficiency: images a second over scorers / device time, from the moment when as "
+    "many blocks as there are scorers were settled until as many are left to settle; `whole` lasts until the last. "
+    "Driver: its processor milliseconds per image over the whole of that time."
+)
+
+
+class WaitingScorer(Scorer):
+    """A scorer that takes a fixed time per image, whatever the machine.
+
+    Args:
+        as for `Scorer`; the engine's name ends with the milliseconds per image, as in `stand-in@40`.
+    """
+
+    def __init__(self, bundle: Any, engine: str, threshold: float, threads: int | None = None) -> None:
+        name, _, milliseconds = engine.partition("@")
+        super().__init__(bundle, name, threshold, threads)
+        self._seconds = float(milliseconds) / 1000
+
+    def score(self, batch: Any) -> Scored:
+        due = time.perf_counter() + batch.num_rows * self._seconds
+        scored = super().score(batch)
+        time.sleep(max(0.0, due - time.perf_counter()))
+        return scored
+
+
+def scale(
+    scorers: Annotated[str, typer.Option("--scorers", metavar="N,...", help="How many, one run each.")] = "1,2,4,8,16",
+    device_ms: Annotated[
+        float, typer.Option("--device-ms", metavar="MS", min=0.1, help="Simulated device time per image.")
+    ] = 40.0,
+    blocks: Annotated[int, typer.Option("--blocks", metavar="N", min=3, help="Blocks of images for each scorer.")] = 20,
+    per_node: Annotated[int, typer.Option("--per-node", metavar="N", min=1, help="Scorers on a node.")] = 4,
+    size: Annotated[str, typer.Option("--size", metavar="HxW", help="Image size in pixels.")] = "384x512",
+    repeats: options.Repeats = 3,
+    distinct: options.Distinct = 200,
+    json: options.Json = None,
+) -> None:
+    """Efficiency and driver cost from 1 to 16 scorers with a fixed simulated device time."""
+    from crater_ray.loader import BLOCK_IMAGES
+
+    try:
+        counts = [int(count) for count in scorers.split(",")]
+    except ValueError:
+        raise UsageError(f"--scorers must be numbers with commas; received: {scorers!r}") from None
+    most = max(counts) * blocks * BLOCK_IMAGES
+    made = image_set.make(min(distinct, most), image_set.parse_sizes(size)[0])
+    settings = {"scorers": counts, "device_ms": device_ms, "blocks": blocks, "per_node": per_node, "repeats": repeats}
+    record = Record("scale", settings, made.describe(most))
+    rows = []
+    with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="scale-") as work:
+        network = options.bundle_folder("random", Path(work))
+        source = image_set.link(made, most, Path(work, "images"))
+        common = {"source": str(source), "bundle": str(network), "device_ms": device_ms, "per_node": per_node}
+        for count in counts:
+            runs = []
+            for repeat in range(repeats):
+                out = str(Path(work, f"run-{count}-{repeat}"))
+                images = count * blocks * BLOCK_IMAGES
+                runs.append(child.run("benchmarks.scale:one", scorers=count, images=images, out=out, **common))
+            rows.append(
+                {
+                    "scorers": count,
+                    "nodes": math.ceil(count / per_node),
+                    "ideal_images_a_second": 1000 * count / device_ms,
+                    **{name: spread([run[name] for run in runs]) for name in runs[0]},
+                }
+            )
+    record.figures = {"meaning": MEANING, "rows": rows}
+    record.write(json)
+    record.show(
+        f"scorers that take {device_ms:g} ms an image",
+        ("scorers", "nodes", "ideal /s", "images /s", "efficiency", "whole", "driver ms"),
+        [
+            (
+                str(row["scorers"]),
+                str(row["nodes"]),
+                f"{row['ideal_images_a_second']:,.0f}",
+                f"{row['images_a_second']['median']:,.1f}",
+                f"{100 * row['efficiency']['median']:.1f}%",
+                f"{100 * row['whole_efficiency']['median']:.1f}%",
+                f"{row['driver_ms_per_image']['median']:.3f}",
+            )
+            for row in rows
+        ],
+        MEANING,
+    )
+
+
+def one(
+    scorers: int, images: int, source: str, out: str, bundle: str, device_ms: float, per_node: int
+) -> dict[str, float]:
+    """One scan on a cluster with so many scorers, in this process; meant for a fresh one."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from benchmarks.timeline import observe
+    from crater_ray.manifest import Selection
+    from crater_ray.scan import ScanSettings
+
+    cluster = Cluster()
+    left = scorers
+    try:
+        while left > 0:
+            # Each scorer's place is a GPU that is none; loaders share the cores that the nodes claim to have.
+            cluster.add_node(num_cpus=1, num_gpus=min(left, per_node), include_dashboard=False)
+            left -= per_node
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False)
+        settings = ScanSettings(source, out, Path(bundle), selection=Selection(limit=images), engine="stand-in")
+        seen = observe(settings, Scorer=_waiting(device_ms))
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    settles = seen.timeline.settles
+    begin, late, last = settles[scorers - 1], settles[-1 - scorers], settles[-1]
+    ideal = 1000 * scorers / device_ms
+    rate = (late[1] - begin[1]) / (late[0] - begin[0])
+    whole = (last[1] - begin[1]) / (last[0] - begin[0])
+    return {
+        "images_a_second": rate,
+        "efficiency": rate / ideal,
+        "whole_efficiency": whole / ideal,
+        "driver_ms_per_image": 1000 * (last[2] - begin[2]) / (last[1] - begin[1]),
+    }
+
+
+def _waiting(device_ms: float) -> type[WaitingScorer]:
+    class Waiting(WaitingScorer):
+        def __init__(self, bundle: Any, engine: str, threshold: float, threads: int | None = None) -> None:
+            super().__init__(bundle, f"{engine}@{device_ms}", threshold, threads)
+
+    return Waiting

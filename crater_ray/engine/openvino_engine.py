@@ -1,0 +1,141 @@
+"""The network on Intel and AMD processors through OpenVINO: 8-bit integers, bfloat16 or float32."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from crater_ray.bundle import Bundle
+from crater_ray.engine import Evidence
+from crater_ray.engine.openvino_graph import QUANTISED, Ranges, build_graph
+from crater_ray.errors import UsageError
+from crater_ray.network import DENSE, TILE, Weights
+
+NUMBERS = {"openvino": "int8", "openvino-bf16": "bf16", "openvino-float": "f32"}
+"""What each engine computes the convolutions in."""
+
+CARD_ENTRY = "openvino_int8"
+"""Where a bundle's card keeps the calibration: figures -> openvino_int8 -> ranges."""
+
+WORTH_A_GRAPH = 16
+"""So many images of one size in a call earn that size its own compiled graph; others share a slower one."""
+MAX_GRAPHS = 4
+
+
+class OpenVinoEngine:
+    """Runs a bundle on the processor, one image per stream.
+
+    Args:
+        bundle: the network; for `int8` its card holds the calibration.
+        numbers: `int8`, `bf16` or `f32`.
+        threads: processor threads; all when None.
+        ranges: the calibration, instead of the card's.
+
+    Raises:
+        UsageError: openvino is not installed, or there is no calibration.
+    """
+
+    stage = "full"
+
+    def __init__(
+        self, bundle: Bundle, numbers: str = "int8", threads: int | None = None, ranges: Ranges | None = None
+    ) -> None:
+        require_openvino()
+        import openvino as ov
+
+        if numbers == "int8":
+            ranges = card_ranges(bundle) if ranges is None else ranges
+        self._graph = build_graph(bundle, ranges if numbers == "int8" else None)
+        self._weights = bundle.weights
+        self._core = ov.Core()
+        # bfloat16 is also how the parts of an 8-bit graph that stay exact would be computed; they must not be.
+        self._settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": "bf16" if numbers == "bf16" else "f32",
+        }
+        if threads:
+            self._settings["INFERENCE_NUM_THREADS"] = threads
+        self._queues: dict[tuple[int, int], Any] = {}
+        self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"
+
+    def score(self, images: np.ndarray) -> Evidence:
+        n, height, width = images.shape
+        peaks = np.empty((n, self._weights["dense1/kernel"].shape[0]), np.float32)
+        positions = np.empty(peaks.shape, np.int32)
+
+        def take(request: Any, number: int) -> None:
+            peaks[number] = request.get_tensor("peaks").data[0]
+            positions[number] = request.get_tensor("positions").data[0]
+
+        queue = self._queue(n, height, width)
+        queue.set_callback(take)
+        for number in range(
+            n
+        ):  # each is copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses
+            queue.start_async({0: images[number : number + 1]}, number)
+        queue.wait_all()
+        return Evidence(dense(peaks, self._weights), peaks, positions)
+
+    def _queue(self, n: int, height: int, width: int) -> Any:
+        """Streams for images of that size: a graph compiled for it, or the one that takes any size."""
+        import openvino as ov
+
+        size = (height, width)
+        if size in self._queues:
+            return self._queues[size]
+        if size != TILE and (n < WORTH_A_GRAPH or len(self._queues) >= MAX_GRAPHS):
+            size = (-1, -1)
+        if size not in self._queues:
+            graph = self._graph.clone()
+            graph.reshape([1, *size])
+            self._queues[size] = ov.AsyncInferQueue(self._core.compile_model(graph, "CPU", self._settings))
+        return self._queues[size]
+
+
+def dense(peaks: np.ndarray, weights: Weights) -> np.ndarray:
+    """The layers behind the global max-pool.
+
+    Args:
+        peaks: (n, 32) float32.
+        weights: the network's, by name.
+
+    Returns:
+        (n,) float32 scores in 0..1.
+    """
+    x = peaks
+    for number in range(1, len(DENSE) + 1):
+        x = np.maximum(x @ weights[f"dense{number}/kernel"] + weights[f"dense{number}/bias"], 0)
+    last = len(DENSE) + 1
+    logit = (x @ weights[f"dense{last}/kernel"] + weights[f"dense{last}/bias"])[:, 0]
+    # A sigmoid that cannot overflow on either side.
+    small = np.exp(-np.abs(logit))
+    return np.asarray(np.where(logit >= 0, 1, small) / (1 + small), np.float32)
+
+
+def require_openvino() -> None:
+    """Raises UsageError, with the cure, when openvino is not installed."""
+    if importlib.util.find_spec("openvino") is None:
+        raise UsageError(
+            "This engine needs the package openvino, which is not installed: pip install 'crater-ray[cpu]'. "
+            "Or use --engine keras."
+        )
+
+
+def card_ranges(bundle: Bundle) -> Ranges:
+    """The calibration that a bundle's card holds.
+
+    Raises:
+        UsageError: it holds none, or not for every layer.
+    """
+    entry = bundle.figures.get(CARD_ENTRY)
+    ranges = entry.get("ranges") if isinstance(entry, Mapping) else None
+    if not isinstance(ranges, Mapping) or not set(QUANTISED) <= set(ranges):
+        raise UsageError(
+            f"The bundle {bundle.name!r} holds no calibration for 8-bit numbers. Make one with "
+            "`python -m benchmarks agreement --bundle DIR --write`, or use --engine openvino-float."
+        )
+    return {name: float(ranges[name]) for name in QUANTISED}

@@ -1,0 +1,92 @@
+"""The network's convolutions as an OpenVINO graph, straight from a bundle's arrays; in 8-bit numbers when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from crater_ray.bundle import Bundle
+from crater_ray.network import CONVOLUTIONS, Preprocessing
+
+Ranges = Mapping[str, float]
+"""Largest value of each quantised activation, by the name of the convolution that makes it (`conv1` to `conv7`)."""
+
+QUANTISED = tuple(f"conv{number}" for number in range(1, len(CONVOLUTIONS)))
+"""Activations that become 8-bit numbers; the last one is pooled to the evidence and stays exact."""
+
+PIXELS = np.array([1, 2, 3])
+
+
+def build_graph(bundle: Bundle, ranges: Ranges | None = None, *, activations: bool = False) -> Any:
+    """Build the graph up to the global max-pool; the dense layers behind it are a few thousand multiply-adds.
+
+    Args:
+        bundle: the network.
+        ranges: make it an 8-bit graph: weights per output channel, activations per tensor between 0 and these
+            values, as `FakeQuantize` layers that the processor plugin then computes in integers. The first
+            convolution (one input channel, 1% of the work) keeps its exact weights and input.
+        activations: also give every quantised activation, for calibration.
+
+    Returns:
+        An `openvino.Model` from (n, height, width) uint8 pixels to `peaks` (n, 32) float32, `positions` (n, 32)
+        int32 and, with `activations`, `conv1` to `conv7` (n, channels, rows, columns) float32.
+    """
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    images = ops.parameter([-1, -1, -1], np.uint8, "images")
+    x = ops.unsqueeze(ops.convert(images, np.float32), np.array([1]))
+    x = _normalise(x, bundle.preprocessing)
+    watched = []
+    for number, (_, pooled) in enumerate(CONVOLUTIONS, start=1):
+        name = f"conv{number}"
+        kernel = np.ascontiguousarray(bundle.weights[f"{name}/kernel"].transpose(3, 2, 0, 1))
+        weights = ops.constant(kernel)
+        if ranges is not None and number > 1:
+            top = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12).astype(np.float32)
+            weights = ops.fake_quantize(weights, -top, top, -top, top, 255)
+        x = ops.convolution(x, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+        x = ops.relu(ops.add(x, ops.constant(bundle.weights[f"{name}/bias"].reshape(1, -1, 1, 1))))
+        if name in QUANTISED:
+            if ranges is not None:
+                low, top = np.float32(0), np.float32(max(ranges[name], 1e-12))
+                x = ops.fake_quantize(x, low, top, low, top, 256)
+            if activations:
+                watched.append(_named(ops.result(x), name))
+        if pooled:
+            x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
+    flat = ops.reshape(x, np.array([0, 0, -1]), True)
+    best = ops.topk(flat, np.int32(1), 2, "max", "index", "i32")
+    peaks = _named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")
+    positions = _named(ops.result(ops.squeeze(best.output(1), np.array([2]))), "positions")
+    return ov.Model([peaks, positions, *watched], [images], "crater_network")
+
+
+def _named(result: Any, name: str) -> Any:
+    result.output(0).get_tensor().set_names({name})
+    return result
+
+
+def _normalise(x: Any, preprocessing: Preprocessing) -> Any:
+    """What `crater_ray.normalize.Normalize` does, operation by operation."""
+    from openvino import opset13 as ops
+
+    def number(value: float) -> Any:
+        return ops.constant(np.float32(value))
+
+    if preprocessing == "minmax":
+        low, high = ops.reduce_min(x, PIXELS, True), ops.reduce_max(x, PIXELS, True)
+        return ops.divide(ops.subtract(x, low), ops.maximum(ops.subtract(high, low), number(1.0)))
+    mean = ops.reduce_mean(x, PIXELS, True)
+    centred = ops.subtract(x, mean)
+    deviation = ops.sqrt(ops.reduce_mean(ops.multiply(centred, centred), PIXELS, True))
+    kept = ops.convert(ops.less_equal(ops.abs(centred), ops.multiply(deviation, number(3.0))), np.float32)
+    count = ops.maximum(ops.reduce_sum(kept, PIXELS, True), number(1.0))
+    mean = ops.divide(ops.reduce_sum(ops.multiply(x, kept), PIXELS, True), count)
+    centred = ops.subtract(x, mean)
+    squares = ops.multiply(ops.multiply(centred, centred), kept)
+    deviation = ops.sqrt(ops.divide(ops.reduce_sum(squares, PIXELS, True), count))
+    scaled = ops.divide(centred, ops.maximum(ops.multiply(deviation, number(3.0)), number(1.0)))
+    return ops.clamp(scaled, -2.0, 4.0)
