@@ -60,8 +60,8 @@ def scan(
     from crater_ray.bundle import DEFAULT
     from crater_ray.manifest import Selection
     from crater_ray.report import show_outcome
-    from crater_ray.scan import ScanSettings
     from crater_ray.scan import scan as run_scan
+    from crater_ray.settings import ScanSettings
     from crater_ray.storage import Access
 
     settings = ScanSettings(

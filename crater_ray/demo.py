@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from crater_ray.bundle import load as load_bundle
 from crater_ray.report import show_outcome
 from crater_ray.run import open_existing
-from crater_ray.scan import ScanSettings, scan
+from crater_ray.scan import scan
+from crater_ray.settings import ScanSettings
 from crater_ray.simulate import simulate_archive
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from crater_ray.engine import resolve
 from crater_ray.errors import CraterRayError
 from crater_ray.folder import open_folder
 from crater_ray.loader import BLOCK_IMAGES, Loaded, load
-from crater_ray.scan import ScanSettings, list_archive
+from crater_ray.scan import list_archive
 from crater_ray.scorer import Scorer
+from crater_ray.settings import ScanSettings
 
 if TYPE_CHECKING:
     from rich.console import Console

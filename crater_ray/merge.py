@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray import run as run_folder
+from crater_ray.check import Check
 from crater_ray.decode import OK
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.folder import Folder, open_folder
-from crater_ray.run import Check, Run
+from crater_ray.run import Run
 from crater_ray.storage import Access
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _open_output(folder: Folder, base: Run, rescans: Sequence[Run], threshold: f
     }
     existing = run_folder.find(folder)
     if existing is None:
-        from crater_ray.scan import versions
+        from crater_ray.session import versions
 
         cards = [run.record.get("bundle_card") for run in runs]
         return run_folder.create(folder, settings, {"bundle_cards": cards, "versions": versions()})

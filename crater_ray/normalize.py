@@ -11,7 +11,7 @@ from crater_ray.network import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="crater_ray")
-class Normalize(keras.layers.Layer):
+class Normalize(keras.layers.Layer):  # type: ignore[misc]
     """Normalise each image by its own pixels, so that bytes rather than floats travel to the device.
 
     Args:

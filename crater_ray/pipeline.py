@@ -11,7 +11,6 @@ import heapq
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +19,11 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.cluster import Device
 from crater_ray.errors import CraterRayError
+from crater_ray.faults import Fault, classify, reason
 from crater_ray.loader import BLOCK_IMAGES, Loaded, load
 from crater_ray.pool import Member, ScorerPool
 from crater_ray.progress import Progress
+from crater_ray.publisher import Publisher
 from crater_ray.run import Run
 from crater_ray.scorer import Scored, Scorer
 from crater_ray.shard import Block, ShardWork
@@ -33,7 +34,6 @@ MAX_CRASHES = 3
 RETRY_SECONDS = (1.0, 5.0)
 MAX_FAILED_SHARDS = 3
 """So many failed shards without a published one between them end the run: storage, not a shard, is at fault."""
-PUBLISHERS = 4
 STUCK_SECONDS = 1_800.0
 """A block that has not been loaded or scored for so long is taken from whoever has it."""
 
@@ -80,7 +80,6 @@ class Pipeline:
     _given: dict[Any, float] = field(default_factory=dict)
     _loaded: deque[tuple[Block, Loaded, Any]] = field(default_factory=deque)
     _scoring: dict[Any, tuple[Block, Loaded, Member]] = field(default_factory=dict)
-    _publishing: dict[Future[Any], int] = field(default_factory=dict)
     _open: dict[int, ShardWork] = field(default_factory=dict)
     _failures_in_a_row: int = 0
     _order: int = 0
@@ -113,7 +112,7 @@ class Pipeline:
         self._access = ray.put(self.work.access)
         self._pool = ScorerPool(create)
         self._queue = self._blocks()
-        with ThreadPoolExecutor(PUBLISHERS, thread_name_prefix="publish") as self._publishers:
+        with Publisher(self.work.run) as self._publisher:
             try:
                 self._loop()
             finally:
@@ -121,7 +120,7 @@ class Pipeline:
                     ray.cancel(ref, force=True)
                 for member in self._pool.members.values():
                     ray.kill(member.actor)
-                self._finish_publishing(None)
+                self._note_published(block=True)
         return self.failed
 
     def _loop(self) -> None:
@@ -145,11 +144,11 @@ class Pipeline:
                     self._finish_scoring(ref)
                 elif self._pool.is_starting(ref):
                     self._pool.answered(ref)
-            self._finish_publishing(0)
+            self._note_published()
             self._take_back_stuck()
             self._pool.refresh()
             self._report()
-        self._finish_publishing(None)
+        self._note_published(block=True)
         self._report()
 
     def _blocks(self) -> Iterator[Block]:
@@ -165,7 +164,7 @@ class Pipeline:
             block = self._waiting.popleft()
             if block.shard not in self.failed:
                 return block
-        if len(self._publishing) > 4 * PUBLISHERS:  # storage is slower than scoring: do not pile up rows
+        if self._publisher.full:  # storage is slower than scoring: do not pile up rows
             return None
         return next((block for block in self._queue if block.shard not in self.failed), None)
 
@@ -182,7 +181,7 @@ class Pipeline:
             self._loading[summary] = (block, pixels)
             self._given[summary] = time.monotonic()
         return bool(
-            self._loading or self._loaded or self._scoring or self._delayed or self._publishing or self._waiting
+            self._loading or self._loaded or self._scoring or self._delayed or self._publisher.busy or self._waiting
         )
 
     def _finish_loading(self, ref: Any) -> None:
@@ -251,7 +250,7 @@ class Pipeline:
                 ray.cancel(ref, force=True)
                 self.progress.retries += 1
                 # Storage or a busy cluster is at fault, not the images: never a verdict on them.
-                self._failed_try(block, CraterRayError(f"loading its images took more than {minutes:g} minutes"))
+                self._failed_try(block, f"loading its images took more than {minutes:g} minutes")
             else:
                 _, _, member = self._scoring[ref]
                 self._given[ref] = now
@@ -272,34 +271,25 @@ class Pipeline:
     def _publish_if_complete(self, shard: ShardWork) -> None:
         if shard.complete:
             del self._open[shard.number]
-            rows = shard.rows(self.work.bundle_id)
-            future = self._publishers.submit(self.work.run.publish, shard.number, rows)
-            self._publishing[future] = rows.num_rows
+            self._publisher.publish(shard.number, shard.rows(self.work.bundle_id))
 
-    def _finish_publishing(self, timeout: float | None) -> None:
-        """Take note of published shards: all of them when `timeout` is None, else those that are ready."""
-        if not self._publishing:
-            return
-        for future in wait(self._publishing, timeout).done:
-            images = self._publishing.pop(future)
-            future.result()
-            self.progress.published += images
+    def _note_published(self, block: bool = False) -> None:
+        for footer in self._publisher.collect(block):
+            self.progress.published += footer.rows
             self._failures_in_a_row = 0
 
     def _again(self, block: Block, problem: Exception) -> None:
         """Decide what becomes of a block whose loading or scoring did not end well."""
-        from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
-
         self.progress.retries += 1
-        cause = getattr(problem, "cause", None)
-        if isinstance(problem, RayTaskError) and not _is_system_failure(cause):
-            self._failed_try(block, cause or problem)
-        elif isinstance(problem, WorkerCrashedError | OutOfMemoryError | RayActorError):
-            self._crashed(block)
-        else:  # its node, or the memory that held its pixels, is gone
-            self._waiting.append(block)
+        match classify(problem):
+            case Fault.ERROR:
+                self._failed_try(block, reason(problem))
+            case Fault.CRASH:
+                self._crashed(block)
+            case Fault.LOSS:
+                self._waiting.append(block)
 
-    def _failed_try(self, block: Block, cause: Exception) -> None:
+    def _failed_try(self, block: Block, why: str) -> None:
         block.tries += 1
         if block.tries < MAX_TRIES:
             self._order += 1
@@ -308,12 +298,11 @@ class Pipeline:
             return
         if block.shard in self.failed:
             return
-        reason = str(cause) if isinstance(cause, CraterRayError) else _last_line(cause)
-        self.failed[block.shard] = reason
+        self.failed[block.shard] = why
         self._open.pop(block.shard, None)
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= MAX_FAILED_SHARDS:
-            raise CraterRayError(f"{self._failures_in_a_row} shards failed in a row; the last one: {reason}")
+            raise CraterRayError(f"{self._failures_in_a_row} shards failed in a row; the last one: {why}")
 
     def _crashed(self, block: Block) -> None:
         block.crashes += 1
@@ -325,8 +314,7 @@ class Pipeline:
                 self._waiting.append(Block(block.shard, start, stop, block.tries, MAX_CRASHES - 1))
         elif block.shard not in self.failed:
             shard = self._open[block.shard]
-            reason = f"the process that read this image died {block.crashes} times"
-            shard.take_crash(block, reason)
+            shard.take_crash(block, f"the process that read this image died {block.crashes} times")
             self.progress.settled(Counter(unreadable=1))
             self._publish_if_complete(shard)
 
@@ -337,15 +325,3 @@ class Pipeline:
             for member in self._pool.members.values()
         ]
         self.show()
-
-
-def _is_system_failure(cause: object) -> bool:
-    """Whether a task failed because something it needed was lost with a process or node, not by itself."""
-    from ray.exceptions import RayError, RayTaskError
-
-    return isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
-
-
-def _last_line(problem: Exception) -> str:
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(problem).__name__

@@ -9,6 +9,7 @@ from typing import Any
 
 from crater_ray.cluster import Device, devices, processors
 from crater_ray.errors import CraterRayError
+from crater_ray.faults import reason
 
 START_SECONDS = 300
 """How long a scorer may take until it answers (network storage, a cold TensorFlow) before it is given up."""
@@ -93,7 +94,7 @@ class ScorerPool:
             cause = getattr(problem, "cause", None)
             if isinstance(cause, CraterRayError):
                 raise cause from None
-            self.lost(member, _last_line(problem))
+            self.lost(member, reason(problem))
 
     def free(self) -> Member | None:
         """The ready scorer with the least to do, if any has room."""
@@ -134,8 +135,3 @@ class ScorerPool:
             if time.monotonic() - member.started > START_SECONDS:
                 what = "GPU" if member.device.gpu else "processor"
                 self.lost(member, f"no answer within {START_SECONDS} s; is the {what} in use by another program?")
-
-
-def _last_line(problem: Exception) -> str:
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(problem).__name__

@@ -11,7 +11,8 @@ from crater_ray.display import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crater_ray.run import Check, Run
+    from crater_ray.check import Check
+    from crater_ray.run import Run
     from crater_ray.scan import Outcome
 
 

@@ -68,7 +68,8 @@ def rescan(settings: RescanSettings, console: Console) -> Outcome:
         UsageError: the command cannot be carried out as given, or it chooses no image.
         CraterRayError: something failed; running the same command again goes on from there.
     """
-    from crater_ray.scan import Choice, ScanSettings, scan
+    from crater_ray.scan import Choice, scan
+    from crater_ray.settings import ScanSettings
 
     if settings.where is not None:
         parse_where(settings.where)

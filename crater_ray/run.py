@@ -13,10 +13,7 @@ import contextlib
 import json
 import tempfile
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ import pyarrow as pa
 
 from crater_ray import manifest as manifest_file
 from crater_ray import part
+from crater_ray.check import Check, check_run
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.folder import Folder, open_folder
 from crater_ray.manifest import Manifest
@@ -34,38 +32,11 @@ FORMAT = 1
 RECORD = "run.json"
 MANIFEST = "manifest.parquet"
 SUCCESS = "_SUCCESS"
-READERS = 8
 
 
 def now() -> str:
     """The time as recorded in a run: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass
-class Check:
-    """What a comparison of the parts with the manifest found.
-
-    Attributes:
-        images, shards: of the manifest.
-        parts: footer of every sound part, by shard.
-        missing: shards without a part.
-        problems: one line for each part that is damaged, superfluous or disagrees with the manifest.
-        statuses: how many rows have which status.
-        candidates: rows at or above the run's threshold.
-    """
-
-    images: int
-    shards: int
-    parts: dict[int, part.Footer] = field(default_factory=dict)
-    missing: list[int] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-    candidates: int = 0
-
-    @property
-    def whole(self) -> bool:
-        return not self.missing and not self.problems and len(self.parts) == self.shards
 
 
 class Run:
@@ -154,59 +125,8 @@ class Run:
         return footer
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> Check:
-        """Read every part and compare it with the manifest, one shard at a time.
-
-        Args:
-            progress: called with shards checked and shards in all.
-        """
-        manifest = self.manifest
-        check = Check(manifest.images, manifest.shards)
-        published = self.published()
-        for name, _ in self.folder.names("parts/"):
-            shard = part.shard_of(name)
-            if shard is None or shard >= manifest.shards:
-                check.problems.append(f"{name} does not belong here: the manifest has {manifest.shards} shards")
-        for shard, found in self._read_parts(range(manifest.shards), published):
-            if progress:
-                progress(shard, manifest.shards)
-            if found is None:
-                check.missing.append(shard)
-                continue
-            if isinstance(found, part.DamagedPart):
-                check.problems.append(str(found))
-                continue
-            rows, footer = found
-            if not rows["key"].equals(manifest.shard(shard)["key"]):
-                check.problems.append(f"{part.name(shard)} does not have the keys that the manifest gives its shard")
-                continue
-            check.parts[shard] = footer
-            for entry in rows["status"].value_counts().to_pylist():
-                check.statuses[entry["values"]] += entry["counts"]
-            check.candidates += count_candidates(rows, self.threshold)
-        return check
-
-    def _read_parts(
-        self, shards: Iterable[int], published: set[int]
-    ) -> Iterator[tuple[int, tuple[pa.Table, part.Footer] | part.DamagedPart | None]]:
-        """Parts in order, a few read at a time, because each may be a request to far-away storage."""
-
-        def read(shard: int) -> tuple[pa.Table, part.Footer] | part.DamagedPart | None:
-            try:
-                return self.read_part(shard) if shard in published else None
-            except FileNotFoundError:
-                return None
-            except part.DamagedPart as problem:
-                return problem
-
-        with ThreadPoolExecutor(READERS) as pool:
-            ahead: deque[tuple[int, Future[Any]]] = deque()
-            for shard in shards:
-                ahead.append((shard, pool.submit(read, shard)))
-                if len(ahead) > 2 * READERS:
-                    number, future = ahead.popleft()
-                    yield number, future.result()
-            for number, future in ahead:
-                yield number, future.result()
+        """Read every part and compare it with the manifest; see `crater_ray.check`."""
+        return check_run(self, progress)
 
     def finish(self, check: Check) -> None:
         """Declare the run complete; the check must have found it whole."""
@@ -243,13 +163,6 @@ class Run:
         """
         for shard in sorted(self.published()):
             yield self.read_part(shard)[0]
-
-
-def count_candidates(rows: pa.Table, threshold: float) -> int:
-    """How many rows have a score at or above the threshold."""
-    import pyarrow.compute as pc
-
-    return int(pc.sum(pc.greater_equal(rows["score"], pa.scalar(threshold, pa.float32()))).as_py() or 0)
 
 
 def create(folder: Folder, settings: dict[str, Any], facts: dict[str, Any], instead: Run | None = None) -> Run:

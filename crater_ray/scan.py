@@ -2,70 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from crater_ray import manifest as manifest_file
 from crater_ray import run as run_folder
 from crater_ray.archive import Listing, open_archive
-from crater_ray.bundle import DEFAULT, Bundle
 from crater_ray.bundle import load as load_bundle
+from crater_ray.check import Check
 from crater_ray.engine import resolve
 from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.folder import open_folder
-from crater_ray.manifest import SHARD_IMAGES, Selection
 from crater_ray.progress import Progress
-from crater_ray.run import Check, Run
-from crater_ray.storage import Access
+from crater_ray.run import Run
+from crater_ray.session import begin_session, end_session, open_run_folder
+from crater_ray.settings import ScanSettings, bundle_name, threshold_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.console import Console
-
-
-@dataclass(frozen=True)
-class ScanSettings:
-    """Everything that a scan is told.
-
-    Attributes:
-        source: folder, `s3://bucket/prefix`, or key list.
-        out: the run folder, local or `s3://bucket/prefix`.
-        bundle: the network's folder; the shipped one by default.
-        access: how to reach S3.
-        base: for key lists, what relative entries are relative to.
-        selection: which images of the archive.
-        threshold: from which score an image is a candidate; the bundle's typical threshold when None.
-        engine: `auto`, or the name of one.
-        shard_images: images per shard, the unit of publishing and resuming.
-        address: a Ray cluster to join; None for this machine alone.
-    """
-
-    source: str
-    out: str
-    bundle: Path = DEFAULT
-    access: Access = field(default_factory=Access)
-    base: str | None = None
-    selection: Selection = field(default_factory=Selection)
-    threshold: float | None = None
-    engine: str = "auto"
-    shard_images: int = SHARD_IMAGES
-    address: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
-            raise UsageError(f"--threshold must lie between 0 and 1; received: {self.threshold}")
-        if self.shard_images < 1:
-            raise UsageError(f"--shard-images must be at least 1; received: {self.shard_images}")
 
 
 @dataclass(frozen=True)
@@ -138,8 +97,10 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         progress.started = started
         failed: dict[int, str] = {}
         if todo:
-            session = _begin_session(run, len(todo))
-            work = Work(run, settings.access, bundle, bundle_name(bundle, engine), engine, _threshold(settings, bundle))
+            session = begin_session(run, len(todo))
+            work = Work(
+                run, settings.access, bundle, bundle_name(bundle, engine), engine, threshold_of(settings, bundle)
+            )
             ended = "failed"
             try:
                 with (
@@ -153,7 +114,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                 ended = "interrupted"
                 raise
             finally:
-                _end_session(run, session, progress, ended)
+                end_session(run, session, progress, ended)
             check = run.check()
         if check.whole and (todo or run.success() is None):
             run.record["finished"] = run_folder.now()
@@ -167,62 +128,6 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         seconds = time.monotonic() - started
         first = (progress.first or time.monotonic()) - started
         return Outcome(check, failed, progress.done, seconds, first, run.folder.uri)
-
-
-def bundle_name(bundle: Bundle, engine: str) -> str:
-    """What the column `bundle` says."""
-    return "stand-in" if engine == "stand-in" else bundle.id
-
-
-def _threshold(settings: ScanSettings, bundle: Bundle) -> float:
-    return bundle.typical_threshold if settings.threshold is None else settings.threshold
-
-
-def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, further: dict[str, Any]) -> Run:
-    """The run that this command continues, or a new one.
-
-    Args:
-        settings, bundle, engine: of the scan.
-        further: what else decides which rows the run has; JSON values only.
-
-    Raises:
-        UsageError: the output belongs to another run, or to something else altogether.
-    """
-    identity = _identity(settings, bundle, engine) | further
-    folder = open_folder(settings.out, settings.access)
-    run = run_folder.find(folder)
-    facts = {"bundle_card": bundle.card(), "versions": versions()}
-    if run is None:
-        return run_folder.create(folder, identity, facts)
-    different = run_folder.differences(run, identity)
-    if different and not run.has_manifest():  # it ended while listing: nothing of it is worth keeping
-        return run_folder.create(folder, identity, facts, instead=run)
-    if different:
-        raise UsageError(
-            f"The output {folder.uri} belongs to another run. Different are:\n  "
-            + "\n  ".join(different)
-            + "\nRepeat the run's own command to go on with it, or give --out a new folder."
-        )
-    return run
-
-
-def _identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, Any]:
-    """The settings that decide which rows a run has; JSON values only."""
-    source = settings.source
-    if not source.startswith("s3://"):
-        source = os.path.abspath(os.path.expanduser(source.removeprefix("file://")))
-    return {
-        "source": source.rstrip("/") or "/",
-        "endpoint_url": settings.access.endpoint_url,
-        "base": settings.base,
-        "limit": settings.selection.limit,
-        "sample": settings.selection.sample,
-        "seed": settings.selection.seed,
-        "bundle": bundle_name(bundle, engine),
-        "engine": engine,
-        "threshold": _threshold(settings, bundle),
-        "shard_images": settings.shard_images,
-    }
 
 
 def list_archive(settings: ScanSettings, console: Console) -> tuple[pa.Table, Listing, int]:
@@ -278,33 +183,6 @@ def _check_before(run: Run, console: Console) -> Check:
     done = sum(footer.rows for footer in check.parts.values())
     console.print(f"{done:,} of {check.images:,} images are already done.", highlight=False)
     return check
-
-
-def _begin_session(run: Run, shards: int) -> dict[str, Any]:
-    session: dict[str, Any] = {"started": run_folder.now(), "ended": None, "shards_to_do": shards}
-    session["versions"] = versions()
-    run.record["sessions"].append(session)
-    run.write_record()
-    return session
-
-
-def _end_session(run: Run, session: dict[str, Any], progress: Progress, ended: str) -> None:
-    session.update(
-        ended=run_folder.now(),
-        outcome=ended,
-        images=progress.published,
-        seconds=round(progress.seconds, 3),
-        images_per_minute=round(progress.per_minute(), 2),
-        retried_blocks=progress.retries,
-        devices=dict(Counter(name or "not ready" for name, _ in progress.devices)),
-    )
-    run.write_record()
-
-
-def versions() -> dict[str, str]:
-    """The versions of what decides results."""
-    packages = ("crater-ray", "ray", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
-    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from crater_ray.run import open_existing
-from crater_ray.scan import Outcome, ScanSettings, scan
+from crater_ray.scan import Outcome, scan
+from crater_ray.settings import ScanSettings
 from tests.conftest import CLI, make_images
 
 IMAGES = 3_000

@@ -22,7 +22,8 @@ from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.merge import Merged, merge
 from crater_ray.rescan import RescanSettings, choose, rescan
 from crater_ray.run import open_existing
-from crater_ray.scan import Outcome, ScanSettings, scan
+from crater_ray.scan import Outcome, scan
+from crater_ray.settings import ScanSettings
 from crater_ray.storage import Access
 from tests.conftest import make_images
 from tests.made_runs import ODD_KEYS, make_run, row

@@ -23,7 +23,8 @@ from crater_ray import part
 from crater_ray.errors import UsageError
 from crater_ray.manifest import Selection
 from crater_ray.run import Run, open_existing
-from crater_ray.scan import Outcome, ScanSettings, scan
+from crater_ray.scan import Outcome, scan
+from crater_ray.settings import ScanSettings
 from crater_ray.storage import Access, StorageError
 from tests.conftest import make_images
 

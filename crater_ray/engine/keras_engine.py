@@ -91,7 +91,7 @@ def _jax(bundle: Bundle) -> tuple[Forward, str]:
     trainable = [variable.value for variable in model.trainable_variables]
     fixed = [variable.value for variable in model.non_trainable_variables]
 
-    @jax.jit
+    @jax.jit  # type: ignore[untyped-decorator]
     def forward(images: Any) -> Any:
         return model.stateless_call(trainable, fixed, images, training=False)[0]
 

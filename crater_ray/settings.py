@@ -1,0 +1,83 @@
+"""What a scan is told, and which of it decides the rows of its run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crater_ray.bundle import DEFAULT, Bundle
+from crater_ray.errors import UsageError
+from crater_ray.manifest import SHARD_IMAGES, Selection
+from crater_ray.storage import Access
+
+
+@dataclass(frozen=True)
+class ScanSettings:
+    """Everything that a scan is told.
+
+    Attributes:
+        source: folder, `s3://bucket/prefix`, or key list.
+        out: the run folder, local or `s3://bucket/prefix`.
+        bundle: the network's folder; the shipped one by default.
+        access: how to reach S3.
+        base: for key lists, what relative entries are relative to.
+        selection: which images of the archive.
+        threshold: from which score an image is a candidate; the bundle's typical threshold when None.
+        engine: `auto`, or the name of one.
+        shard_images: images per shard, the unit of publishing and resuming.
+        address: a Ray cluster to join; None for this machine alone.
+    """
+
+    source: str
+    out: str
+    bundle: Path = DEFAULT
+    access: Access = field(default_factory=Access)
+    base: str | None = None
+    selection: Selection = field(default_factory=Selection)
+    threshold: float | None = None
+    engine: str = "auto"
+    shard_images: int = SHARD_IMAGES
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
+            raise UsageError(f"--threshold must lie between 0 and 1; received: {self.threshold}")
+        if self.shard_images < 1:
+            raise UsageError(f"--shard-images must be at least 1; received: {self.shard_images}")
+
+
+def bundle_name(bundle: Bundle, engine: str) -> str:
+    """What the column `bundle` says."""
+    return "stand-in" if engine == "stand-in" else bundle.id
+
+
+def threshold_of(settings: ScanSettings, bundle: Bundle) -> float:
+    """From which score an image is a candidate: as told, else as the bundle's card says."""
+    return bundle.typical_threshold if settings.threshold is None else settings.threshold
+
+
+def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, Any]:
+    """The settings that decide which rows a run has; JSON values only.
+
+    Args:
+        settings: of the scan.
+        bundle: the network.
+        engine: name of the resolved engine.
+    """
+    source = settings.source
+    if not source.startswith("s3://"):
+        source = os.path.abspath(os.path.expanduser(source.removeprefix("file://")))
+    return {
+        "source": source.rstrip("/") or "/",
+        "endpoint_url": settings.access.endpoint_url,
+        "base": settings.base,
+        "limit": settings.selection.limit,
+        "sample": settings.selection.sample,
+        "seed": settings.selection.seed,
+        "bundle": bundle_name(bundle, engine),
+        "engine": engine,
+        "threshold": threshold_of(settings, bundle),
+        "shard_images": settings.shard_images,
+    }
