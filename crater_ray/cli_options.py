@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,3 +41,13 @@ def console_on(file: object = None) -> Console:
     from rich.console import Console
 
     return Console(file=file or sys.stderr)  # type: ignore[arg-type]
+
+
+@contextmanager
+def progress_on_stderr(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; gives the function to call with what is done and what there is."""
+    from rich.progress import Progress
+
+    with Progress(console=console_on(), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -18,6 +18,7 @@ from crater_ray.cli_options import (
     ShardImages,
     Threshold,
     console_on,
+    progress_on_stderr,
 )
 
 commands = typer.Typer()
@@ -167,3 +168,37 @@ def merge(
         base, *others = (stack.enter_context(open_existing(uri, access)) for uri in (run, *rescans))
         merged = merge_runs(base, others, out, access, threshold)
     show_merged(merged, console_on(sys.stdout))
+
+
+@commands.command()
+def gallery(
+    run: RunPath,
+    threshold: RunThreshold = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to.  (default: RUN-gallery)")] = None,
+    table: ImageTable = None,
+    pixel_size: PixelSize = None,
+    whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
+    anonymous: Anonymous = False,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
+    from crater_ray.gallery import default_folder, show_written, write_gallery
+    from crater_ray.image_table import read_image_table
+    from crater_ray.run import open_existing
+    from crater_ray.storage import Access
+
+    with open_existing(run, Access(endpoint_url, anonymous)) as opened:
+        image_table = read_image_table(table) if table else None
+        access = Access(endpoint_url or opened.record["settings"].get("endpoint_url"), anonymous)
+        with progress_on_stderr("pictures") as tell:
+            written = write_gallery(
+                opened,
+                out or default_folder(opened),
+                access,
+                threshold=threshold,
+                image_table=image_table,
+                pixel_nm=pixel_size,
+                whole=whole_images,
+                progress=tell,
+            )
+    show_written(written, console_on(sys.stdout))
