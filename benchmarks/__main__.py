@@ -13,6 +13,8 @@ from benchmarks.kills import kills
 from benchmarks.manifest import manifest
 from benchmarks.memory import memory
 from benchmarks.paper import paper
+from benchmarks.peers import peers
+from benchmarks.readme import readme
 from benchmarks.scale import scale
 from benchmarks.scan import scan
 from benchmarks.stages import stages
@@ -33,7 +35,7 @@ def commands() -> None:
     """Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment."""
 
 
-for command in (scan, paper, forward, stages, scale, archive, agreement, memory, manifest, kills):
+for command in (scan, paper, forward, stages, peers, scale, archive, agreement, memory, manifest, kills, readme):
     app.command()(command)
 
 

@@ -49,13 +49,18 @@ def agreement(
 ) -> None:
     """Compare an engine's scores and candidates with full precision's; calibrate it first if it needs that."""
     engine = resolve(engine)
-    settings = {"images": images, "crater_share": craters, "calibration": calibration, "quantile": quantile}
+    settings: dict[str, Any] = {
+        "images": images,
+        "crater_share": craters,
+        "calibration": calibration,
+        "quantile": quantile,
+    }
     settings |= {"engine": engine, "bundle": bundle, "threshold": threshold, "seed": seed}
     compared = image_set.make(images, seed=seed, crater_share=craters)
     record = Record("agreement", settings, compared.describe(images))
     with tempfile.TemporaryDirectory(prefix="crater-ray-agreement-") as work:
         folder = options.bundle_folder(bundle, Path(work))
-        common = {"bundle": str(folder), "engine": engine, "threshold": threshold}
+        common: dict[str, Any] = {"bundle": str(folder), "engine": engine, "threshold": threshold}
         ranges = None
         if engine == "openvino":
             others = image_set.make(calibration, seed=seed + 1_000, crater_share=craters)

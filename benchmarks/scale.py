@@ -65,11 +65,16 @@ def scale(
     made = image_set.make(min(distinct, most), image_set.parse_sizes(size)[0])
     settings = {"scorers": counts, "device_ms": device_ms, "blocks": blocks, "per_node": per_node, "repeats": repeats}
     record = Record("scale", settings, made.describe(most))
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="scale-") as work:
         network = options.bundle_folder("random", Path(work))
         source = image_set.link(made, most, Path(work, "images"))
-        common = {"source": str(source), "bundle": str(network), "device_ms": device_ms, "per_node": per_node}
+        common: dict[str, Any] = {
+            "source": str(source),
+            "bundle": str(network),
+            "device_ms": device_ms,
+            "per_node": per_node,
+        }
         for count in counts:
             runs = []
             for repeat in range(repeats):
@@ -114,7 +119,7 @@ def one(
 
     from benchmarks.timeline import observe
     from crater_ray.manifest import Selection
-    from crater_ray.scan import ScanSettings
+    from crater_ray.settings import ScanSettings
 
     cluster = Cluster()
     left = scorers

@@ -18,7 +18,7 @@ WARM_UP = 8
 
 def get(listing: str, endpoint_url: str | None) -> dict[str, float]:
     """Fetch every image as the loader does, and drop it."""
-    from crater_ray.loader import fetch
+    from crater_ray.fetch import fetch
 
     uris = _uris(listing)
     access = Access(endpoint_url, anonymous=True)
@@ -126,7 +126,7 @@ def _uris(listing: str) -> list[str]:
 
 
 def _bytes(uris: list[str], endpoint_url: str | None) -> list[bytes]:
-    from crater_ray.loader import fetch
+    from crater_ray.fetch import fetch
 
     async def gather() -> list[bytes]:
         return [bytes(data) async for data in fetch(uris, Access(endpoint_url, anonymous=True))]  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from crater_ray.engine import resolve
 MEANING = (
     "Per image: elapsed and processor milliseconds of each stage running alone (forward with all cores, get with 32 "
     "requests under way). Bound: the smaller of forward's own rate and cores over the processor time of all stages, "
-    "the S3 server's included when it runs on the same cores. Scan: its steady state, as in the benchmark `scan`."
+    "the S3 server's included when it runs on the same cores. Scan: as in the benchmark `scan`, drained."
 )
 STAGES = ("get", "decode", "load", "forward", "publish")
 
@@ -117,7 +117,7 @@ def _figures(runs: list[dict[str, Any]], scans: list[dict[str, Any]]) -> dict[st
         bounds.append(min(forwards[-1], 1000 * cores() / work))
     figures |= {"forward_images_a_second": spread(forwards), "bound_images_a_second": spread(bounds)}
     if scans:
-        rates = [scan["images"] / scan["seconds"] for scan in scans]
+        rates = [scan["drained_images"] / scan["drained_seconds"] for scan in scans]
         figures |= {
             "scan_images_a_second": spread(rates),
             "scan_share_of_bound": spread([rate / bound for rate, bound in zip(rates, bounds, strict=True)]),

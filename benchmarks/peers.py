@@ -1,0 +1,97 @@
+"""The same network, images and cores through other ways of doing it, in turns with the scan."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import child, image_set, options
+from benchmarks.record import Record, spread
+from crater_ray.errors import UsageError
+
+PEERS = {
+    "keras predict": "a loop over files: decode with Pillow, model.predict on each batch",
+    "tf.data": "tf.data: read and decode in parallel, batch, prefetch; one model.predict over it",
+    "Ray Data": "its batch-inference pattern: read_images, map_batches with a model class, write_parquet",
+}
+BATCHES = {"full": 8, "trivial": 64}
+"""Images per call of the network, for the peers; the scan uses its own."""
+
+MEANING = (
+    "Images a second from a local folder in steady state: images after the first finished batch, over the time "
+    "from then to the end, written results included where the pattern writes them; the scan as in the benchmark "
+    "`scan`, drained. Ratio: the scan's rate over the peer's of the same turn. The trivial network means one pixel in 64. Not compared: Daft, whose "
+    "dependencies do not fit the versions used here."
+)
+
+
+def peers(
+    images: Annotated[int, typer.Option("--images", metavar="N", min=65, help="Images of a run.")] = 1_000,
+    network: Annotated[
+        str, typer.Option("--network", metavar="full|trivial", help="The network, or next to nothing.")
+    ] = "full",
+    engines: Annotated[
+        str, typer.Option("--engines", metavar="NAME,...", help="Engines of the scan (network full).")
+    ] = "keras",
+    only: Annotated[str, typer.Option("--peers", metavar="NAME,...", help="Which of them.")] = ",".join(PEERS),
+    repeats: options.Repeats = 3,
+    bundle: options.BundleName = "default",
+    distinct: options.Distinct = 400,
+    json: options.Json = None,
+) -> None:
+    """Keras predict, tf.data and Ray Data beside the scan: images a second and ratios."""
+    if network not in BATCHES:
+        raise UsageError(f"--network must be full or trivial; received: {network!r}")
+    names = [name.strip() for name in only.split(",")]
+    if unknown := set(names) - set(PEERS):
+        raise UsageError(f"--peers must be among {', '.join(PEERS)}; received: {', '.join(unknown)}")
+    skipped = {}
+    if "Ray Data" in names and importlib.util.find_spec("pandas") is None:
+        names.remove("Ray Data")
+        skipped["Ray Data"] = "needs the package pandas, which is not installed"
+    scans = [name.strip() for name in engines.split(",")] if network == "full" else ["stand-in"]
+    settings: dict[str, Any] = {"images": images, "network": network, "engines": scans, "peers": names}
+    settings |= {"repeats": repeats, "bundle": bundle, "batch": BATCHES[network]}
+    made = image_set.make(min(distinct, images))
+    record = Record("peers", settings, made.describe(images))
+    rates: dict[str, list[float]] = {name: [] for name in [*(f"scan, {name}" for name in scans), *names]}
+    with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="peers-") as work:
+        folder = str(options.bundle_folder(bundle, Path(work)))
+        source = str(image_set.link(made, images, Path(work, "images")))
+        for turn in range(repeats):
+            for name in names:
+                out = str(Path(work, f"{name}-{turn}".replace(" ", "-")))
+                common = {"folder": source, "network": network, "bundle": folder, "batch": BATCHES[network]}
+                timed = child.run(f"benchmarks.peer:{name.replace(' ', '_').replace('.', '_')}", out=out, **common)
+                rates[name].append(timed["images"] / timed["seconds"])
+            for engine in scans:
+                out = str(Path(work, f"scan-{engine}-{turn}"))
+                arguments = {"engine": engine, "bundle": folder, "endpoint_url": None, "shard_images": 1_000}
+                timed = child.run("benchmarks.scan:timed_scan", source=source, out=out, **arguments)
+                rates[f"scan, {engine}"].append(timed["drained_images"] / timed["drained_seconds"])
+    rows = [_row(name, values, rates, scans) for name, values in rates.items()]
+    record.figures = {"meaning": MEANING, "patterns": PEERS, "skipped": skipped, "rows": rows}
+    record.write(json)
+    record.show(
+        f"peers, {network} network, {images:,} images",
+        ("", "images /s", "spread", *(f"scan, {engine} over it" for engine in scans)),
+        [
+            (
+                row["name"],
+                f"{row['images_a_second']['median']:,.1f}",
+                f"{row['images_a_second']['min']:,.1f}-{row['images_a_second']['max']:,.1f}",
+                *(f"{ratio['median']:.2f}" for ratio in row["scan_over_it"].values()),
+            )
+            for row in rows
+        ],
+        MEANING + "".join(f" Skipped: {name} ({why})." for name, why in skipped.items()),
+    )
+
+
+def _row(name: str, values: list[float], rates: dict[str, list[float]], scans: list[str]) -> dict[str, Any]:
+    over = {engine: spread([a / b for a, b in zip(rates[f"scan, {engine}"], values, strict=True)]) for engine in scans}
+    return {"name": name, "images_a_second": spread(values), "scan_over_it": over}

@@ -1,0 +1,219 @@
+"""The README's performance table, made from the JSON of measurements and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.forward import NUMBERS
+from benchmarks.record import read
+from crater_ray.display import duration
+from crater_ray.errors import UsageError
+
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+
+Row = tuple[str, str, str]
+"""What was measured; the figure; its spread."""
+
+
+def readme(
+    records: Annotated[list[Path], typer.Argument(metavar="JSON...", help="What --json of the commands wrote.")],
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FILE", help=f"Put it there, between {BEGIN} and {END}.")
+    ] = None,
+) -> None:
+    """Render the performance table of the README from measurements."""
+    text = render([read(path) for path in records])
+    if into is None:
+        print(text)
+        return
+    try:
+        page = into.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise UsageError(f"--into {str(into)!r} cannot be read: {problem}") from None
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UsageError(f"--into {str(into)!r} must hold the lines {BEGIN} and {END}.")
+    into.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def render(records: list[dict[str, Any]]) -> str:
+    """Markdown of all records: one table per machine and commit, and below each table where and when it was taken."""
+    places: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        places.setdefault(_place(record), []).append(record)
+    return "\n\n".join(_table(place, group) for place, group in places.items())
+
+
+def _table(place: str, records: list[dict[str, Any]]) -> str:
+    lines = ["| measured | figure | spread | command |", "|---|---|---|---|"]
+    for record in records:
+        make = RENDERERS.get(record["benchmark"])
+        if make is None:
+            raise UsageError(f"The README has no row for the benchmark {record['benchmark']!r}.")
+        command = f"`python -m benchmarks {record['benchmark']}`"
+        lines += [f"| {what} | {figure} | {spread} | {command} |" for what, figure, spread in make(record)]
+    return "\n".join([*lines, "", place])
+
+
+def _place(record: dict[str, Any]) -> str:
+    where = record["environment"]
+    gpus = where["gpus"]
+    share = f", {where['cores'] / len(gpus):g} cores per GPU" if gpus else ""
+    versions = where["versions"]
+    named = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "openvino", "ray") if name in versions)
+    changed = " with uncommitted changes" if where["uncommitted_changes"] else ""
+    return (
+        f"{where['cores']} cores of {where['processor']}{''.join(f', {name}' for name in gpus)}{share}; {named}; "
+        f"{record['started'][:10]}, commit {(where['commit'] or 'unknown')[:10]}{changed}. Medians; spread is the "
+        "lowest and highest of all repeats."
+    )
+
+
+def _figure(figure: dict[str, Any], digits: int = 1, unit: str = "") -> tuple[str, str]:
+    low, high = f"{figure['min']:,.{digits}f}", f"{figure['max']:,.{digits}f}"
+    return f"{figure['median']:,.{digits}f}{unit}", f"{low}-{high}"
+
+
+def _numbers(engine: str) -> str:
+    return f"{engine}, {NUMBERS[engine]}" if engine in NUMBERS else engine
+
+
+def _size(images: dict[str, Any]) -> str:
+    return f"{images['height']}x{images['width']}"
+
+
+def _paper(record: dict[str, Any]) -> list[Row]:
+    figures, size = record["figures"], _size(record["images"])
+    rows = [
+        (
+            f"original protocol (`predict`, one {size} image at a time, float32), images a minute",
+            *_figure(figures["protocol_images_a_minute"], 0),
+        )
+    ]
+    for engine, rate in figures["scan_images_a_minute"].items():
+        what = f"scan ({_numbers(engine)}; {size}; {record['settings']['source']})"
+        rows.append((f"{what}, images a minute", *_figure(rate, 0)))
+        rows.append((f"{what} over the original protocol", *_figure(figures["times_protocol"][engine], 2, "x")))
+    return rows
+
+
+def _scan(record: dict[str, Any]) -> list[Row]:
+    rows = []
+    for row in record["figures"]["rows"]:
+        what = f"scan ({_numbers(record['settings']['engine'])}; {_size(row)}; {row['source']})"
+        rows.append((f"{what}, images a second", *_figure(row["scan"])))
+        rows.append((f"{what} over a plain loop", *_figure(row["ratio"], 3)))
+        rows.append((f"{what} over a plain loop, without head start", *_figure(row["ratio_drained"], 3)))
+    return rows
+
+
+def _forward(record: dict[str, Any]) -> list[Row]:
+    best: dict[str, dict[str, Any]] = {}
+    for row in record["figures"]["rows"]:
+        held = best.get(row["engine"])
+        if held is None or row["images_a_second"]["median"] > held["images_a_second"]["median"]:
+            best[row["engine"]] = row
+    rows = []
+    for row in best.values():
+        what = f"network alone ({_numbers(row['engine'])}; {record['settings']['size']}; {row['device']})"
+        rows.append((f"{what}, images a minute", *_figure(_times(row["images_a_second"], 60), 0)))
+        rows.append((f"{what}, share of the matrix-multiply rate", *_figure(_times(row["share"], 100), 0, "%")))
+    return rows
+
+
+def _stages(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    engine = _numbers(record["settings"]["engine"])
+    rows = [(f"bound from single stages ({engine}), images a second", *_figure(figures["bound_images_a_second"]))]
+    if "scan_share_of_bound" in figures:
+        rows.append((f"scan over that bound ({engine})", *_figure(figures["scan_share_of_bound"], 3)))
+        rows.append((f"scan over the network alone ({engine})", *_figure(figures["scan_share_of_forward"], 3)))
+    return rows
+
+
+def _peers(record: dict[str, Any]) -> list[Row]:
+    network = record["settings"]["network"]
+    return [
+        (f"scan ({_numbers(engine)}) over {row['name']}, {network} network", *_figure(ratio, 2, "x"))
+        for row in record["figures"]["rows"]
+        for engine, ratio in row["scan_over_it"].items()
+        if not row["name"].startswith("scan, ")
+    ]
+
+
+def _scale(record: dict[str, Any]) -> list[Row]:
+    rows = []
+    for row in record["figures"]["rows"]:
+        what = f"{row['scorers']} scorers on {row['nodes']} nodes, {record['settings']['device_ms']:g} ms an image"
+        rows.append((f"{what}: efficiency", *_figure(_times(row["efficiency"], 100), 1, "%")))
+        rows.append((f"{what}: driver, ms an image", *_figure(row["driver_ms_per_image"], 3)))
+    return rows
+
+
+def _archive(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    engine = _numbers(record["settings"]["engine"])
+    seconds = figures["projected"]["at_the_scan_rate_seconds"]
+    rows = [(f"{figures['archive_images']:,} images ({engine}), projected", duration(seconds), "")]
+    if real := figures.get("real"):
+        rows.append((f"{real['asked']:,} images ({engine}), run whole", duration(real["whole_seconds"]), ""))
+    return rows
+
+
+def _agreement(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"{_numbers(record['settings']['engine'])} against float32, {figures['images']:,} images"
+    kept = f"{100 * figures['kept_share']:.2f}% of {figures['candidates']:,}"
+    return [
+        (f"{what}: candidates kept", kept, ""),
+        (f"{what}: largest score difference", f"{figures['largest_difference']:.4f}", ""),
+    ]
+
+
+def _memory(record: dict[str, Any]) -> list[Row]:
+    return [
+        (f"driver's peak memory, {run['images']:,} images", f"{run['peak_mib']:.0f} MiB", "")
+        for run in record["figures"]["runs"]
+    ]
+
+
+def _manifest(record: dict[str, Any]) -> list[Row]:
+    what = f"manifest of {record['settings']['keys']:,} keys"
+    figures = record["figures"]
+    return [
+        (f"{what}, seconds", *_figure(figures["total_seconds"])),
+        (f"{what}, peak memory in MiB", *_figure(figures["peak_mib"], 0)),
+    ]
+
+
+def _kills(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"{record['settings']['images']:,} images, killed {figures['kills']} times and resumed"
+    return [
+        (f"{what}: rows", f"{figures['rows']:,}", ""),
+        (f"{what}: finished parts redone", f"{figures['parts_redone']} of {figures['parts']}", ""),
+    ]
+
+
+def _times(figure: dict[str, Any], factor: float) -> dict[str, Any]:
+    return {name: factor * figure[name] for name in ("median", "min", "max")}
+
+
+RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
+    "paper": _paper,
+    "scan": _scan,
+    "forward": _forward,
+    "stages": _stages,
+    "peers": _peers,
+    "scale": _scale,
+    "archive": _archive,
+    "agreement": _agreement,
+    "memory": _memory,
+    "manifest": _manifest,
+    "kills": _kills,
+}
