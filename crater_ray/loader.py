@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.archive import local_path
-from crater_ray.decode import MISSING, OK, UNREADABLE, UNSUPPORTED, Refusal, decode
-from crater_ray.storage import Access, StorageError, bulk_addressable, bulk_store, explain, is_s3, s3_client, split_s3
+from crater_ray.decode import OK, UNREADABLE, Refusal, decode
+from crater_ray.fetch import fetch
+from crater_ray.storage import Access, StorageError
 
 BLOCK_IMAGES = 64
 BLOCK_PIXELS = 64_000_000
 """A block ends early once it holds this many pixels; what is left of it becomes another block."""
-CONCURRENT_GETS = 32
-MAX_BYTES = 512 * 1024 * 1024
 
 BATCH = pa.schema(
     [
@@ -58,7 +54,9 @@ class Loaded:
     seconds_decoding: float = 0.0
 
 
-def load(uris: Sequence[str], access: Access, last_try: bool = False) -> tuple[Loaded, pa.RecordBatch]:
+def load(
+    uris: Sequence[str], access: Access, last_try: bool = False, sizes: Sequence[int | None] | None = None
+) -> tuple[Loaded, pa.RecordBatch]:
     """Read and decode a block.
 
     Args:
@@ -66,6 +64,7 @@ def load(uris: Sequence[str], access: Access, last_try: bool = False) -> tuple[L
         access: how to reach S3.
         last_try: storage has failed on this block before. If it still fails for some images but not for all, those
             images, not storage, are at fault, and become unreadable rows.
+        sizes: in bytes, as listed; see `crater_ray.fetch`.
 
     Returns:
         What became of each image, and the pixels of the readable ones as a batch of schema `BATCH`.
@@ -73,17 +72,19 @@ def load(uris: Sequence[str], access: Access, last_try: bool = False) -> tuple[L
     Raises:
         StorageError: storage failed in a way that says nothing about the images.
     """
-    return asyncio.run(_load(uris, access, last_try))
+    return asyncio.run(_load(uris, access, last_try, sizes))
 
 
-async def _load(uris: Sequence[str], access: Access, last_try: bool) -> tuple[Loaded, pa.RecordBatch]:
+async def _load(
+    uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None
+) -> tuple[Loaded, pa.RecordBatch]:
     loaded = Loaded()
     images: list[tuple[int, np.ndarray]] = []
     pixels = 0
     faults = 0
     fault: StorageError | None = None
     asked = time.perf_counter()
-    async for data in fetch(uris, access):
+    async for data in fetch(uris, access, sizes, last_try):
         fetched = time.perf_counter()
         if isinstance(data, StorageError):
             if not last_try:
@@ -142,93 +143,3 @@ def _to_arrow(images: list[tuple[int, np.ndarray]]) -> pa.RecordBatch:
         binary,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=BATCH)
-
-
-Fetched = bytes | memoryview | Refusal | StorageError
-
-
-async def fetch(uris: Sequence[str], access: Access) -> AsyncIterator[Fetched]:
-    """The images' bytes in order; objects are fetched ahead while earlier ones are being decoded."""
-    free = asyncio.Semaphore(CONCURRENT_GETS)
-
-    async def get(uri: str) -> Fetched:
-        async with free:
-            return await _get_object(uri, access)
-
-    ahead = {i: asyncio.ensure_future(get(uri)) for i, uri in enumerate(uris) if is_s3(uri)}
-    try:
-        for i, uri in enumerate(uris):
-            yield await ahead.pop(i) if i in ahead else _read_file(uri)
-    finally:
-        for task in ahead.values():
-            task.cancel()
-
-
-def _read_file(uri: str) -> Fetched:
-    path = local_path(uri)
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return _too_long(size) or file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return Refusal(MISSING, "the file is not there (any more)")
-    except IsADirectoryError:
-        return Refusal(UNREADABLE, "this is a folder, not a file")
-    except PermissionError as problem:
-        return Refusal(UNREADABLE, f"the file may not be read ({problem.strerror})")
-    except ValueError as problem:  # a zero byte within a name
-        return Refusal(UNREADABLE, f"the file's name cannot be used: {problem}")
-    except OSError as problem:
-        return StorageError(f"{os.fsdecode(path)}: {problem.strerror or problem}")
-
-
-async def _get_object(uri: str, access: Access) -> Fetched:
-    import obstore
-    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
-
-    bucket, key = split_s3(uri)
-    if not bulk_addressable(key):
-        return await asyncio.to_thread(_get_odd_key, bucket, key, access)
-    try:
-        answer = await obstore.get_async(bulk_store(bucket, access), key)
-        refusal = _too_long(answer.meta["size"])
-        return refusal or memoryview(await answer.bytes_async())
-    except FileNotFoundError:
-        return Refusal(MISSING, "the object is not there (any more)")
-    except (PermissionDeniedError, UnauthenticatedError) as problem:
-        return await _explain_denial(bucket, key, access, problem)
-    except (BaseError, OSError) as problem:
-        return StorageError(f"{uri}: {_first_line(problem)}")
-    except StorageError as problem:
-        return problem
-
-
-async def _explain_denial(bucket: str, key: str, access: Access, problem: Exception) -> StorageError:
-    """boto3 says why access was denied (expired, wrong region, ...); obstore does not."""
-    answer = await asyncio.to_thread(_get_odd_key, bucket, key, access)
-    return answer if isinstance(answer, StorageError) else StorageError(f"s3://{bucket}/{key}: {_first_line(problem)}")
-
-
-def _get_odd_key(bucket: str, key: str, access: Access) -> Fetched:
-    try:
-        answer: Any = s3_client(access).get_object(Bucket=bucket, Key=key)
-        refusal = _too_long(answer["ContentLength"])
-        return refusal or answer["Body"].read()
-    except Exception as problem:
-        response = getattr(problem, "response", None) or {}
-        code = response.get("Error", {}).get("Code", "")
-        if code in ("NoSuchKey", "404"):
-            return Refusal(MISSING, "the object is not there (any more)")
-        if code in ("InvalidRequest", "InvalidURI", "KeyTooLongError"):
-            return Refusal(UNREADABLE, f"the store does not accept this key ({code})")
-        return StorageError(str(explain(problem, f"s3://{bucket}/{key}")))
-
-
-def _too_long(size: int) -> Refusal | None:
-    if size <= MAX_BYTES:
-        return None
-    return Refusal(UNSUPPORTED, f"{size:,} bytes: more than {MAX_BYTES:,} are refused")
-
-
-def _first_line(problem: Exception) -> str:
-    return str(problem).split("\n", 1)[0][:300]

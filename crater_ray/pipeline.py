@@ -176,8 +176,8 @@ class Pipeline:
             block = self._next_block()
             if block is None:
                 break
-            uris = self._open[block.shard].uris[block.start : block.stop]
-            summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1)
+            uris, sizes = self._open[block.shard].addresses(block)
+            summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1, sizes)
             self._loading[summary] = (block, pixels)
             self._given[summary] = time.monotonic()
         return bool(

@@ -50,7 +50,6 @@ class ShardWork:
 
     def __post_init__(self) -> None:
         n = self.images.num_rows
-        self.uris: list[str] = self.images["uri"].to_pylist()
         self._status = [None] * n
         self._error = [None] * n
         self._height: list[int | None] = [None] * n
@@ -64,6 +63,11 @@ class ShardWork:
     def blocks(self, images: int) -> list[Block]:
         n = self.images.num_rows
         return [Block(self.number, start, min(start + images, n)) for start in range(0, n, images)]
+
+    def addresses(self, block: Block) -> tuple[list[str], list[int | None]]:
+        """Where a block's images are, and how many bytes each had when it was listed."""
+        images = self.images.slice(block.start, len(block))
+        return images["uri"].to_pylist(), images["size"].to_pylist()
 
     def take_loaded(self, block: Block, loaded: Loaded) -> None:
         """Note what loading found; images without pixels are settled by it."""

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 
+RETRIES = 5
+TIMEOUT_SECONDS = 60.0
+"""For one GET, body included: site images have about 60 KB, raw frames 800 KB."""
+
+
 class StorageError(CraterRayError):
     """Storage could not be reached or refused; trying again later may help."""
 
@@ -113,11 +118,11 @@ def bulk_store(bucket: str, access: Access) -> S3Store:
         "client_options": {
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": timedelta(seconds=10),
-            "timeout": timedelta(seconds=60),
+            "timeout": timedelta(seconds=TIMEOUT_SECONDS),
             "pool_max_idle_per_host": "64",
         },
         "retry_config": {
-            "max_retries": 5,
+            "max_retries": RETRIES,
             "retry_timeout": timedelta(seconds=90),
             "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
         },

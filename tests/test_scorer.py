@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from crater_ray import bundle as bundles
+from crater_ray import fetch, storage
 from crater_ray.engine.keras_engine import KerasEngine
 from crater_ray.errors import UsageError
 from crater_ray.loader import BLOCK_PIXELS, load
 from crater_ray.locate import contributions, locate
 from crater_ray.network import RECEPTIVE_FIELD, TILE, feature_size
 from crater_ray.scorer import Scorer
-from crater_ray.storage import Access
+from crater_ray.storage import Access, StorageError
 from crater_ray.tiles import tile_corners
 
 
@@ -126,9 +127,10 @@ def test_bad_names_of_engines() -> None:
         resolve("magic")
 
 
-def test_storage_errors_are_no_verdicts_on_images(tmp_path: Path) -> None:
-    from crater_ray.storage import StorageError
-
+def test_storage_errors_are_no_verdicts_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PAUSES", ())
+    monkeypatch.setattr(storage, "RETRIES", 1)
+    storage.bulk_store.cache_clear()
     out = io.BytesIO()
     Image.new("L", (100, 100), 9).save(out, "PNG")
     (tmp_path / "a.png").write_bytes(out.getvalue())

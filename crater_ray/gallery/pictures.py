@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from crater_ray.decode import Refusal, decode
-from crater_ray.loader import fetch
+from crater_ray.fetch import fetch
 from crater_ray.storage import Access, StorageError
 
 CROP = 96

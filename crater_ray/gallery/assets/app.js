@@ -109,7 +109,7 @@ craterRay.start = (data) => {
 
   function countVerdicts() {
     get("save").textContent = `Save verdicts (${craterRay.count(craterRay.judged())})`;
-    get("save").disabled = craterRay.judged() === 0;
+    get("save").disabled = craterRay.toFile().verdicts.length === 0;
   }
 
   function tell(text) {
@@ -140,7 +140,7 @@ craterRay.start = (data) => {
     const safe = name.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "reviewer";
     craterRay.element("a", { href: url, download: `verdicts-${safe}-${content.saved.slice(0, 10)}.json` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    tell(`${craterRay.count(content.verdicts.length)} verdicts saved. Next: crater-ray review RUN FILE`);
+    tell(`${craterRay.count(craterRay.judged())} verdicts saved. Next: crater-ray review RUN FILE`);
   }
 
   async function load(file) {

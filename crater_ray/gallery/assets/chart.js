@@ -2,7 +2,7 @@
 "use strict";
 
 craterRay.chart = (figure, distribution) => {
-  const [width, height, left, bottom, top] = [640, 190, 44, 30, 12];
+  const [width, height, left, bottom, top] = [640, 200, 44, 30, 24];
   const bins = distribution.bins;
   const most = Math.max(1, ...bins);
   const place = (score) => {

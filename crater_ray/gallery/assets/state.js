@@ -75,8 +75,8 @@ var craterRay = (() => {
 
   function judge(key, verdict) {
     if (keeps) read(); // another window of the same gallery may have added some
-    if (verdict) verdicts.set(key, { verdict, when: new Date().toISOString() });
-    else verdicts.delete(key);
+    // A verdict taken back is kept as an empty one, so that a file saved later takes it back as well.
+    if (verdict || verdicts.has(key)) verdicts.set(key, { verdict, when: new Date().toISOString() });
     write();
   }
 
@@ -94,7 +94,7 @@ var craterRay = (() => {
     if (content.run_id !== data.facts.run_id) throw new Error("These verdicts belong to another run.");
     let taken = 0;
     for (const { key, verdict, when } of content.verdicts) {
-      const known = ["crater", "not", "unsure"].includes(verdict) && typeof key === "string";
+      const known = ["crater", "not", "unsure", ""].includes(verdict) && typeof key === "string";
       const mine = verdicts.get(key);
       if (known && (!mine || mine.when < when)) { verdicts.set(key, { verdict, when: String(when) }); taken += 1; }
     }
@@ -105,7 +105,7 @@ var craterRay = (() => {
   return {
     summary, chunk, details, judge, toFile, fromFile, read,
     verdict: (key) => verdicts.get(key)?.verdict || "",
-    judged: () => verdicts.size,
+    judged: () => [...verdicts.values()].filter(({ verdict }) => verdict).length,
     reviewer: (name) => { if (name !== undefined) { reviewer = name; write(); } return reviewer; },
     keeps: () => keeps,
     data: () => data,

@@ -1,0 +1,132 @@
+"""Fetching: the bytes of many images in order, from files and buckets, many objects under way at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from crater_ray.archive import local_path
+from crater_ray.decode import MISSING, UNREADABLE, UNSUPPORTED, Refusal
+from crater_ray.storage import Access, StorageError, bulk_addressable, bulk_store, explain, is_s3, s3_client, split_s3
+
+CONCURRENT_GETS = 32
+PAUSES = (0.2, 1.0)
+"""Seconds before a GET that failed is repeated, beyond what the client itself repeats: it cannot mend a cut body."""
+MAX_BYTES = 512 * 1024 * 1024
+"""Longer files are refused unread."""
+
+Fetched = bytes | memoryview | Refusal | StorageError
+
+
+async def fetch(
+    uris: Sequence[str], access: Access, sizes: Sequence[int | None] | None = None, last_try: bool = False
+) -> AsyncIterator[Fetched]:
+    """The images' bytes in order; objects are fetched ahead while the caller works on earlier ones.
+
+    Args:
+        uris: where the images are.
+        access: how to reach S3.
+        sizes: in bytes, as listed. An object of another length is fetched again before it is believed: a cut-off
+            download must not pass for a damaged image.
+        last_try: believe another length than listed, if it stays: the object was replaced since.
+    """
+    free = asyncio.Semaphore(CONCURRENT_GETS)
+
+    async def get(uri: str, size: int | None) -> Fetched:
+        async with free:
+            answer = await _get_object(uri, access)
+            for pause in PAUSES:
+                if not _is_fault(answer, size):
+                    break
+                await asyncio.sleep(pause)
+                answer = await _get_object(uri, access)
+        if isinstance(answer, bytes | memoryview) and _is_fault(answer, size) and not last_try:
+            return StorageError(f"{uri}: {len(answer):,} bytes came, {size:,} were listed")
+        return answer
+
+    listed = sizes or [None] * len(uris)
+    ahead = {i: asyncio.ensure_future(get(uris[i], listed[i])) for i in range(len(uris)) if is_s3(uris[i])}
+    try:
+        for i, uri in enumerate(uris):
+            yield await ahead.pop(i) if i in ahead else _read_file(uri)
+    finally:
+        for task in ahead.values():
+            task.cancel()
+
+
+def _is_fault(answer: Fetched, size: int | None) -> bool:
+    if isinstance(answer, bytes | memoryview):
+        return size is not None and len(answer) != size
+    return isinstance(answer, StorageError)
+
+
+def _read_file(uri: str) -> Fetched:
+    path = local_path(uri)
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return _too_long(size) or file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return Refusal(MISSING, "the file is not there (any more)")
+    except IsADirectoryError:
+        return Refusal(UNREADABLE, "this is a folder, not a file")
+    except PermissionError as problem:
+        return Refusal(UNREADABLE, f"the file may not be read ({problem.strerror})")
+    except ValueError as problem:  # a zero byte within a name
+        return Refusal(UNREADABLE, f"the file's name cannot be used: {problem}")
+    except OSError as problem:
+        return StorageError(f"{os.fsdecode(path)}: {problem.strerror or problem}")
+
+
+async def _get_object(uri: str, access: Access) -> Fetched:
+    import obstore
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+    bucket, key = split_s3(uri)
+    if not bulk_addressable(key):
+        return await asyncio.to_thread(_get_odd_key, bucket, key, access)
+    try:
+        answer = await obstore.get_async(bulk_store(bucket, access), key)
+        refusal = _too_long(answer.meta["size"])
+        return refusal or memoryview(await answer.bytes_async())
+    except FileNotFoundError:
+        return Refusal(MISSING, "the object is not there (any more)")
+    except (PermissionDeniedError, UnauthenticatedError) as problem:
+        return await _explain_denial(bucket, key, access, problem)
+    except (BaseError, OSError) as problem:
+        return StorageError(f"{uri}: {_first_line(problem)}")
+    except StorageError as problem:
+        return problem
+
+
+async def _explain_denial(bucket: str, key: str, access: Access, problem: Exception) -> StorageError:
+    """boto3 says why access was denied (expired, wrong region, ...); obstore does not."""
+    answer = await asyncio.to_thread(_get_odd_key, bucket, key, access)
+    return answer if isinstance(answer, StorageError) else StorageError(f"s3://{bucket}/{key}: {_first_line(problem)}")
+
+
+def _get_odd_key(bucket: str, key: str, access: Access) -> Fetched:
+    try:
+        answer: Any = s3_client(access).get_object(Bucket=bucket, Key=key)
+        refusal = _too_long(answer["ContentLength"])
+        return refusal or answer["Body"].read()
+    except Exception as problem:
+        response = getattr(problem, "response", None) or {}
+        code = response.get("Error", {}).get("Code", "")
+        if code in ("NoSuchKey", "404"):
+            return Refusal(MISSING, "the object is not there (any more)")
+        if code in ("InvalidRequest", "InvalidURI", "KeyTooLongError"):
+            return Refusal(UNREADABLE, f"the store does not accept this key ({code})")
+        return StorageError(str(explain(problem, f"s3://{bucket}/{key}")))
+
+
+def _too_long(size: int) -> Refusal | None:
+    if size <= MAX_BYTES:
+        return None
+    return Refusal(UNSUPPORTED, f"{size:,} bytes: more than {MAX_BYTES:,} are refused")
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).split("\n", 1)[0][:300]
