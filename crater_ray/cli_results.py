@@ -202,3 +202,41 @@ def gallery(
                 progress=tell,
             )
     show_written(written, console_on(sys.stdout))
+
+
+@commands.command()
+def review(
+    run: RunPath,
+    verdicts: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Saved by a gallery, or CSV with key and verdict.")
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option("--reviewer", metavar="NAME", help="Who judged, where a file does not say so.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write what `python -m training retrain` takes.")
+    ] = None,
+    any_run: Annotated[
+        bool, typer.Option("--any-run", help="Also take verdicts given on another run over the same images.")
+    ] = False,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Keep people's verdicts with a run, and say what they say: precision so far, agreement of reviewers."""
+    from crater_ray.candidates import write_csv
+    from crater_ray.review import import_file, read_verdicts, training_table
+    from crater_ray.review_report import show_review
+    from crater_ray.run import open_existing
+    from crater_ray.storage import Access
+
+    console = console_on(sys.stdout)
+    with open_existing(run, Access(endpoint_url)) as opened:
+        for path in verdicts or ():
+            count = import_file(opened, path, reviewer, any_run)
+            console.print(f"{count:,} verdicts from {path}", highlight=False, markup=False, soft_wrap=True)
+        judged = show_review(opened, read_verdicts(opened), console)
+        if export:
+            table = training_table(judged)
+            write_csv(table, export)
+            console.print(
+                f"for retraining, {table.num_rows:,} images: {export}", highlight=False, markup=False, soft_wrap=True
+            )
