@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -137,7 +137,9 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
         jobs.append((number, subjects, folder, access, whole))
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     if len(jobs) < WORTH_A_POOL or processes == 1:
-        yield from (make_chunk(*job) for job in jobs)
+        # In a thread, because the caller's own, such as a notebook's, may be running an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            yield from (thread.submit(make_chunk, *job).result() for job in jobs)
         return
     # Started afresh, not forked: the caller may already hold threads that do not survive a fork.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
