@@ -38,12 +38,13 @@ def kills(
     shard_images: Annotated[int, typer.Option("--shard-images", metavar="N", min=1, help="Images per part.")] = 20,
     engine: options.Engine = "stand-in",
     bundle: options.BundleName = "random",
+    distinct: options.Distinct = 50,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides the moments.")] = 0,
     json: options.Json = None,
 ) -> None:
     """Kill a scan at random moments, resume it, and count rows, parts and what was redone."""
     rng = random.Random(seed)
-    made = image_set.make(min(100, images))
+    made = image_set.make(min(distinct, images))
     settings = {"images": images, "kills": times, "shard_images": shard_images, "engine": engine, "seed": seed}
     record = Record("kills", settings, made.describe(images))
     with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="kills-") as work:

@@ -28,11 +28,12 @@ def memory(
     size: Annotated[str, typer.Option("--size", metavar="HxW", help="Image size in pixels.")] = "96x96",
     engine: options.Engine = "stand-in",
     bundle: options.BundleName = "random",
+    distinct: options.Distinct = 50,
     json: options.Json = None,
 ) -> None:
     """Peak memory of the driver over a small and a large archive of small images."""
     counts = [int(count) for count in images.split(",")]
-    made = image_set.make(200 if max(counts) >= 200 else max(counts), image_set.parse_sizes(size)[0])
+    made = image_set.make(min(distinct, max(counts)), image_set.parse_sizes(size)[0])
     record = Record("memory", {"images": counts, "size": size, "engine": engine, "bundle": bundle})
     record.images = {"sets": [made.describe(count) for count in counts]}
     runs = []

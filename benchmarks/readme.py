@@ -14,6 +14,7 @@ from crater_ray.display import duration
 from crater_ray.errors import UsageError
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+SPREAD = "Medians; spread is the lowest and the highest of all repeats."
 
 Row = tuple[str, str, str]
 """What was measured; the figure; its spread."""
@@ -42,7 +43,7 @@ def readme(
 
 
 def render(records: list[dict[str, Any]]) -> str:
-    """Markdown of all records: one table per machine and commit, and below each table where and when it was taken."""
+    """Markdown of all records: one table per machine and versions, and below it where and when it was measured."""
     places: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         places.setdefault(_place(record), []).append(record)
@@ -57,7 +58,15 @@ def _table(place: str, records: list[dict[str, Any]]) -> str:
             raise UsageError(f"The README has no row for the benchmark {record['benchmark']!r}.")
         command = f"`python -m benchmarks {record['benchmark']}`"
         lines += [f"| {what} | {figure} | {spread} | {command} |" for what, figure, spread in make(record)]
-    return "\n".join([*lines, "", place])
+    commits = sorted({_commit(record) for record in records})
+    days = sorted({record["started"][:10] for record in records})
+    when = " to ".join(dict.fromkeys((days[0], days[-1])))
+    return "\n".join([*lines, "", f"{place}; {when}; commit {', '.join(commits)}. {SPREAD}"])
+
+
+def _commit(record: dict[str, Any]) -> str:
+    where = record["environment"]
+    return (where["commit"] or "unknown")[:10] + (" with uncommitted changes" if where["uncommitted_changes"] else "")
 
 
 def _place(record: dict[str, Any]) -> str:
@@ -66,11 +75,9 @@ def _place(record: dict[str, Any]) -> str:
     share = f", {where['cores'] / len(gpus):g} cores per GPU" if gpus else ""
     versions = where["versions"]
     named = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "openvino", "ray") if name in versions)
-    changed = " with uncommitted changes" if where["uncommitted_changes"] else ""
     return (
-        f"{where['cores']} cores of {where['processor']}{''.join(f', {name}' for name in gpus)}{share}; {named}; "
-        f"{record['started'][:10]}, commit {(where['commit'] or 'unknown')[:10]}{changed}. Medians; spread is the "
-        "lowest and highest of all repeats."
+        f"{where['cores']} cores of {where['processor']}{''.join(f', {name}' for name in gpus)}{share}; "
+        f"Keras backend {where['keras_backend']}, {named}"
     )
 
 

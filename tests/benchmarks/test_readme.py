@@ -1,0 +1,48 @@
+"""The README's table holds what the JSON holds, and goes where it belongs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.readme import BEGIN, END, readme
+from benchmarks.record import Record, spread
+from crater_ray.errors import UsageError
+
+
+def written(folder: Path, benchmark: str, figures: dict[str, Any], **settings: Any) -> Path:
+    record = Record(benchmark, settings, {"height": 384, "width": 512})
+    record.figures = figures
+    record.write(folder / f"{benchmark}.json")
+    return folder / f"{benchmark}.json"
+
+
+def test_table_replaces_what_was_between_the_marks(tmp_path: Path) -> None:
+    manifest = {"total_seconds": spread([3.0, 2.0, 9.0]), "peak_mib": spread([700.0])}
+    records = [
+        written(tmp_path, "manifest", manifest, keys=2_000_000),
+        written(tmp_path, "kills", {"kills": 10, "rows": 1_000, "parts_redone": 0, "parts": 50}, images=1_000),
+    ]
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    readme(records, into=page)
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| manifest of 2,000,000 keys, seconds | 3.0 | 2.0-9.0 | `python -m benchmarks manifest` |" in text
+    assert "killed 10 times" in text
+    assert text.count("| measured |") == 1
+
+
+def test_a_page_without_marks_and_other_json_are_refused(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("nothing here\n")
+    good = written(tmp_path, "memory", {"runs": [{"images": 5, "peak_mib": 180.2}]})
+    with pytest.raises(UsageError, match="must hold the lines"):
+        readme([good], into=page)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"some": "thing"}))
+    with pytest.raises(UsageError, match="not a benchmark"):
+        readme([other])
