@@ -26,6 +26,10 @@ class Folder(Protocol):
         """Write an object (bytes, or the content of a local file) so that a reader sees all of it or none."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Take an object away; none being there is fine."""
+        ...
+
     def names(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """(name, size in bytes) of every object whose name starts with `prefix`, in no particular order."""
         ...
@@ -80,6 +84,12 @@ class LocalFolder:
         except OSError as problem:
             raise explain(problem, self.uri) from None
 
+    def remove(self, name: str) -> None:
+        try:
+            (self.path / name).unlink(missing_ok=True)
+        except OSError as problem:
+            raise explain(problem, self.uri) from None
+
     def names(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         start, _, _ = prefix.rpartition("/")
         for parent, folders, files in os.walk(self.path / start):
@@ -130,6 +140,12 @@ class S3Folder:
             with contextlib.ExitStack() as stack:
                 body = stack.enter_context(data.open("rb")) if isinstance(data, Path) else data
                 self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=body)
+        except Exception as problem:
+            raise explain(problem, self.uri) from None
+
+    def remove(self, name: str) -> None:
+        try:
+            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
         except Exception as problem:
             raise explain(problem, self.uri) from None
 

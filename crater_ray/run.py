@@ -76,6 +76,12 @@ class Run:
         data = json.dumps(self.record, indent=2, ensure_ascii=False) + "\n"
         self.folder.publish(RECORD, data.encode("utf-8", "backslashreplace"))
 
+    def reload(self) -> None:
+        """Read run.json again."""
+        again = find(self.folder)
+        if again is not None:
+            self.record = again.record
+
     def has_manifest(self) -> bool:
         return any(name == MANIFEST for name, _ in self.folder.names(MANIFEST))
 

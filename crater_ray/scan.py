@@ -17,6 +17,7 @@ from crater_ray.bundle import load as load_bundle
 from crater_ray.check import Check
 from crater_ray.engine import resolve
 from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.lease import Lease
 from crater_ray.progress import Progress
 from crater_ray.run import Run
 from crater_ray.session import begin_session, end_session, open_run_folder
@@ -85,7 +86,9 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     bundle = load_bundle(settings.bundle)
     engine = resolve(settings.engine)
     run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
-    with run, _terminate_as_interrupt():
+    lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
+    with run, _terminate_as_interrupt(), lease:
+        run.reload()  # another scan may have ended while its lease was watched
         if not run.has_manifest():
             if choice:
                 run.freeze(choice.images(), settings.shard_images)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,8 +15,13 @@ import psutil
 import pytest
 from rich.console import Console
 
+from crater_ray import bundle, lease
+from crater_ray.errors import CraterRayError
+from crater_ray.folder import open_folder
+from crater_ray.lease import Lease
 from crater_ray.run import open_existing
 from crater_ray.scan import Outcome, scan
+from crater_ray.session import open_run_folder
 from crater_ray.settings import ScanSettings
 from tests.conftest import CLI, make_images
 
@@ -67,7 +74,7 @@ def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, se
         driver = subprocess.Popen(command, stdout=log, stderr=log)
     wait_for_parts(run, 5, driver)
     driver.send_signal(sent)
-    code = driver.wait(30)
+    code = driver.wait(60)
     finished = parts(run)
     assert 5 <= len(finished) < IMAGES // SHARD
     assert not (run / "_SUCCESS").exists()
@@ -83,6 +90,44 @@ def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, se
     after = parts(run)
     assert {name: after[name] for name in finished} == finished, "finished shards were done again"
     assert not list((run / "parts").glob(".partial-*")) or sent == signal.SIGKILL
+
+
+HOLDER = """
+import sys, time
+from crater_ray import bundle, lease
+from crater_ray.folder import open_folder
+lease.BEAT_SECONDS = 0.2
+with lease.Lease(open_folder(sys.argv[1]), print):
+    time.sleep(60)
+"""
+
+
+def test_second_scan_on_the_same_run_sees_the_first(many: Path, tmp_path: Path) -> None:
+    settings = ScanSettings(str(many), str(tmp_path / "run"), engine="stand-in")
+    run = open_run_folder(settings, bundle.load(), "stand-in", {})
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "run")])
+    try:
+        while not (tmp_path / "run" / lease.NAME).exists():
+            assert holder.poll() is None
+            time.sleep(0.05)
+        with pytest.raises(CraterRayError, match=f"Another scan is at work.*process {holder.pid}"):
+            scan(settings, Console(quiet=True))
+    finally:
+        holder.kill()
+        holder.wait()
+    with Lease(run.folder, lambda _: None):  # its holder is dead: no need to watch
+        assert json.loads(run.folder.read(lease.NAME))["pid"] == os.getpid()
+    assert not (tmp_path / "run" / lease.NAME).exists()
+
+
+def test_lease_of_another_machine_that_stays_silent_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "WATCH_SECONDS", 2.5)
+    folder = open_folder(tmp_path)
+    folder.publish(lease.NAME, json.dumps({"holder": "x", "host": "elsewhere", "pid": 1, "count": 7}).encode())
+    said: list[str] = []
+    with Lease(folder, said.append):
+        assert json.loads(folder.read(lease.NAME))["host"] != "elsewhere"
+    assert "process 1 on elsewhere" in said[0]
 
 
 def ray_processes(name: str) -> list[psutil.Process]:
