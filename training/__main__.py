@@ -167,6 +167,61 @@ def older_methods(
     print(f"{best['method']} {best['settings']}: {best['seconds_per_image_and_core']:.2f} s per image and core: {out}")
 
 
+@app.command()
+def explain(
+    out: Annotated[Path, typer.Argument(help="Folder for the pictures.")],
+    bundle: Annotated[Path | None, typer.Option(help="The bundle; the one that ships if absent.")] = None,
+    run: Annotated[str | None, typer.Option(help="A run whose top candidates are drawn too.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides which crater and scratch are shown.")] = 0,
+) -> None:
+    """Draw filter responses on a crater and a scratch, warped craters, and the top candidates of a run."""
+    from training import backend
+
+    backend.start()
+    from crater_ray.bundle import DEFAULT, load
+    from training.explain import explain as draw
+
+    for path in draw(load(bundle or DEFAULT), out, seed=seed, run=run):
+        print(path)
+
+
+@app.command()
+def retrain(
+    out: Annotated[Path, typer.Argument(help="Folder: the new bundle, comparison.json, and fit/ with its log.")],
+    images: Annotated[Path, typer.Option(help="Folder of the added images, by key.")],
+    verdicts: Annotated[Path, typer.Option(help="CSV with the columns key and verdict (crater or blank).")],
+    base: Annotated[Path, typer.Option(help="Training data set of whole images.")],
+    validation: Annotated[Path, typer.Option(help="Held-out data set of whole images.")],
+    test: Annotated[Path, typer.Option(help="Frozen test data set of whole images.")],
+    bundle: Annotated[Path | None, typer.Option(help="Where to start; the bundle that ships if absent.")] = None,
+    minutes: Annotated[float, typer.Option(help="Budget of wall time.")] = 20.0,
+    seed: Annotated[int, typer.Option(help="Decides order and flips.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
+) -> None:
+    """Train a bundle on with confirmed craters and false positives; exit 1 if it is not better."""
+    import json
+
+    from training import backend, dataset
+
+    backend.start(threads)
+    from crater_ray.bundle import DEFAULT, load
+    from training import retrain as retraining
+    from training.fit import Settings
+
+    before, data = load(bundle or DEFAULT), dataset.read(base)
+    recipe = str(before.trained.get("recipe", {}).get("name", "matched"))
+    settings = Settings(recipe=recipe, seed=seed, minutes=minutes, dtype=backend.policy(precision))
+    added = retraining.read_added(images, verdicts, data.shape)
+    sets = data, dataset.read(validation), dataset.read(test)
+    after, comparison = retraining.retrain(before, added, *sets, settings, out / "fit")
+    after.save(out)
+    (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
+    print(retraining.table(comparison))
+    if not comparison["better"]:
+        raise CraterRayError(retraining.verdict(comparison))
+
+
 def _shape(size: str) -> tuple[int, int]:
     try:
         height, width = (int(part) for part in size.lower().split("x"))

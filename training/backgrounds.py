@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.decode import Refusal, decode
+from crater_ray.errors import UsageError
+from crater_ray.storage import Access, bulk_store, explain, split_s3
 from training.seeds import split
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
@@ -111,22 +112,11 @@ def _read_folder(folder: Path, limit: int) -> list[Photograph]:
 def _read_objects(source: str, limit: int) -> list[Photograph]:
     import boto3
     import obstore
-    from obstore.store import S3Store
 
-    bucket, _, prefix = source.removeprefix("s3://").partition("/")
-    session = boto3.Session()
-    credentials = session.get_credentials()
+    access = Access(anonymous=boto3.Session().get_credentials() is None)
+    bucket, prefix = split_s3(source)
     try:
-        if credentials is None:
-            store = S3Store(bucket, skip_signature=True)
-        else:
-            frozen = credentials.get_frozen_credentials()
-            store = S3Store(
-                bucket,
-                access_key_id=frozen.access_key,
-                secret_access_key=frozen.secret_key,
-                **({"session_token": frozen.token} if frozen.token else {}),
-            )
+        store = bulk_store(bucket, access)
         keys: list[str] = []
         for page in obstore.list(store, prefix or None):
             keys += [item["path"] for item in page if Path(item["path"]).suffix.lower() in SUFFIXES]
@@ -134,14 +124,11 @@ def _read_objects(source: str, limit: int) -> list[Photograph]:
                 break
         return [Photograph(key, _grey(bytes(obstore.get(store, key).bytes()), key)) for key in sorted(keys[:limit])]
     except (OSError, obstore.exceptions.BaseError) as problem:
-        raise CraterRayError(f"The backgrounds at {source!r} cannot be read: {problem}") from None
+        raise explain(problem, source) from None
 
 
 def _grey(data: bytes, name: str) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("L"))
-    except (UnidentifiedImageError, OSError) as problem:
-        raise UsageError(f"The background {name!r} cannot be read as an image: {problem}. Remove it.") from None
+    pixels = decode(data)
+    if isinstance(pixels, Refusal):
+        raise UsageError(f"The background {name!r} cannot be read as an image: {pixels.reason}. Remove it.")
+    return pixels

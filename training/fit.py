@@ -94,7 +94,8 @@ def fit(
         settings: recipe, seed, budget.
         data: what to learn from.
         folder: where checkpoint, log and best weights are kept.
-        start: weights to begin with, for training on; the network then has no batch normalisation.
+        start: weights to begin with, for training on. There is then no first step, and no auxiliary loss either:
+            its layer does not ship, so that it would begin by teaching noise.
         say: is told one line after each epoch.
 
     Returns:
@@ -106,17 +107,16 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
     fixed = _fixed(settings, data)
-    state = checkpoint.peek(folder / "checkpoint.npz") or State(settings=fixed)
+    state = checkpoint.peek(folder / "checkpoint.npz") or State(step=1 if start is None else 2, settings=fixed)
     if state.settings != fixed:
         changed = {key: (state.settings.get(key), fixed[key]) for key in fixed if state.settings.get(key) != fixed[key]}
         raise UsageError(
             f"{str(folder)!r} holds a fit with other settings (there, now): {changed}. "
             "Use the same settings to go on, or another folder."
         )
-    last_step = 2 if settings.step_two_share > 0 else 1
+    last_step = 2 if settings.step_two_share > 0 or start is not None else 1
     while True:
-        batch_norm = recipe.batch_norm and state.step == 1 and start is None
-        _step(settings, recipe, data, folder, state, batch_norm, start, say)
+        _step(settings, recipe, data, folder, state, start, say)
         if state.step == last_step:
             return load_best(folder, state.step)
         state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, settings.used(state)
@@ -142,7 +142,6 @@ def _step(
     data: Data,
     folder: Path,
     state: State,
-    batch_norm: bool,
     start: Weights | None,
     say: Callable[[str], None],
 ) -> None:
@@ -150,18 +149,18 @@ def _step(
 
     train, validation = data.of(state.step)
     keras.utils.set_random_seed(settings.seed + 1000 * state.step)
-    model = build_trainable(recipe, batch_norm=batch_norm, dtype=settings.dtype)
+    model = build_trainable(recipe, batch_norm=recipe.batch_norm and state.step == 1, dtype=settings.dtype)
     optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
-    loss_weights = {"score": 1.0, "map": recipe.position_loss}
+    loss_weights = {"score": 1.0, "map": recipe.position_loss if start is None else 0.0}
     model.compile(optimizer=optimizer, loss=losses(recipe), loss_weights=loss_weights, jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
     if state.epoch:
         checkpoint.restore(folder / "checkpoint.npz", model, optimizer)
+    elif start is not None:
+        pour(start, model)
     elif state.step == 2:
         pour(load_best(folder, 1), model)
         _pour_map(folder, model)
-    elif start is not None:
-        pour(start, model)
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     while (used := settings.used(state)) < end:
         progress = (used - state.spent) / max(end - state.spent, 1e-9)
@@ -202,7 +201,10 @@ def _epoch(
         share = (used - state.spent) / max(end - state.spent, 1e-9)
         rate = plan.learning_rate(recipe, state.step, state.batches, share)
         optimizer.learning_rate.assign(rate)
-        targets = {"score": batch.labels, "map": position_targets(crop, batch.x, batch.y, batch.diameter)}
+        targets = {
+            "score": batch.labels,
+            "map": position_targets(crop, batch.labels[:, 0], batch.x, batch.y, batch.diameter),
+        }
         total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         model.reset_metrics()
         count += 1

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,13 +73,10 @@ def synthesize(
     per_shard = SHARD_IMAGES[max(order.shape) < 256]
     counts = [min(per_shard, order.images - start) for start in range(0, order.images, per_shard)]
     rows: list[dict[str, Any]] = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=max(1, workers), mp_context=context) as pool:
-        jobs = [pool.submit(make_shard, order, folder, number, count) for number, count in enumerate(counts)]
-        for job in jobs:
-            rows += job.result()
-            if progress is not None:
-                progress(len(rows), order.images)
+    for part in _shards(order, folder, counts, workers):
+        rows += part
+        if progress is not None:
+            progress(len(rows), order.images)
     card = {
         "recipe": {"name": FOREIGN} if order.recipe == FOREIGN else recipes.find(order.recipe).card(),
         "images_wanted": order.images,
@@ -98,10 +94,18 @@ def synthesize(
     return write_table(folder, rows, card)
 
 
+def _shards(order: Order, folder: Path, counts: list[int], workers: int) -> Iterator[list[dict[str, Any]]]:
+    """Make all shards and give their rows in order; with one worker in this process, which starts at once."""
+    if workers < 2:
+        yield from (make_shard(order, folder, number, count) for number, count in enumerate(counts))
+        return
+    with ProcessPoolExecutor(max_workers=workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(make_shard, order, folder, number, count) for number, count in enumerate(counts)]
+        yield from (job.result() for job in jobs)
+
+
 def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict[str, Any]]:
-    """Make and write one shard; return its table rows. Runs in a process of its own."""
-    # One thread a process: the parallelism is in the shards.
-    os.environ["OMP_NUM_THREADS"] = "1"
+    """Make and write one shard; return its table rows."""
     recipe = None if order.recipe == FOREIGN else recipes.find(order.recipe)
     if recipe is not None and order.least_diameter is not None:
         recipe = recipes.with_least_diameter(recipe, order.least_diameter)

@@ -104,20 +104,24 @@ def _cross_entropy(truth: Any, logit: Any) -> Any:
     return ops.maximum(logit, 0.0) - logit * truth + ops.log1p(ops.exp(-ops.abs(logit)))
 
 
-def position_targets(shape: tuple[int, int], x: np.ndarray, y: np.ndarray, diameter: np.ndarray) -> np.ndarray:
+def position_targets(
+    shape: tuple[int, int], label: np.ndarray, x: np.ndarray, y: np.ndarray, diameter: np.ndarray
+) -> np.ndarray:
     """What the map should say at each position of the last feature map.
 
     Args:
         shape: height and width of the images in pixels.
-        x, y: centre of the crater in pixels, (n,), NaN where there is none.
+        label: 1 with a crater and 0 without, (n,).
+        x, y: centre of the crater in pixels, (n,), NaN where there is none or where it is not known.
         diameter: in pixels, (n,).
 
     Returns:
         float32 (n, rows, columns, 1): 1 at the position nearest to the crater and those within half a stride, 0 where
-        the field of view holds nothing of it, -1 (ignored) between.
+        the field of view holds nothing of it, -1 (ignored) between and wherever the crater's place is not known.
     """
     first, last = (RECEPTIVE_FIELD - 1) / 2.0, np.asarray([feature_size(length) for length in shape]) - 1
     targets = np.zeros((len(x), last[0] + 1, last[1] + 1, 1), np.float32)
+    targets[(label > 0.5) & ~np.isfinite(x)] = -1.0
     for index in np.flatnonzero(np.isfinite(x)):
         off_y = np.abs(first + STRIDE * np.arange(last[0] + 1) - y[index])
         off_x = np.abs(first + STRIDE * np.arange(last[1] + 1) - x[index])

@@ -1,0 +1,96 @@
+"""What follows a fit: retraining with proof, pictures, and a command line that explains mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crater_ray.bundle import Bundle, load
+from crater_ray.errors import UsageError
+from training import retrain
+from training.dataset import DataSet
+from training.explain import explain
+from training.fit import Settings
+
+
+def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
+    Image.fromarray(np.full((95, 130), 7, np.uint8)).save(tmp_path / "plain.png")
+    (tmp_path / "fm_1").mkdir()
+    Image.fromarray(np.full((200, 200), 9, np.uint8)).save(tmp_path / "fm_1" / "fm_1-001.png")
+    verdicts = tmp_path / "verdicts.csv"
+    verdicts.write_text("key,verdict\nplain,crater\nfm_1,blank\n")
+    added = retrain.read_added(tmp_path, verdicts, (104, 104))
+    assert added.pixels.shape == (2, 104, 104)
+    assert added.label.tolist() == [1, 0]
+    assert (added.pixels[0] == 7).all()
+    for text, message in (
+        ("key,verdict\nplain,maybe\n", "crater or blank"),
+        ("name\nplain\n", "columns key and verdict"),
+        ("key,verdict\ngone,crater\n", "No image for the key"),
+    ):
+        verdicts.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            retrain.read_added(tmp_path, verdicts, (104, 104))
+
+
+def test_retraining_is_only_better_if_recall_is_kept(
+    untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
+) -> None:
+    before = load(untrained)
+    rng = np.random.default_rng(0)
+    added = retrain.Added(rng.integers(90, 110, (6, 104, 104), dtype=np.uint8), np.zeros(6, int), tuple("abcdef"))
+    settings = Settings("original", megapixels=0.2, epoch_images=8, batches=(8, 8))
+    after, comparison = retrain.retrain(
+        before, added, easy["train"], easy["validation"].first(20), sets["test"].first(20), settings, tmp_path
+    )
+    assert after.id != before.id
+    assert after.trained["retrained"]["from"] == before.id
+    assert comparison["test before"]["craters"] == 10
+    assert "| test after |" in retrain.table(comparison)
+    lost = {**comparison, "recall_kept": False, "better": False}
+    assert "fell below" in retrain.verdict(lost)
+
+
+def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str, DataSet]) -> None:
+    """The same network with a threshold that nothing reaches makes no false alarm, and finds nothing."""
+    network = load(untrained)
+    generous = Bundle(network.weights, network.preprocessing, 0.0)
+    strict = Bundle(network.weights, network.preprocessing, 1.1)
+    added = retrain.Added(sets["train"].images(range(4)), np.zeros(4, int), tuple("abcd"))
+    comparison = retrain.compare(generous, strict, added, sets["test"].first(20))
+    assert comparison["added after"]["false_alarms"] < comparison["added before"]["false_alarms"]
+    assert not comparison["recall_kept"]
+    assert not comparison["better"]
+
+
+def test_explaining_draws_pictures(untrained: Path, tmp_path: Path) -> None:
+    files = explain(load(untrained), tmp_path)
+    assert {path.name for path in files} == {"filters.png", "warped.png"}
+    for path in files:
+        with Image.open(path) as picture:
+            assert min(picture.size) > 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["synthesize", "out", "--recipe", "mine"], "original, matched"),
+        (["synthesize", "out", "--size", "wide"], "HEIGHTxWIDTH"),
+        (["fit", "out", "--data", "nowhere", "--validation", "nowhere"], "not a complete data set"),
+        (["older-methods", "out.json", "--train", "nowhere"], "not a complete data set"),
+    ],
+)
+def test_wrong_use_is_explained_in_a_line(arguments: list[str], message: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "training", *arguments]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

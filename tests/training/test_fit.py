@@ -1,0 +1,106 @@
+"""Fitting: learns, resumes where it was killed, keeps its best, and says what is wrong with its input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crater_ray import bundle
+from crater_ray.errors import UsageError
+from training import checkpoint
+from training.calibrate import calibrated_bundle
+from training.dataset import DataSet
+from training.fit import Data, Settings, fit, load_best
+from training.intervals import roc_area
+from training.scoring import logits
+from training.synthesize import Order, synthesize
+
+
+def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:
+    settings = Settings("matched", megapixels=8.0, step_two_share=0.0, epoch_images=400, batches=(16, 4))
+    weights = fit(settings, Data(easy["train"], easy["validation"]), tmp_path, say=lambda _: None)
+    logit = logits(weights, "sigma-clip", easy["validation"])
+    assert roc_area(easy["validation"].column("label"), logit) > 0.7
+    log = (tmp_path / "log.csv").read_text().splitlines()
+    assert log[0].startswith("step,epoch,minutes")
+    made = calibrated_bundle(tmp_path, easy["validation"], name="short")
+    made.save(tmp_path / "bundle")
+    assert bundle.load(tmp_path / "bundle").trained["images_seen"] > 400
+
+
+def test_a_killed_fit_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+    for name, split in (("train", "train"), ("validation", "validation")):
+        synthesize(Order("matched", 40, (104, 104), split), tmp_path / name, workers=1)
+    command = [
+        *(sys.executable, "-m", "training", "fit", str(tmp_path / "fit")),
+        *("--data", str(tmp_path / "train"), "--validation", str(tmp_path / "validation")),
+        *("--megapixels", "0.8", "--step-two", "0", "--epoch-images", "32", "--batch", "8", "--precision", "float32"),
+    ]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    path = tmp_path / "fit" / "checkpoint.npz"
+    deadline = time.monotonic() + 90
+    while not path.exists():
+        assert child.poll() is None, "the fit ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    killed = checkpoint.peek(path)
+    assert killed is not None
+    assert killed.epoch >= 1
+    if killed.megapixels < 0.8:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        first = next(line for line in done.stdout.splitlines() if line.startswith("step"))
+        assert first.startswith(f"step 1 epoch {killed.epoch + 1}:")
+    finished = checkpoint.peek(path)
+    assert finished is not None
+    assert finished.megapixels >= 0.8
+    rows = [line.split(",")[:2] for line in (tmp_path / "fit" / "log.csv").read_text().splitlines()[1:]]
+    assert rows == [["1", str(number + 1)] for number in range(finished.epoch)]
+    other = [*command, "--seed", "7"]
+    refused = subprocess.run(other, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "other settings" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_path: Path) -> None:
+    data = Data(easy["train"], easy["validation"].first(20))
+
+    def settings(megapixels: float) -> Settings:
+        return Settings("original", megapixels=megapixels, step_two_share=0.0, epoch_images=16, batches=(8, 4))
+
+    both = []
+    for name in ("whole", "broken"):
+        folder, wanted = tmp_path / name, settings(0.3)
+
+        def say(_: str, breaking: bool = name == "broken") -> None:
+            if breaking:
+                raise KeyboardInterrupt
+
+        if name == "broken":
+            with pytest.raises(KeyboardInterrupt):
+                fit(wanted, data, folder, say=say)
+            resumed = checkpoint.peek(folder / "checkpoint.npz")
+            assert resumed is not None
+            assert resumed.epoch == 1
+        fit(wanted, data, folder, say=lambda _: None)
+        with np.load(folder / "checkpoint.npz") as stored:
+            both.append({key: stored[key] for key in stored.files if key != "state"})
+    assert both[0].keys() == both[1].keys()
+    assert all(np.allclose(both[0][key], both[1][key], atol=1e-4) for key in both[0])
+
+
+def test_missing_data_for_the_second_step_is_explained(easy: dict[str, DataSet], tmp_path: Path) -> None:
+    settings = Settings("original", megapixels=0.1, step_two_share=0.5, epoch_images=8, batches=(8, 4))
+    with pytest.raises(UsageError, match="--whole"):
+        fit(settings, Data(easy["train"], easy["validation"].first(10)), tmp_path, say=lambda _: None)
+    with pytest.raises(UsageError, match="No weights"):
+        load_best(tmp_path / "nowhere")

@@ -1,0 +1,61 @@
+"""The fold changes nothing; the network that ships is the published one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from crater_ray.network import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build
+from training.calibrate import fold_line
+from training.fold import fold
+from training.recipes import MATCHED
+from training.scoring import head, probability
+from training.trainable import build_trainable
+
+LAYERS = {
+    "conv1": 640,
+    **{f"conv{number}": 36_928 for number in range(2, 7)},
+    "conv7": 18_464,
+    "conv8": 9_248,
+    "dense1": 1_056,
+    "dense2": 1_056,
+    "dense3": 528,
+    **{f"dense{number}": 272 for number in range(4, 7)},
+    "dense7": 17,
+}
+
+
+def test_the_layer_table_is_the_published_one() -> None:
+    model = build("minmax")
+    assert {layer.name: layer.count_params() for layer in model.layers if layer.count_params()} == LAYERS
+    assert model.count_params() == PARAMETERS == sum(LAYERS.values()) == 216_465
+
+
+def test_folding_batch_normalisation_is_exact() -> None:
+    rng = np.random.default_rng(0)
+    model = build_trainable(MATCHED, batch_norm=True)
+    for layer in model.layers:
+        if layer.name.startswith("norm") and layer.name != "normalize":
+            size = layer.gamma.shape
+            layer.gamma.assign(rng.uniform(0.0, 2.0, size))
+            layer.beta.assign(rng.normal(0, 0.5, size))
+            layer.moving_mean.assign(rng.normal(0, 0.5, size))
+            layer.moving_variance.assign(rng.uniform(0.3, 3.0, size))
+    images = rng.integers(0, 256, (6, 124, 140, 1), dtype=np.uint8)
+    before = probability(np.asarray(model.predict_on_batch(images)["score"])[:, 0])
+    shipped = build(MATCHED.preprocessing)
+    apply_weights(shipped, fold(model))
+    after = np.asarray(shipped.predict_on_batch(images))[:, 0]
+    assert np.ptp(before) > 1e-3
+    assert np.abs(before - after).max() < 1e-4
+
+
+def test_the_calibration_line_lands_in_the_last_layer() -> None:
+    rng = np.random.default_rng(1)
+    widths = (CONVOLUTIONS[-1][0], *DENSE, 1)
+    weights = {}
+    for number in range(1, len(widths)):
+        weights[f"dense{number}/kernel"] = rng.normal(0, 0.4, widths[number - 1 : number + 1]).astype(np.float32)
+        weights[f"dense{number}/bias"] = rng.normal(0, 0.4, widths[number]).astype(np.float32)
+    peaks = rng.uniform(0, 2, (50, widths[0]))
+    lined = fold_line(weights, 0.4, -1.5)
+    assert np.allclose(head(lined, peaks), 0.4 * head(weights, peaks) - 1.5, atol=1e-5)
