@@ -86,6 +86,55 @@ def candidates(
 
 
 @commands.command()
+def compare(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="The earlier run.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The later run.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", metavar="T", help="Lowest score of a candidate.  (default: each run's own)"),
+    ] = None,
+    distance: Annotated[
+        float, typer.Option("--distance", metavar="PX", min=0, help="Candidates farther apart than this have moved.")
+    ] = 46.0,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE", help="Write gained, lost and moved candidates; - for stdout.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="DIR", help="Write pages with pictures of them.")
+    ] = None,
+    table: ImageTable = None,
+    pixel_size: PixelSize = None,
+    anonymous: Anonymous = False,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Show what changed from one run to another: gained, lost and moved candidates, agreement of scores."""
+    from crater_ray.candidates import write_csv
+    from crater_ray.compare import compare as compare_runs
+    from crater_ray.compare_report import show_comparison, write_page
+    from crater_ray.gallery import show_written
+    from crater_ray.image_table import read_image_table
+    from crater_ray.run import open_existing
+    from crater_ray.storage import Access
+
+    console = console_on(sys.stdout)
+    access = Access(endpoint_url, anonymous)
+    with open_existing(run_a, access) as a, open_existing(run_b, access) as b:
+        image_table = read_image_table(table) if table else None
+        comparison = compare_runs(a, b, threshold, distance)
+        if csv:
+            write_csv(comparison.changes, csv)
+        if csv != "-":
+            show_comparison(comparison, a, b, distance, console)
+        if page:
+            images = Access(endpoint_url or b.record["settings"].get("endpoint_url"), anonymous)
+            with progress_on_stderr("pictures") as tell:
+                written = write_page(
+                    comparison, a, b, page, images, image_table=image_table, pixel_nm=pixel_size, progress=tell
+                )
+            show_written(written, console_on(sys.stderr if csv == "-" else sys.stdout))
+
+
+@commands.command()
 def rescan(
     run: RunPath,
     out: Annotated[str, typer.Option("--out", metavar="RUN2", help="The new run's folder: a local path or s3://...")],
