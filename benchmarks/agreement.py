@@ -40,6 +40,9 @@ def agreement(
     quantile: Annotated[
         float, typer.Option("--quantile", metavar="Q", min=0.9, max=1, help="Of an image's values in range.")
     ] = 1.0,
+    layers: Annotated[
+        int | None, typer.Option("--layers", metavar="N", min=1, help="8-bit activations.  [default: all but the last]")
+    ] = None,
     engine: options.Engine = "openvino",
     bundle: options.BundleName = "default",
     threshold: Annotated[float | None, typer.Option("--threshold", metavar="T", help="[default: the bundle's]")] = None,
@@ -65,7 +68,8 @@ def agreement(
         if engine == "openvino":
             others = image_set.make(calibration, seed=seed + 1_000, crater_share=craters)
             files = [str(file) for file in others.files]
-            ranges = child.run("benchmarks.agreement:calibrated", bundle=str(folder), files=files, quantile=quantile)
+            how = {"bundle": str(folder), "files": files, "quantile": quantile, "layers": layers}
+            ranges = child.run("benchmarks.agreement:calibrated", **how)
         files = [str(file) for file in compared.files]
         found = child.run("benchmarks.agreement:compared", files=files, ranges=ranges, **common)
         figures = {"meaning": MEANING, "ranges": ranges, "promised_kept_share": PROMISED, **found}
@@ -87,17 +91,17 @@ def _keep(folder: Path, engine: str, figures: dict[str, Any], settings: dict[str
         raise UsageError("Nothing is written: keras has no candidate among these images, so they show no agreement.")
     bundle = load(folder)
     name = CARD_ENTRY if engine == "openvino" else engine.replace("-", "_")
-    how = {key: settings[key] for key in ("images", "crater_share", "calibration", "quantile", "seed")}
+    how = {key: settings[key] for key in ("images", "crater_share", "calibration", "quantile", "layers", "seed")}
     entry = {key: value for key, value in figures.items() if key not in ("meaning", "promised_kept_share")}
     replace(bundle, figures={**bundle.figures, name: {**entry, "measured_on": how}}).save(folder)
 
 
-def calibrated(bundle: str, files: list[str], quantile: float) -> dict[str, float]:
+def calibrated(bundle: str, files: list[str], quantile: float, layers: int | None) -> dict[str, float]:
     """Ranges for 8-bit numbers; meant for a fresh process."""
     from crater_ray.bundle import load
     from crater_ray.engine.agreement import calibrate
 
-    return calibrate(load(bundle), _batches(files), quantile)
+    return calibrate(load(bundle), _batches(files), quantile, layers)
 
 
 def compared(

@@ -9,6 +9,8 @@ import numpy as np
 import typer
 
 from crater_ray.bundle import DEFAULT, Bundle, load
+from crater_ray.engine.openvino_engine import CARD_ENTRY
+from crater_ray.engine.openvino_graph import QUANTISED
 from crater_ray.errors import UsageError
 from crater_ray.network import CONVOLUTIONS, DENSE, Weights
 
@@ -35,7 +37,9 @@ def bundle_folder(name: str, scratch: Path) -> Path:
         scratch: where a random one is made.
     """
     if name == "random":
-        return Bundle(random_weights(), "sigma-clip", 0.5, name="random").save(scratch / "random")
+        # Speed does not depend on a calibration either, but the 8-bit engine refuses to work without.
+        figures = {CARD_ENTRY: {"ranges": dict.fromkeys(QUANTISED, 16.0)}}
+        return Bundle(random_weights(), "sigma-clip", 0.5, figures=figures, name="random").save(scratch / "random")
     folder = DEFAULT if name == "default" else Path(name).absolute()
     load(folder)
     return folder

@@ -129,13 +129,13 @@ def card_ranges(bundle: Bundle) -> Ranges:
     """The calibration that a bundle's card holds.
 
     Raises:
-        UsageError: it holds none, or not for every layer.
+        UsageError: it holds none.
     """
     entry = bundle.figures.get(CARD_ENTRY)
     ranges = entry.get("ranges") if isinstance(entry, Mapping) else None
-    if not isinstance(ranges, Mapping) or not set(QUANTISED) <= set(ranges):
+    if not isinstance(ranges, Mapping) or not ranges or not set(ranges) <= set(QUANTISED):
         raise UsageError(
             f"The bundle {bundle.name!r} holds no calibration for 8-bit numbers. Make one with "
             "`python -m benchmarks agreement --bundle DIR --write`, or use --engine openvino-float."
         )
-    return {name: float(ranges[name]) for name in QUANTISED}
+    return {name: float(top) for name, top in ranges.items()}
