@@ -25,6 +25,7 @@ from training.trainable import build_trainable, losses, position_targets
 if TYPE_CHECKING:
     import keras
 
+BUDGETS = ("minutes", "megapixels")
 FIGURES = ("validation_auc", "accuracy", "recall_at_4")
 LOG = ("step", "epoch", "minutes", "images", "megapixels", "learning_rate", "loss", *FIGURES)
 
@@ -108,6 +109,7 @@ def fit(
     recipe = find(settings.recipe)
     fixed = _fixed(settings, data)
     state = checkpoint.peek(folder / "checkpoint.npz") or State(step=1 if start is None else 2, settings=fixed)
+    state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
     if state.settings != fixed:
         changed = {key: (state.settings.get(key), fixed[key]) for key in fixed if state.settings.get(key) != fixed[key]}
         raise UsageError(
@@ -252,7 +254,8 @@ def _fixed(settings: Settings, data: Data) -> dict[str, Any]:
     sets = (data.crops, data.validation, data.whole, data.whole_validation)
     fixed = {**asdict(settings), "data": [one.digest if one else None for one in sets]}
     fixed["batches"] = list(settings.batches)
-    return fixed
+    # A budget may be raised to train longer; everything else would make another fit of it.
+    return {key: value for key, value in fixed.items() if key not in BUDGETS}
 
 
 def _jit(keras: Any) -> bool | str:
