@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format lock clean
+.PHONY: help install install-dev chromium demo test lint format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,7 +31,13 @@ demo: install ## simulate a small foil archive, scan it, and say what was found
 	rm -rf demo
 	$(BIN)/crater-ray demo demo
 
-test: install-dev ## run all tests
+chromium: ## install the browser that the gallery's tests use, where apt may do so
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update \
+	       && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; } \
+	  || echo "Chromium is not there and cannot be installed here: the tests in a browser will be skipped."
+
+test: install-dev chromium ## run all tests
 	$(BIN)/python -m pytest
 
 lint: install-dev ## check style and types
