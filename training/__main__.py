@@ -111,6 +111,7 @@ def calibrate(
     data: Annotated[Path, typer.Option(help="Held-out data set of whole images.")],
     name: Annotated[str, typer.Option(help="What people will call the bundle.")] = "matched",
     note: Annotated[str, typer.Option(help="What they should know about it.")] = "",
+    limit: Annotated[int | None, typer.Option(help="Use only so many of its images.")] = None,
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
 ) -> None:
     """Turn the best weights of a fit into a bundle with calibrated scores and a typical threshold."""
@@ -119,7 +120,8 @@ def calibrate(
     backend.start(threads)
     from training.calibrate import calibrated_bundle
 
-    bundle = calibrated_bundle(fit_folder, dataset.read(data), name=name, note=note)
+    held_out = dataset.read(data)
+    bundle = calibrated_bundle(fit_folder, held_out.first(limit) if limit else held_out, name=name, note=note)
     bundle.save(out)
     print(f"Bundle {bundle.id}, typical threshold {bundle.typical_threshold}: {out}")
 

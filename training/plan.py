@@ -34,10 +34,10 @@ CURRICULUM = (
 
 FLAT = (Stage(until=1.0, crop=0, least_diameter=0.0),)
 
-WARM_UP = 250
-"""Optimizer steps over which the learning rate rises to its highest."""
+WARM_UP = {1: 250, 2: 25}
+"""Optimizer steps over which the learning rate rises to its highest, by step: the second starts from good weights."""
 
-STEP_TWO_RATE = 0.1
+STEP_TWO_RATE = 0.15
 """Highest learning rate of the second step, of that of the first."""
 
 LOWEST_RATE = 0.01
@@ -63,4 +63,4 @@ def learning_rate(recipe: Recipe, step: int, batches: int, progress: float) -> f
         return recipe.learning_rate
     highest = recipe.learning_rate * (1.0 if step == 1 else STEP_TWO_RATE)
     falling = LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + np.cos(np.pi * min(progress, 1.0)))
-    return float(highest * min(1.0, (batches + 1) / WARM_UP) * falling)
+    return float(highest * min(1.0, (batches + 1) / WARM_UP[step]) * falling)
