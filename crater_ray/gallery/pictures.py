@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from crater_ray.decode import Refusal, decode
+from crater_ray.diameter import estimate_diameter
 from crater_ray.fetch import fetch
 from crater_ray.storage import Access, StorageError
 
@@ -45,6 +46,7 @@ class Picture:
         height, width: pixels; 0 when there is no picture.
         left, top, side: the crop's place in the image and how many of the image's pixels it is wide and high.
         low, high: gray levels, 0..255, below and above which 1% of the crop lies.
+        diameter: of what is at the place, in px, as far as it can be told.
         problem: why there is no picture, or None.
     """
 
@@ -55,6 +57,7 @@ class Picture:
     side: int = CROP
     low: int = 0
     high: int = 255
+    diameter: float | None = None
     problem: str | None = None
 
 
@@ -104,6 +107,7 @@ async def _make_chunk(number: int, subjects: list[Subject], folder: Path, access
 def _draw(pixels: np.ndarray, subject: Subject, cell: np.ndarray) -> Picture:
     """Put the crop around the evidence, or the whole image made small, into its cell of the sprite."""
     height, width = pixels.shape
+    diameter = None
     if isnan(subject.x) or isnan(subject.y):
         left = top = 0
         side = max(height, width)
@@ -114,9 +118,11 @@ def _draw(pixels: np.ndarray, subject: Subject, cell: np.ndarray) -> Picture:
         left, top = _start(subject.x, width), _start(subject.y, height)
         side = CROP
         crop = pixels[top : top + CROP, left : left + CROP]
+        diameter = estimate_diameter(pixels, subject.x, subject.y)
     cell[: crop.shape[0], : crop.shape[1]] = crop
     low, high = (int(level) for level in np.percentile(crop, (1, 99)))
-    return Picture(height, width, left, top, side, low, max(high, low + 1))
+    rounded = None if diameter is None else round(diameter, 1)
+    return Picture(height, width, left, top, side, low, max(high, low + 1), rounded)
 
 
 def _start(at: float, length: int) -> int:

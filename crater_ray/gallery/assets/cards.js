@@ -55,7 +55,7 @@ craterRay.card = (index, details, options) => {
   crop.setAttribute("role", "img");
   crop.setAttribute("aria-label", `Crop of ${key} ${at}`);
   crop.addEventListener("click", () => options.open(index));
-  const about = [data.groupOf(index), details.note, [data.foilOf(index), details.frame].filter((v) => v || v === 0).join(" "), details.VMcode];
+  const about = [data.groupOf(index), details.note, craterRay.diameter(details), [data.foilOf(index), details.frame].filter((v) => v || v === 0).join(" "), details.VMcode];
   const line = craterRay.element("div", { className: "about", textContent: about.filter(Boolean).join(" · ") });
   if (details.flags) line.append(" ", craterRay.element("span", { className: "flag", textContent: details.flags.replace("_", " ") }));
   const verdicts = craterRay.element("div", { className: "verdicts" }, ...craterRay.verdictButtons((v) => options.give(index, v), false));

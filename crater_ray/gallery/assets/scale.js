@@ -35,3 +35,9 @@ craterRay.stretch = (low, high) => {
   const [a, b] = [low / 255, high / 255];
   return `brightness(${1 / (a + b)}) contrast(${(a + b) / (b - a)})`;
 };
+
+craterRay.diameter = (details) => {
+  const nm = craterRay.data().pixel_nm;
+  if (!details.diameter) return "";
+  return `\u2300 ${details.diameter.toFixed(0)} px${nm ? ` (${(details.diameter * nm).toPrecision(2) * 1} nm)` : ""}`;
+};

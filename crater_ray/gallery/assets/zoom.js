@@ -41,7 +41,7 @@ craterRay.zoom = (options) => {
     const rows = [["score", craterRay.score(data.scores[index])]];
     if (details.x !== undefined) rows.push(["place", `${details.x.toFixed(1)}, ${details.y.toFixed(1)} px`]);
     if (details.width) rows.push(["size", `${details.width} × ${details.height} px`]);
-    rows.push(["change", data.groupOf(index)], ["", details.note], ["foil", data.foilOf(index)]);
+    rows.push(["about", craterRay.diameter(details)], ["change", data.groupOf(index)], ["", details.note], ["foil", data.foilOf(index)]);
     for (const name of ["frame", "VMcode", "id", "flags", "bad_focus", "tech", "comment", "bundle"]) rows.push([name, details[name]]);
     rows.push(["address", details.uri]);
     if (details.problem) rows.push(["picture", details.problem]);
