@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from crater_ray.errors import CraterRayError, UsageError
+
 
 def run(function: str, **arguments: Any) -> Any:
     """Call a function in a fresh process and return what it returns.
@@ -23,6 +25,7 @@ def run(function: str, **arguments: Any) -> Any:
         arguments: JSON values.
 
     Raises:
+        UsageError: it said what is wrong.
         RuntimeError: it failed; the message ends with what it wrote last.
     """
     return watched(function, lambda _: None, **arguments)
@@ -52,7 +55,10 @@ def watched(function: str, watch: Callable[[int], None], **arguments: Any) -> An
         if code != 0 or not answer.exists():
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise RuntimeError(f"{function} ended with {code}. It wrote last: {tail}")
-        return json.loads(answer.read_text(encoding="utf-8"))
+        said = json.loads(answer.read_text(encoding="utf-8"))
+        if "problem" in said:
+            raise UsageError(said["problem"])
+        return said["result"]
 
 
 def main() -> None:
@@ -60,8 +66,11 @@ def main() -> None:
     name, answer, arguments = sys.argv[1:4]
     module, _, attribute = name.partition(":")
     function = getattr(importlib.import_module(module), attribute)
-    result = function(**json.loads(arguments))
-    Path(answer).write_text(json.dumps(result), encoding="utf-8")
+    try:
+        said = {"result": function(**json.loads(arguments))}
+    except CraterRayError as problem:
+        said = {"problem": str(problem)}
+    Path(answer).write_text(json.dumps(said), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
+from crater_ray.errors import UsageError
 from crater_ray.progress import Progress
 from crater_ray.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
@@ -47,8 +48,13 @@ class Observed:
         """Images settled after the moment at which `images` were, and the seconds from then to the last published part.
 
         With `images` = 1 the moment is that of the first settled block: all start-up lies before it.
+
+        Raises:
+            UsageError: none was settled later.
         """
         moment, done = next((moment, done) for moment, done, _ in self.timeline.settles if done >= images)
+        if done == self.timeline.done:
+            raise UsageError(f"A run of {done:,} images is too short to time; give more --images.")
         return self.timeline.done - done, self.published - moment
 
 

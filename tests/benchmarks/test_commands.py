@@ -137,13 +137,14 @@ def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     assert row["efficiency"]["median"] > 0
 
 
-def test_peers_run_their_patterns(measure: Measure, shared_ray: None) -> None:
+def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
     record = measure(
-        *("peers", "--images", "130", "--distinct", "6", "--network", "trivial", "--peers", "tf.data"),
+        *("peers", "--images", "130", "--distinct", "6", "--network", "trivial", "--peers", "keras predict"),
         *("--repeats", "1", "--bundle", "random"),
     )
     names = [row["name"] for row in record["figures"]["rows"]]
-    assert names == ["scan, stand-in", "tf.data"]
+    assert names == ["scan, stand-in", "keras predict"]
 
 
 @pytest.mark.parametrize(
@@ -164,3 +165,16 @@ def test_wrong_words_are_named(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, list(arguments))
     assert isinstance(result.exception, UsageError)
     assert arguments[1] in str(result.exception)
+
+
+def test_a_run_too_short_to_time_says_so(tmp_path: Path, cache: Path, shared_ray: None) -> None:
+    from benchmarks import child
+    from benchmarks.options import bundle_folder
+    from crater_ray.errors import UsageError
+
+    source = image_set.link(image_set.make(6, (96, 100), cache=cache), 6, cache / "too-few")
+    arguments = {"engine": "stand-in", "bundle": str(bundle_folder("random", tmp_path)), "endpoint_url": None}
+    with pytest.raises(UsageError, match="more --images"):
+        child.run(
+            "benchmarks.scan:timed_scan", source=str(source), out=str(tmp_path / "run"), shard_images=10, **arguments
+        )
