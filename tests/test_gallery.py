@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.local_s3 import PUBLIC, LocalS3
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.gallery import write_gallery
 from crater_ray.gallery.distribution import distribution, from_axis, to_axis
@@ -362,3 +363,19 @@ def test_scores_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     places = to_axis(np.array([1e-4, 0.3, 0.5, 0.9999]))
     assert from_axis(places) == pytest.approx([1e-4, 0.3, 0.5, 0.9999])
     assert places[2] == 0.5
+
+
+def test_a_run_and_its_images_on_s3(s3: LocalS3, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (120, 100), 80).save(buffer, "JPEG")
+    odd = ["plain", "a'b\"c <i>", "line\nbreak", "ähnlich 火口"]
+    for key in odd:
+        s3.client.put_object(Bucket=PUBLIC, Key=f"gallery/{key}.jpg", Body=buffer.getvalue())
+    rows = [row(key, 0.9, uri=f"s3://{PUBLIC}/gallery/{key}.jpg", x=50.0, y=50.0) for key in odd]
+    make_run(f"s3://{PUBLIC}/gallery/run", rows, access=Access(s3.endpoint_url))
+    answer = cli(
+        "gallery", f"s3://{PUBLIC}/gallery/run", "--out", tmp_path / "pages", "--endpoint-url", s3.endpoint_url
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "4 candidates" in answer.stdout and "without a picture" not in answer.stdout
+    assert len(list((tmp_path / "pages/images/0000").iterdir())) == 4
