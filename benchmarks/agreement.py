@@ -58,7 +58,7 @@ def agreement(
         "calibration": calibration,
         "quantile": quantile,
     }
-    settings |= {"engine": engine, "bundle": bundle, "threshold": threshold, "seed": seed}
+    settings |= {"layers": layers, "engine": engine, "bundle": bundle, "threshold": threshold, "seed": seed}
     compared = image_set.make(images, seed=seed, crater_share=craters)
     record = Record("agreement", settings, compared.describe(images))
     with tempfile.TemporaryDirectory(prefix="crater-ray-agreement-") as work:

@@ -42,18 +42,24 @@ class Engine(Protocol):
         ...
 
 
-def resolve(name: str) -> str:
+def resolve(name: str, bundle: Bundle | None = None) -> str:
     """The engine that a name stands for: `auto` is the best one there is.
 
+    Args:
+        name: as the user gives it.
+        bundle: the network; checked for what the engine needs of it.
+
     Raises:
-        UsageError: there is no such engine, or what it needs is not installed.
+        UsageError: there is no such engine, what it needs is not installed, or not in the bundle.
     """
     if name not in NAMES:
         raise UsageError(f"--engine must be one of {', '.join(NAMES)}; received: {name!r}")
     if name.startswith("openvino"):
-        from crater_ray.engine.openvino_engine import require_openvino
+        from crater_ray.engine.openvino_engine import NUMBERS, card_ranges, require_openvino
 
         require_openvino()
+        if bundle is not None and NUMBERS[name] == "int8":
+            card_ranges(bundle)
     return "keras" if name == "auto" else name
 
 

@@ -88,6 +88,9 @@ def test_missing_calibration_and_missing_package_are_explained(
 ) -> None:
     with pytest.raises(UsageError, match="no calibration"):
         create("openvino", bundle)
+    with pytest.raises(UsageError, match="no calibration"):
+        resolve("openvino", bundle)
+    assert resolve("openvino-bf16", bundle) == "openvino-bf16"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"crater-ray\[cpu\]"):
         resolve("openvino")
