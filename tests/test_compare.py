@@ -32,6 +32,7 @@ CASES: dict[str, tuple[float | None, tuple[float, float] | None, float | None, t
     "gained more": (0.499, None, 0.99, (2, 2)),
     "gained, unreadable before": (None, None, 0.6, (5, 5)),
     "lost": (0.5, (3, 3), 0.49, (3, 3)),
+    "lost elsewhere": (0.9, (0, 0), 0.1, (90, 90)),
     "lost, unreadable now": (0.95, (3, 3), None, None),
     "neither": (0.1, None, 0.1, None),
     "never readable": (None, None, None, None),
@@ -64,6 +65,7 @@ def test_gained_lost_and_moved(runs: tuple[Path, Path], tmp_path: Path, cli: Cli
         ("gained", "gained"),
         ("gained", "gained, unreadable before"),
         ("lost", "lost, unreadable now"),
+        ("lost", "lost elsewhere"),
         ("lost", "lost"),
         ("moved", "moved farther"),
         ("moved", "moved far"),
@@ -74,18 +76,18 @@ def test_gained_lost_and_moved(runs: tuple[Path, Path], tmp_path: Path, cli: Cli
     assert float(by_key["moved farther"]["distance_px"]) == 500
     assert by_key["lost"]["uri"] == "file:///x/4"
     said = answer.stdout
-    assert "12 images in both, 1 only in A, 1 only in B; 9 scored in both" in said
-    assert "candidates: 7 in A, 8 in B" in said
-    assert "3 gained, 2 lost, 2 moved by more than 46 px" in said
-    assert "same verdict on 58.33% of the images" in said
+    assert "13 images in both, 1 only in A, 1 only in B; 10 scored in both" in said
+    assert "candidates: 8 in A, 8 in B" in said
+    assert "3 gained, 3 lost, 2 moved by more than 46 px" in said
+    assert "same verdict on 53.85% of the images" in said
 
 
 def test_settings_decide_what_counts(runs: tuple[Path, Path], cli: Cli) -> None:
     strict = cli("compare", *runs, "--threshold", "0.9", "--distance", "50").stdout
-    assert "1 gained, 5 lost, 0 moved by more than 50 px" in strict
+    assert "1 gained, 6 lost, 0 moved by more than 50 px" in strict
     assert "3 moved by more than 40 px" in cli("compare", *runs, "--distance", "40").stdout
     out = cli("compare", *runs, "--csv", "-").stdout
-    assert len(list(csv.DictReader(out.splitlines()))) == 7
+    assert len(list(csv.DictReader(out.splitlines()))) == 8
 
 
 def test_figures_of_agreement(tmp_path: Path) -> None:
@@ -129,9 +131,9 @@ def test_the_drawing_is_sound_and_counts_every_image(runs: tuple[Path, Path]) ->
         drawing = scatter(compare(a, b))
     root = ET.fromstring(drawing)
     counts = [int(title.text.split()[0]) for title in root.iter("title") if title.text]
-    assert sum(counts) == 9
+    assert sum(counts) == 10
     circles = [circle.get("class") for circle in root.iter("circle")]
-    assert (circles.count("dot gained"), circles.count("dot lost")) == (2, 1)
+    assert (circles.count("dot gained"), circles.count("dot lost")) == (2, 2)
 
 
 def test_the_page_shows_what_changed(tmp_path: Path, cli: Cli) -> None:
