@@ -27,7 +27,13 @@ RunThreshold = Annotated[
     typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  (default: the run's)"),
 ]
 EngineName = Annotated[
-    str, typer.Option("--engine", metavar="NAME", help="How the network is computed: auto, keras, stand-in.")
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="How the network is computed: auto, keras, openvino (int8), openvino-bf16, openvino-float; "
+        "stand-in computes none, to try everything around it.",
+    ),
 ]
 ShardImages = Annotated[int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")]
 Address = Annotated[

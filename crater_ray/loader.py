@@ -72,7 +72,12 @@ def load(
     Raises:
         StorageError: storage failed in a way that says nothing about the images.
     """
-    return asyncio.run(_load(uris, access, last_try, sizes))
+    # Not asyncio.run: it would put the whole batch into words twice, on its way to guarding Ctrl-C.
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(_load(uris, access, last_try, sizes))
+    finally:
+        loop.close()
 
 
 async def _load(

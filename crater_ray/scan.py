@@ -84,7 +84,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
 
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine)
+    engine = resolve(settings.engine, bundle)
     run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
     with run, _terminate_as_interrupt(), lease:

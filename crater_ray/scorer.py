@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from crater_ray.bundle import Bundle
 from crater_ray.engine import Engine, create
+from crater_ray.errors import CraterRayError
 from crater_ray.locate import locate
 from crater_ray.tiles import WHOLE_PIXELS, tile_corners
 
@@ -50,10 +51,20 @@ class Scorer:
     def __init__(self, bundle: Bundle, engine: str, threshold: float, threads: int | None = None) -> None:
         self._weights = bundle.weights
         self._floor = min(threshold, REVIEW_FLOOR)
-        self._engine: Engine = create(engine, bundle, threads)
+        self._problem: CraterRayError | None = None
+        try:
+            self._engine: Engine = create(engine, bundle, threads)
+        except CraterRayError as problem:  # an actor that dies at birth cannot say why; one that is asked can
+            self._problem = problem
 
     def device(self) -> str:
-        """What the scores are computed on; answering means being ready."""
+        """What the scores are computed on; answering means being ready.
+
+        Raises:
+            CraterRayError: the engine cannot be had here.
+        """
+        if self._problem:
+            raise self._problem
         return self._engine.device
 
     def score(self, batch: pa.RecordBatch) -> Scored:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from crater_ray import run as run_folder
@@ -69,5 +70,8 @@ def end_session(run: Run, session: dict[str, Any], progress: Progress, ended: st
 
 def versions() -> dict[str, str]:
     """The versions of what decides results."""
-    packages = ("crater-ray", "ray", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
-    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+    found = {"python": platform.python_version()}
+    for package in ("crater-ray", "ray", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore", "openvino"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
