@@ -40,8 +40,9 @@ def connected(address: str | None) -> Iterator[None]:
     """Be connected to Ray, for as long as the context lasts.
 
     Args:
-        address: a cluster's address, or `auto`; None starts a private Ray on this machine, which since Ray 2.60
-            answers only processes that hold its token, unless RAY_ADDRESS names a cluster. A Ray to which this process is already connected is used as it is.
+        address: a cluster's address, or `auto`. None starts a private Ray on this machine, which since Ray 2.60
+            answers only processes that hold its token, unless RAY_ADDRESS names a cluster. A Ray to which this
+            process is already connected is used as it is.
 
     Raises:
         CraterRayError: Ray cannot be started or reached.
