@@ -30,7 +30,9 @@ def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, further
     wanted = identity(settings, bundle, engine) | further
     folder = open_folder(settings.out, settings.access)
     run = run_folder.find(folder)
-    facts = {"bundle_card": bundle.card(), "versions": versions()}
+    card = bundle.card()
+    card["figures"] = {name: value for name, value in card["figures"].items() if name != "evaluation"}  # it is long
+    facts = {"bundle_card": card, "versions": versions()}
     if run is None:
         return run_folder.create(folder, wanted, facts)
     different = run_folder.differences(run, wanted)
