@@ -79,7 +79,7 @@ class Pipeline:
     _loading: dict[Any, tuple[Block, Any]] = field(default_factory=dict)
     _given: dict[Any, float] = field(default_factory=dict)
     _loaded: deque[tuple[Block, Loaded, Any]] = field(default_factory=deque)
-    _scoring: dict[Any, tuple[Block, Loaded, Member]] = field(default_factory=dict)
+    _scoring: dict[Any, tuple[Block, Loaded, Any, Member]] = field(default_factory=dict)
     _open: dict[int, ShardWork] = field(default_factory=dict)
     _failures_in_a_row: int = 0
     _order: int = 0
@@ -211,14 +211,14 @@ class Pipeline:
                 continue
             member.waiting += 1
             ref = member.actor.score.remote(pixels)
-            self._scoring[ref] = (block, loaded, member)
+            self._scoring[ref] = (block, loaded, pixels, member)
             self._given[ref] = time.monotonic()
 
     def _finish_scoring(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayActorError, RayError
 
-        block, loaded, member = self._scoring.pop(ref)
+        block, loaded, pixels, member = self._scoring.pop(ref)
         del self._given[ref]
         member.waiting -= 1
         try:
@@ -228,7 +228,7 @@ class Pipeline:
             if self._pool.lost(member, " ".join(str(problem).split())[:300]):
                 self._again(block, problem)
             else:
-                self._waiting.append(block)
+                self._loaded.appendleft((block, loaded, pixels))
             return
         except RayError as problem:
             self._again(block, problem)
@@ -252,7 +252,7 @@ class Pipeline:
                 # Storage or a busy cluster is at fault, not the images: never a verdict on them.
                 self._failed_try(block, f"loading its images took more than {minutes:g} minutes")
             else:
-                _, _, member = self._scoring[ref]
+                *_, member = self._scoring[ref]
                 self._given[ref] = now
                 self._pool.lost(member, f"no answer for {minutes:g} minutes")
 
