@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import platform
 from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ def synthesize(
         "least_diameter": order.least_diameter,
         "plain_photographs": order.plain,
         "least_visibility": VISIBILITY,
+        "simulator": _simulator(),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     return write_table(folder, rows, card)
@@ -133,6 +135,16 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
         rows.append(sample.row)
     write_shard(folder, number, pixels)
     return rows
+
+
+def _simulator() -> str:
+    """Twelve hexadecimal digits of the simulator's source: another simulator makes other images of the same seed."""
+    from crater_ray import simulate
+
+    digest = hashlib.sha256()
+    for path in sorted(Path(simulate.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _check(order: Order, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 
 from crater_ray.network import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build
@@ -31,6 +32,7 @@ def test_the_layer_table_is_the_published_one() -> None:
 
 
 def test_folding_batch_normalisation_is_exact() -> None:
+    keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     model = build_trainable(MATCHED, batch_norm=True)
     for layer in model.layers:
