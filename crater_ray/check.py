@@ -16,7 +16,7 @@ from crater_ray import part
 if TYPE_CHECKING:
     from crater_ray.run import Run
 
-READERS = 8
+READERS = 4
 
 
 @dataclass

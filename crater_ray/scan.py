@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from crater_ray import manifest as manifest_file
 from crater_ray import run as run_folder
 from crater_ray.archive import Listing, open_archive
@@ -24,7 +26,6 @@ from crater_ray.session import begin_session, end_session, open_run_folder
 from crater_ray.settings import ScanSettings, bundle_name, threshold_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from rich.console import Console
 
 
@@ -94,6 +95,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                 run.freeze(choice.images(), settings.shard_images)
             else:
                 _freeze_manifest(run, settings, console)
+            pa.default_memory_pool().release_unused()  # what listing took is not kept while scoring
         check = _check_before(run, console)
         todo = [shard for shard in range(run.manifest.shards) if shard not in check.parts]
         progress = Progress(run.manifest.images, before=sum(part.rows for part in check.parts.values()))
