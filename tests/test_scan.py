@@ -19,7 +19,7 @@ from PIL import Image
 from rich.console import Console
 
 from benchmarks.local_s3 import PUBLIC, LocalS3
-from crater_ray import part
+from crater_ray import part, pipeline
 from crater_ray.errors import UsageError
 from crater_ray.manifest import Selection
 from crater_ray.run import Run, open_existing
@@ -240,7 +240,10 @@ def test_object_deleted_after_listing_is_missing(
     assert statuses == {**dict.fromkeys(names, "ok"), "never_there": "missing"}
 
 
-def test_unreachable_storage_fails_the_run_not_the_images(ray_here: None, tmp_path: Path, quiet: Console) -> None:
+def test_unreachable_storage_fails_the_run_not_the_images(
+    ray_here: None, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MAX_TRIES", 1)  # each try of the loader already repeats for some seconds
     (tmp_path / "keys.txt").write_text("\n".join(f"s3://bucket/k{i}.jpg" for i in range(30)))
     access = Access("http://127.0.0.1:9", anonymous=True)
     outcome = scan(stand_in(tmp_path / "keys.txt", tmp_path / "run", access=access), quiet)
