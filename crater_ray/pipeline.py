@@ -116,8 +116,8 @@ class Pipeline:
             try:
                 self._loop()
             finally:
-                for ref in (*self._loading, *(pixels for _, pixels in self._loading.values())):
-                    ray.cancel(ref, force=True)
+                # Loaders are left to end by themselves: they change nothing, and cancelling them while their answer
+                # arrives can bring Ray 2.60 down with the whole process.
                 for member in self._pool.members.values():
                     ray.kill(member.actor)
                 self._note_published(block=True)
