@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
-UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url --generate-hashes
+UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev chromium demo test lint format lock clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -61,17 +62,13 @@ def _tensorflow(bundle: Bundle, threads: int | None) -> tuple[Forward, str]:
     import tensorflow as tf
 
     if threads:
-        try:
+        with suppress(RuntimeError):  # TensorFlow may already run in this process, with the pools it was given first
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
-        except RuntimeError:
-            pass  # TensorFlow already runs in this process, with the pools it was given first
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        try:
+        with suppress(RuntimeError):  # likewise
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:
-            pass  # likewise
     model = bundle.model(evidence=True)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator, misc]
