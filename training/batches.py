@@ -1,4 +1,4 @@
-"""Batches for training: crops in which the crater is well seen, flipped and turned, from one data set in any order."""
+"""Batches for training: crops in which the crater is well seen, flipped, turned, with another gamma, in any order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ class Batch:
 
 
 def epoch(
-    data: DataSet, rng: np.random.Generator, *, images: int, batch: int, crop: tuple[int, int], least_diameter: float
+    data: DataSet,
+    rng: np.random.Generator,
+    *,
+    images: int,
+    batch: int,
+    crop: tuple[int, int],
+    least_diameter: float,
+    gamma_spread: float = 0.0,
 ) -> Iterator[Batch]:
     """Give about `images` random images of a data set in batches, half of them with a crater.
 
@@ -39,6 +46,7 @@ def epoch(
         batch: images in a batch.
         crop: height and width of the part of each image that is used.
         least_diameter: smaller craters are left out.
+        gamma_spread: largest natural logarithm of the gamma that changes an image's tones, up or down; 0 for none.
     """
     label = data.column("label")
     craters = np.flatnonzero((label == 1) & (np.nan_to_num(data.column("diameter_px")) >= least_diameter))
@@ -51,6 +59,8 @@ def epoch(
         x, y, diameter = (place[name][rows].astype(np.float32) for name in ("x", "y", "diameter_px"))
         pixels, x, y = _crop(rng, data.images(rows), x, y, diameter, crop)
         pixels, x, y = _turn(rng, pixels, x, y)
+        if gamma_spread:
+            pixels = _change_tones(rng, pixels, gamma_spread)
         labels = (np.arange(2 * half) < half).astype(np.float32)[:, None]
         yield Batch(pixels[..., None], labels, x, y, diameter)
 
@@ -103,3 +113,10 @@ def _turn(
         if height == width and rng.random() < 0.5:
             pixels[part], x[part], y[part] = pixels[part].swapaxes(1, 2).copy(), y[part].copy(), x[part].copy()
     return pixels, x, y
+
+
+def _change_tones(rng: np.random.Generator, pixels: np.ndarray, spread: float) -> np.ndarray:
+    """Each image through a gamma of its own, as detectors and operators differ; black and white stay."""
+    gammas = np.exp(rng.uniform(-spread, spread, (len(pixels), 1)))
+    tables = np.round(255.0 * (np.arange(256.0) / 255.0) ** gammas).astype(np.uint8)
+    return np.asarray(tables[np.arange(len(pixels))[:, None, None], pixels])

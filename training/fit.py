@@ -187,15 +187,27 @@ def _epoch(
     end: float,
 ) -> tuple[float, float]:
     """One epoch, cut short when the step's budget is used; gives mean loss and last learning rate."""
-    now = plan.stage(recipe, progress) if state.step == 1 else plan.FLAT[0]
+    now = plan.stage(recipe, state.step, progress)
     crop = (now.crop, now.crop) if now.crop and now.crop < min(train.shape) else train.shape
-    size = settings.batches[state.step - 1]
-    area = train.shape[0] * train.shape[1]
-    images = settings.epoch_images if state.step == 1 else max(2 * size, settings.epoch_images * 150 * 150 // area)
+    size, images = settings.batches[state.step - 1], settings.epoch_images
+    area = crop[0] * crop[1]
+    if state.step == 2:
+        # Batches and epochs of smaller crops have more of them: an optimizer step costs the same.
+        size = max(2, size * (train.shape[0] * train.shape[1]) // area // 2 * 2)
+        images = max(2 * size, settings.epoch_images * 150 * 150 // area)
     # Random numbers depend on step and epoch only: a resumed fit sees the same batches.
     rng = np.random.default_rng([settings.seed, state.step, state.epoch])
     total, count, rate = 0.0, 0, 0.0
-    for batch in epoch(train, rng, images=images, batch=size, crop=crop, least_diameter=now.least_diameter):
+    batches = epoch(
+        train,
+        rng,
+        images=images,
+        batch=size,
+        crop=crop,
+        least_diameter=now.least_diameter,
+        gamma_spread=recipe.gamma_spread,
+    )
+    for batch in batches:
         used = settings.used(state)
         if used >= end:
             break

@@ -31,6 +31,7 @@ class Recipe:
         blank_weight: weight of a blank in the loss, a crater being 1.
         cosine: warm up and let the learning rate fall along a cosine; else it stays.
         curriculum: begin with small crops and large craters.
+        gamma_spread: largest natural logarithm of the gamma by which the tones of a training image are changed.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Recipe:
     blank_weight: float
     cosine: bool
     curriculum: bool
+    gamma_spread: float
 
     def card(self) -> dict[str, Any]:
         """All settings, for the record."""
@@ -76,6 +78,7 @@ ORIGINAL = Recipe(
     blank_weight=10.0,
     cosine=False,
     curriculum=False,
+    gamma_spread=0.0,
 )
 
 MATCHED = Recipe(
@@ -97,6 +100,7 @@ MATCHED = Recipe(
     blank_weight=1.0,
     cosine=True,
     curriculum=True,
+    gamma_spread=0.3,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, MATCHED)}

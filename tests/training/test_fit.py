@@ -24,7 +24,7 @@ from training.synthesize import Order, synthesize
 
 
 def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:
-    settings = Settings("matched", megapixels=8.0, step_two_share=0.0, epoch_images=400, batches=(16, 4))
+    settings = Settings("matched", megapixels=14.0, step_two_share=0.0, epoch_images=400, batches=(16, 4))
     weights = fit(settings, Data(easy["train"], easy["validation"]), tmp_path, say=lambda _: None)
     logit = logits(weights, "sigma-clip", easy["validation"])
     assert roc_area(easy["validation"].column("label"), logit) > 0.7
