@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmarks.faulty_s3 import faulty
 from benchmarks.local_s3 import PUBLIC, LocalS3
 from crater_ray import fetch, storage
 from crater_ray.loader import load
@@ -15,7 +16,6 @@ from crater_ray.scan import scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage import Access, StorageError
 from tests.conftest import make_images
-from tests.faulty_s3 import faulty
 
 FAULTS = ("500", "503", "reset", "cut", "short")
 
