@@ -9,13 +9,27 @@ from typing import Any
 
 from crater_ray.archive import local_path
 from crater_ray.decode import MISSING, UNREADABLE, UNSUPPORTED, Refusal
-from crater_ray.storage import Access, StorageError, bulk_addressable, bulk_store, explain, is_s3, s3_client, split_s3
+from crater_ray.storage import (
+    Access,
+    StorageError,
+    bulk_addressable,
+    bulk_store,
+    code_of,
+    credentials_refused,
+    explain,
+    forget_credentials,
+    is_s3,
+    s3_client,
+    split_s3,
+)
 
 CONCURRENT_GETS = 32
 PAUSES = (0.2, 1.0)
 """Seconds before a GET that failed is repeated, beyond what the client itself repeats: it cannot mend a cut body."""
 MAX_BYTES = 512 * 1024 * 1024
 """Longer files are refused unread."""
+AHEAD_BYTES = 4 * 1024 * 1024
+"""Objects up to this length are fetched ahead; longer ones one by one, so that a block of them fits into memory."""
 
 Fetched = bytes | memoryview | Refusal | StorageError
 
@@ -34,29 +48,32 @@ async def fetch(
     """
     free = asyncio.Semaphore(CONCURRENT_GETS)
 
-    async def get(uri: str, size: int | None) -> Fetched:
+    async def get(uri: str, size: int | None, longest: int) -> Fetched | None:
         async with free:
-            answer = await _get_object(uri, access)
+            answer = await _get_object(uri, access, longest)
             for pause in PAUSES:
                 if not _is_fault(answer, size):
                     break
                 await asyncio.sleep(pause)
-                answer = await _get_object(uri, access)
+                answer = await _get_object(uri, access, longest)
         if isinstance(answer, bytes | memoryview) and _is_fault(answer, size) and not last_try:
             return StorageError(f"{uri}: {len(answer):,} bytes came, {size:,} were listed")
         return answer
 
     listed = sizes or [None] * len(uris)
-    ahead = {i: asyncio.ensure_future(get(uris[i], listed[i])) for i in range(len(uris)) if is_s3(uris[i])}
+    ahead = {i: asyncio.ensure_future(get(uris[i], listed[i], AHEAD_BYTES)) for i in range(len(uris)) if is_s3(uris[i])}
     try:
         for i, uri in enumerate(uris):
-            yield await ahead.pop(i) if i in ahead else _read_file(uri)
+            answer = await ahead.pop(i) if i in ahead else _read_file(uri)
+            while answer is None:
+                answer = await get(uri, listed[i], MAX_BYTES)
+            yield answer
     finally:
         for task in ahead.values():
             task.cancel()
 
 
-def _is_fault(answer: Fetched, size: int | None) -> bool:
+def _is_fault(answer: Fetched | None, size: int | None) -> bool:
     if isinstance(answer, bytes | memoryview):
         return size is not None and len(answer) != size
     return isinstance(answer, StorageError)
@@ -80,41 +97,43 @@ def _read_file(uri: str) -> Fetched:
         return StorageError(f"{os.fsdecode(path)}: {problem.strerror or problem}")
 
 
-async def _get_object(uri: str, access: Access) -> Fetched:
+async def _get_object(uri: str, access: Access, longest: int) -> Fetched | None:
+    """An object's bytes; None if it is longer than `longest`, and not too long altogether."""
     import obstore
     from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
     bucket, key = split_s3(uri)
     if not bulk_addressable(key):
-        return await asyncio.to_thread(_get_odd_key, bucket, key, access)
+        return await asyncio.to_thread(_get_with_boto3, bucket, key, access, longest)
     try:
-        answer = await obstore.get_async(bulk_store(bucket, access), key)
-        refusal = _too_long(answer.meta["size"])
-        return refusal or memoryview(await answer.bytes_async())
-    except FileNotFoundError:
-        return Refusal(MISSING, "the object is not there (any more)")
-    except (PermissionDeniedError, UnauthenticatedError) as problem:
-        return await _explain_denial(bucket, key, access, problem)
-    except (BaseError, OSError) as problem:
-        return StorageError(f"{uri}: {_first_line(problem)}")
+        store = bulk_store(bucket, access)
     except StorageError as problem:
         return problem
+    try:
+        answer = await obstore.get_async(store, key)
+        size = answer.meta["size"]
+        if size > longest:
+            return _too_long(size)
+        return memoryview(await answer.bytes_async())
+    except FileNotFoundError:
+        return Refusal(MISSING, "the object is not there (any more)")
+    except (BaseError, OSError) as problem:
+        if isinstance(problem, PermissionDeniedError | UnauthenticatedError) or credentials_refused(str(problem)):
+            # boto3 says why (expired, wrong region, ...), obstore does not; and the credentials may be new by now.
+            forget_credentials(bucket, access, store)
+            return await asyncio.to_thread(_get_with_boto3, bucket, key, access, longest)
+        return StorageError(f"{uri}: {_first_line(problem)}")
 
 
-async def _explain_denial(bucket: str, key: str, access: Access, problem: Exception) -> StorageError:
-    """boto3 says why access was denied (expired, wrong region, ...); obstore does not."""
-    answer = await asyncio.to_thread(_get_odd_key, bucket, key, access)
-    return answer if isinstance(answer, StorageError) else StorageError(f"s3://{bucket}/{key}: {_first_line(problem)}")
-
-
-def _get_odd_key(bucket: str, key: str, access: Access) -> Fetched:
+def _get_with_boto3(bucket: str, key: str, access: Access, longest: int) -> Fetched | None:
     try:
         answer: Any = s3_client(access).get_object(Bucket=bucket, Key=key)
-        refusal = _too_long(answer["ContentLength"])
-        return refusal or answer["Body"].read()
+        if answer["ContentLength"] > longest:
+            return _too_long(answer["ContentLength"])
+        data: bytes = answer["Body"].read()
+        return data
     except Exception as problem:
-        response = getattr(problem, "response", None) or {}
-        code = response.get("Error", {}).get("Code", "")
+        code = code_of(problem)
         if code in ("NoSuchKey", "404"):
             return Refusal(MISSING, "the object is not there (any more)")
         if code in ("InvalidRequest", "InvalidURI", "KeyTooLongError"):

@@ -5,12 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from crater_ray.errors import UsageError
-from crater_ray.storage import Access, explain, is_s3, s3_client, split_s3, writing_access
+from crater_ray.storage import (
+    Access,
+    code_of,
+    credentials_refused,
+    explain,
+    forget_credentials,
+    is_s3,
+    s3_client,
+    split_s3,
+    writing_access,
+)
+
+Answer = TypeVar("Answer")
 
 
 class Folder(Protocol):
@@ -123,40 +135,55 @@ class S3Folder:
         self.uri = uri.rstrip("/")
         self.bucket, prefix = split_s3(self.uri)
         self.prefix = f"{prefix}/" if prefix else ""
-        self.client = s3_client(writing_access(access))
+        self._access = writing_access(access)
 
     def read(self, name: str) -> bytes:
-        try:
-            answer = self.client.get_object(Bucket=self.bucket, Key=self.prefix + name)
-            data: bytes = answer["Body"].read()
+        def get(client: Any) -> bytes:
+            data: bytes = client.get_object(Bucket=self.bucket, Key=self.prefix + name)["Body"].read()
             return data
-        except self.client.exceptions.NoSuchKey:
-            raise FileNotFoundError(name) from None
+
+        try:
+            return self._ask(get)
         except Exception as problem:
+            if code_of(problem) in ("NoSuchKey", "404"):
+                raise FileNotFoundError(name) from None
             raise explain(problem, self.uri) from None
 
     def publish(self, name: str, data: bytes | Path) -> None:
-        try:
+        def put(client: Any) -> None:
             with contextlib.ExitStack() as stack:
                 body = stack.enter_context(data.open("rb")) if isinstance(data, Path) else data
-                self.client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=body)
+                client.put_object(Bucket=self.bucket, Key=self.prefix + name, Body=body)
+
+        try:
+            self._ask(put)
         except Exception as problem:
             raise explain(problem, self.uri) from None
 
     def remove(self, name: str) -> None:
         try:
-            self.client.delete_object(Bucket=self.bucket, Key=self.prefix + name)
+            self._ask(lambda client: client.delete_object(Bucket=self.bucket, Key=self.prefix + name))
         except Exception as problem:
             raise explain(problem, self.uri) from None
 
     def names(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         try:
-            pages = self.client.get_paginator("list_objects_v2")
+            pages = s3_client(self._access).get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
                 for entry in page.get("Contents", ()):
                     yield entry["Key"].removeprefix(self.prefix), entry["Size"]
         except Exception as problem:
             raise explain(problem, self.uri) from None
+
+    def _ask(self, request: Callable[[Any], Answer]) -> Answer:
+        """Send a request; once more with credentials read anew if those in use are refused."""
+        try:
+            return request(s3_client(self._access))
+        except Exception as problem:
+            if not credentials_refused(code_of(problem)):
+                raise
+        forget_credentials(self.bucket, self._access)
+        return request(s3_client(self._access))
 
     @contextlib.contextmanager
     def local_copy(self, name: str) -> Iterator[Path]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +19,8 @@ from crater_ray.storage import Access, StorageError
 BLOCK_IMAGES = 64
 BLOCK_PIXELS = 64_000_000
 """A block ends early once it holds this many pixels; what is left of it becomes another block."""
+MEMORY_BYTES = 2_500_000_000
+"""What a loader may take for a block: the files fetched ahead, the pixels, and one image being decoded."""
 
 BATCH = pa.schema(
     [
@@ -75,9 +79,32 @@ def load(
     # Not asyncio.run: it would put the whole batch into words twice, on its way to guarding Ctrl-C.
     loop = asyncio.new_event_loop()
     try:
-        return loop.run_until_complete(_load(uris, access, last_try, sizes))
+        with bounded_memory():
+            return loop.run_until_complete(_load(uris, access, last_try, sizes))
     finally:
         loop.close()
+
+
+@contextmanager
+def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
+    """Let this process have so many bytes more than it has now, and no more: what asks for them gets a MemoryError.
+
+    An image that would take the machine's memory thus becomes a row that says so, instead of having the operating
+    system choose which process to kill.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            limit = int(statm.read().split()[5]) * resource.getpagesize() + more
+        if limit < min((bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY), default=limit + 1):
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    except (OSError, ValueError, IndexError):  # not Linux: the bounds per image still hold
+        pass
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 async def _load(

@@ -94,6 +94,26 @@ def s3_client(access: Access) -> Any:
         raise UsageError(f"The credentials or settings for S3 cannot be used: {problem}") from None
 
 
+_REFUSED = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired")
+
+
+def credentials_refused(text: str) -> bool:
+    """Whether an answer of storage, in whatever words, says that the credentials are not valid (any more)."""
+    return any(code in text for code in _REFUSED)
+
+
+def forget_credentials(bucket: str, access: Access, store: S3Store | None = None) -> None:
+    """Make clients anew from now on, so that credentials renewed in a profile meanwhile are found.
+
+    Args:
+        bucket, access: of the client whose request was refused.
+        store: that client; nothing happens if it has been replaced since.
+    """
+    if store is None or bulk_store(bucket, access) is store:
+        bulk_store.cache_clear()
+        s3_client.cache_clear()
+
+
 def writing_access(access: Access) -> Access:
     """The access for a run folder: signed where there are credentials, however the archive itself is read."""
     import boto3
@@ -162,6 +182,12 @@ def bulk_addressable(key: str) -> bool:
     return _UNADDRESSABLE.search(key) is None
 
 
+def code_of(problem: Exception) -> str:
+    """The code that S3 gave a problem, such as `NoSuchKey`; empty if there is none."""
+    response = getattr(problem, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
 def explain(problem: Exception, where: str) -> CraterRayError:
     """Say in one line what a storage problem means and what to do about it.
 
@@ -171,11 +197,7 @@ def explain(problem: Exception, where: str) -> CraterRayError:
     """
     if isinstance(problem, CraterRayError):
         return problem
-    code = ""
-    response = getattr(problem, "response", None)
-    if isinstance(response, dict):
-        error = response.get("Error", {})
-        code = str(error.get("Code", ""))
+    code = code_of(problem)
     text = " ".join(str(problem).split())[:300]
     if isinstance(problem, OSError) and problem.errno is not None:
         return _explain_os(problem, where)
@@ -186,8 +208,10 @@ def explain(problem: Exception, where: str) -> CraterRayError:
             f"Access to {where} was denied. If the archive is public, add --anonymous; "
             "otherwise check that the credentials in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) may read and list it."
         )
-    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"):
+    if code in _REFUSED:
         return StorageError(f"The credentials for {where} were refused ({code}). Renew them, then run the same again.")
+    if code in ("RequestTimeTooSkewed", "RequestExpired"):
+        return StorageError(f"{where} refused the request ({code}): this machine's clock is wrong. Set it right.")
     if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
         return StorageError(f"{where} lies in another region ({text}). Set AWS_REGION to the bucket's region.")
     name = type(problem).__name__
