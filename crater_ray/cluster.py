@@ -89,6 +89,13 @@ def devices() -> list[Device]:
     ]
 
 
+def machines() -> set[str]:
+    """Ids of the cluster's machines that are alive."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+
+
 def processors() -> int:
     """Processor cores of the cluster."""
     import ray

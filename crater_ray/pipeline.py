@@ -2,40 +2,38 @@
 
 The driver only moves references: pixels go from a loader's memory to a scorer's without passing through it.
 What fails is told apart: a dead process or node is nobody's fault and its block is done again; an error that
-storage or the network reports is retried later, and fails the block's shard after `MAX_TRIES`.
+storage or the network reports is retried later, and fails the block's shard after a few tries (`backlog.py`).
+When nothing else is left, blocks that a slow machine has are given a second time: whichever copy is first counts.
 """
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from crater_ray.backlog import MAX_CRASHES, MAX_TRIES, Backlog
 from crater_ray.bundle import Bundle
 from crater_ray.cluster import Device
-from crater_ray.errors import CraterRayError
 from crater_ray.faults import Fault, classify, reason
-from crater_ray.loader import BLOCK_IMAGES, Loaded, load
+from crater_ray.loader import Loaded, load
 from crater_ray.pool import Member, ScorerPool
 from crater_ray.progress import Progress
 from crater_ray.publisher import Publisher
 from crater_ray.run import Run
 from crater_ray.scorer import Scored, Scorer
-from crater_ray.shard import Block, ShardWork
+from crater_ray.shard import Block
 from crater_ray.storage import Access
 
-MAX_TRIES = 3
-MAX_CRASHES = 3
-RETRY_SECONDS = (1.0, 5.0)
-MAX_FAILED_SHARDS = 3
-"""So many failed shards without a published one between them end the run: storage, not a shard, is at fault."""
 STUCK_SECONDS = 1_800.0
 """A block that has not been loaded or scored for so long is taken from whoever has it."""
+SLOW_LOAD_SECONDS = 10.0
+"""At the end, a block that has not been loaded for so long, and for much longer than usual, is given a second time."""
+SLOW_LOAD_TIMES = 4
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,26 @@ class Work:
     threshold: float
 
 
+@dataclass(frozen=True)
+class _Loading:
+    """A copy of a block that was given to a loader."""
+
+    block: Block
+    pixels: Any
+    since: float
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """A copy of a block that was given to a scorer."""
+
+    block: Block
+    loaded: Loaded
+    pixels: Any
+    member: Member
+    since: float
+
+
 @dataclass
 class Pipeline:
     """Works off shards. Make one per scan, inside `crater_ray.cluster.connected`.
@@ -73,16 +91,10 @@ class Pipeline:
     shards: Sequence[int]
     progress: Progress
     show: Callable[[], None]
-    failed: dict[int, str] = field(default_factory=dict)
-    _waiting: deque[Block] = field(default_factory=deque)
-    _delayed: list[tuple[float, int, Block]] = field(default_factory=list)
-    _loading: dict[Any, tuple[Block, Any]] = field(default_factory=dict)
-    _given: dict[Any, float] = field(default_factory=dict)
+    _loading: dict[Any, _Loading] = field(default_factory=dict)
     _loaded: deque[tuple[Block, Loaded, Any]] = field(default_factory=deque)
-    _scoring: dict[Any, tuple[Block, Loaded, Any, Member]] = field(default_factory=dict)
-    _open: dict[int, ShardWork] = field(default_factory=dict)
-    _failures_in_a_row: int = 0
-    _order: int = 0
+    _scoring: dict[Any, _Scoring] = field(default_factory=dict)
+    _load_seconds: float = 0.0
 
     def execute(self) -> dict[int, str]:
         """Do all shards.
@@ -111,7 +123,7 @@ class Pipeline:
         self._load = ray.remote(load).options(num_cpus=1, num_returns=2, max_retries=0)
         self._access = ray.put(self.work.access)
         self._pool = ScorerPool(create)
-        self._queue = self._blocks()
+        self._backlog = Backlog(self.work.run.manifest, self.shards, self._pool.quickest, self._give_up)
         with Publisher(self.work.run) as self._publisher:
             try:
                 self._loop()
@@ -121,7 +133,7 @@ class Pipeline:
                 for member in self._pool.members.values():
                     ray.kill(member.actor)
                 self._note_published(block=True)
-        return self.failed
+        return self._backlog.failed
 
     def _loop(self) -> None:
         import ray
@@ -129,6 +141,7 @@ class Pipeline:
         self._pool.refresh()
         while self._start_loading():
             self._start_scoring()
+            self._give_twice()
             refs = [*self._loading, *self._scoring, *self._pool.starting()]
             if refs:
                 ready, _ = ray.wait(refs, num_returns=1, timeout=0.25, fetch_local=False)
@@ -151,172 +164,170 @@ class Pipeline:
         self._note_published(block=True)
         self._report()
 
-    def _blocks(self) -> Iterator[Block]:
-        for number in self.shards:
-            shard = ShardWork(number, self.work.run.manifest.shard(number))
-            self._open[number] = shard
-            yield from shard.blocks(BLOCK_IMAGES)
-
-    def _next_block(self) -> Block | None:
-        while self._delayed and self._delayed[0][0] <= time.monotonic():
-            self._waiting.append(heapq.heappop(self._delayed)[2])
-        while self._waiting:
-            block = self._waiting.popleft()
-            if block.shard not in self.failed:
-                return block
-        if self._publisher.full:  # storage is slower than scoring: do not pile up rows
-            return None
-        return next((block for block in self._queue if block.shard not in self.failed), None)
-
     def _start_loading(self) -> bool:
         """Keep loaders ahead of the scorers. False once there is nothing left to wait for."""
         processors = self._pool.processors
         ahead = processors + 2 * max(1, len(self._pool.members))
         while len(self._loading) < processors and len(self._loading) + len(self._loaded) < ahead:
-            block = self._next_block()
+            # When storage is slower than scoring, rows are not piled up.
+            block = self._backlog.next(fresh=not self._publisher.full)
             if block is None:
                 break
-            uris, sizes = self._open[block.shard].addresses(block)
-            summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1, sizes)
-            self._loading[summary] = (block, pixels)
-            self._given[summary] = time.monotonic()
-        return bool(
-            self._loading or self._loaded or self._scoring or self._delayed or self._publisher.busy or self._waiting
-        )
+            self._give_loader(block)
+        under_way = self._loading or self._loaded or self._scoring or self._backlog.pending
+        # A second copy that is still under way when all shards are complete is not waited for.
+        return bool(self._publisher.busy or (self._backlog.left and under_way))
+
+    def _give_loader(self, block: Block) -> None:
+        uris, sizes = self._backlog.shard(block).addresses(block)
+        summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1, sizes)
+        self._loading[summary] = _Loading(block, pixels, time.monotonic())
+        block.copies += 1
 
     def _finish_loading(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayError
 
-        block, pixels = self._loading.pop(ref)
-        del self._given[ref]
+        given = self._loading.pop(ref)
+        block = given.block
         try:
             loaded: Loaded = ray.get(ref)
         except RayError as problem:
+            block.crashes += classify(problem) is Fault.CRASH
             self._again(block, problem)
             return
+        if block.loaded or not self._backlog.wanted(block):  # another copy was quicker
+            block.copies -= 1
+            return
+        block.loaded = True
         if loaded.done < len(block):
-            self._waiting.appendleft(Block(block.shard, block.start + loaded.done, block.stop, block.tries))
-            block = Block(block.shard, block.start, block.start + loaded.done, block.tries, block.crashes)
+            self._backlog.put_back(Block(block.shard, block.start + loaded.done, block.stop, block.tries), first=True)
+            block.stop = block.start + loaded.done
+        seconds = time.monotonic() - given.since
+        self._load_seconds = (self._load_seconds + seconds) / 2 if self._load_seconds else seconds
         self.progress.bytes_read += loaded.bytes_read
         if loaded.readable:
-            self._loaded.append((block, loaded, pixels))
+            self._loaded.append((block, loaded, given.pixels))
         else:
+            block.copies -= 1
             self._settle(block, loaded, None)
 
     def _start_scoring(self) -> None:
         while self._loaded and (member := self._pool.free()):
             block, loaded, pixels = self._loaded.popleft()
-            if block.shard in self.failed:
-                continue
-            member.waiting += 1
-            ref = member.actor.score.remote(pixels)
-            self._scoring[ref] = (block, loaded, pixels, member)
-            self._given[ref] = time.monotonic()
+            if self._backlog.wanted(block):
+                self._give_scorer(member, block, loaded, pixels)
+            else:
+                block.copies -= 1
+
+    def _give_scorer(self, member: Member, block: Block, loaded: Loaded, pixels: Any) -> None:
+        ref = member.actor.score.remote(pixels)
+        member.give(ref, loaded.readable)
+        self._scoring[ref] = _Scoring(block, loaded, pixels, member, time.monotonic())
 
     def _finish_scoring(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayActorError, RayError
 
-        block, loaded, pixels, member = self._scoring.pop(ref)
-        del self._given[ref]
-        member.waiting -= 1
+        given = self._scoring.pop(ref)
+        block, member = given.block, given.member
         try:
             scored: Scored = ray.get(ref)
         except RayActorError as problem:
+            member.answered(ref, None)
             # Every batch given to the dead scorer comes here, oldest first; only that one may be the cause.
             if self._pool.lost(member, " ".join(str(problem).split())[:300]):
+                block.crashes += 1
+                self.progress.retries += 1
+            if block.crashes >= MAX_CRASHES:  # an image in it may be the cause
                 self._again(block, problem)
-            else:
-                self._loaded.appendleft((block, loaded, pixels))
+            else:  # its pixels are still where the loader put them
+                self._loaded.appendleft((block, given.loaded, given.pixels))
             return
         except RayError as problem:
+            member.answered(ref, None)
             self._again(block, problem)
             return
-        member.busy_seconds += scored.seconds
-        self._pool.scored()
-        self._settle(block, loaded, scored)
+        member.answered(ref, scored.seconds)
+        self._pool.scored(member)
+        block.copies -= 1
+        self._settle(block, given.loaded, scored)
+
+    def _give_twice(self) -> None:
+        """When nothing else is left, blocks that are slow to come are given to others too: the first answer counts."""
+        if not self._backlog.all_begun or self._backlog.pending or self._loaded:
+            return
+        now = time.monotonic()
+        patience = max(SLOW_LOAD_SECONDS, SLOW_LOAD_TIMES * self._load_seconds)
+        for loading in list(self._loading.values()):
+            if now - loading.since > patience and self._alone(loading.block) and not loading.block.loaded:
+                self._give_loader(loading.block)
+        while idle := self._pool.free(room=1):
+            due = [(s.member.seconds_until(ref), s) for ref, s in self._scoring.items() if self._alone(s.block)]
+            seconds, slowest = max(due, key=lambda item: item[0], default=(0.0, None))
+            if slowest is None or seconds <= slowest.loaded.readable * (idle.pace or 0.0):
+                break
+            slowest.block.copies += 1
+            self._give_scorer(idle, slowest.block, slowest.loaded, slowest.pixels)
+
+    def _alone(self, block: Block) -> bool:
+        return block.copies == 1 and self._backlog.wanted(block)
 
     def _take_back_stuck(self) -> None:
         """Bound every wait: a loader or scorer that says nothing for `STUCK_SECONDS` is given up."""
         import ray
 
         now = time.monotonic()
-        for ref in [ref for ref, since in self._given.items() if now - since > STUCK_SECONDS]:
-            minutes = STUCK_SECONDS / 60
-            if ref in self._loading:
-                block, _ = self._loading.pop(ref)
-                del self._given[ref]
+        minutes = STUCK_SECONDS / 60
+        for ref, loading in list(self._loading.items()):
+            if now - loading.since > STUCK_SECONDS:
+                del self._loading[ref]
                 ray.cancel(ref, force=True)
-                self.progress.retries += 1
                 # Storage or a busy cluster is at fault, not the images: never a verdict on them.
-                self._failed_try(block, f"loading its images took more than {minutes:g} minutes")
-            else:
-                *_, member = self._scoring[ref]
-                self._given[ref] = now
-                self._pool.lost(member, f"no answer for {minutes:g} minutes")
+                self._failed(loading.block, Fault.ERROR, f"loading its images took more than {minutes:g} minutes")
+        for scoring in self._scoring.values():
+            if now - scoring.since > STUCK_SECONDS and self._pool.lost(
+                scoring.member, f"no answer for {minutes:g} minutes"
+            ):
+                scoring.block.crashes += 1
 
     def _settle(self, block: Block, loaded: Loaded, scored: Scored | None) -> None:
-        shard = self._open.get(block.shard)
-        if shard is None or block.shard in self.failed:
+        if not self._backlog.wanted(block):
             return
-        shard.take_loaded(block, loaded)
+        shard = self._backlog.shard(block)
+        new = shard.take(block, loaded, scored)
         candidates = 0
         if scored is not None:
-            shard.take_scored(block, scored)
-            candidates = int(np.count_nonzero(scored.score >= np.float32(self.work.threshold)))
-        self.progress.settled(Counter(loaded.status), candidates)
-        self._publish_if_complete(shard)
+            chosen = np.isin(scored.row, new) & (scored.score >= np.float32(self.work.threshold))
+            candidates = int(np.count_nonzero(chosen))
+        self.progress.settled(Counter(loaded.status[row] for row in new), candidates)
+        self._publish_if_complete(block)
 
-    def _publish_if_complete(self, shard: ShardWork) -> None:
+    def _give_up(self, block: Block, why: str) -> None:
+        self._backlog.shard(block).take_crash(block, why)
+        self.progress.settled(Counter(unreadable=1))
+        self._publish_if_complete(block)
+
+    def _publish_if_complete(self, block: Block) -> None:
+        shard = self._backlog.shard(block)
         if shard.complete:
-            del self._open[shard.number]
+            self._backlog.close(shard)
             self._publisher.publish(shard.number, shard.rows(self.work.bundle_id))
 
     def _note_published(self, block: bool = False) -> None:
         for footer in self._publisher.collect(block):
             self.progress.published += footer.rows
-            self._failures_in_a_row = 0
+            self._backlog.published()
 
     def _again(self, block: Block, problem: Exception) -> None:
-        """Decide what becomes of a block whose loading or scoring did not end well."""
+        self._failed(block, classify(problem), reason(problem))
+
+    def _failed(self, block: Block, fault: Fault, why: str) -> None:
+        """A copy of a block came to nothing; while there is another, nothing is lost."""
         self.progress.retries += 1
-        match classify(problem):
-            case Fault.ERROR:
-                self._failed_try(block, reason(problem))
-            case Fault.CRASH:
-                self._crashed(block)
-            case Fault.LOSS:
-                self._waiting.append(block)
-
-    def _failed_try(self, block: Block, why: str) -> None:
-        block.tries += 1
-        if block.tries < MAX_TRIES:
-            self._order += 1
-            due = time.monotonic() + RETRY_SECONDS[block.tries - 1]
-            heapq.heappush(self._delayed, (due, self._order, block))
-            return
-        if block.shard in self.failed:
-            return
-        self.failed[block.shard] = why
-        self._open.pop(block.shard, None)
-        self._failures_in_a_row += 1
-        if self._failures_in_a_row >= MAX_FAILED_SHARDS:
-            raise CraterRayError(f"{self._failures_in_a_row} shards failed in a row; the last one: {why}")
-
-    def _crashed(self, block: Block) -> None:
-        block.crashes += 1
-        if block.crashes < MAX_CRASHES:
-            self._waiting.append(block)
-        elif len(block) > 1:  # an image in it may be the cause: halve until it is alone
-            middle = (block.start + block.stop) // 2
-            for start, stop in ((block.start, middle), (middle, block.stop)):
-                self._waiting.append(Block(block.shard, start, stop, block.tries, MAX_CRASHES - 1))
-        elif block.shard not in self.failed:
-            shard = self._open[block.shard]
-            shard.take_crash(block, f"the process that read this image died {block.crashes} times")
-            self.progress.settled(Counter(unreadable=1))
-            self._publish_if_complete(shard)
+        block.copies -= 1
+        if block.copies == 0 and self._backlog.wanted(block):
+            self._backlog.again(block, fault, why)
 
     def _report(self) -> None:
         now = time.monotonic()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from crater_ray.cluster import Device, devices, processors
+from crater_ray.cluster import Device, devices, machines, processors
 from crater_ray.errors import CraterRayError
 from crater_ray.faults import reason
 
@@ -15,7 +16,7 @@ START_SECONDS = 300
 """How long a scorer may take until it answers (network storage, a cold TensorFlow) before it is given up."""
 REFRESH_SECONDS = 10
 MAX_DEATHS = 5
-"""So many deaths of scorers without a single batch scored in between end the run: more tries would not help."""
+"""A device whose scorers die so many times without a batch scored in between is left out: more tries would not help."""
 QUEUE = 2
 """Batches under way per scorer: while one is computed the next is already there."""
 
@@ -29,16 +30,45 @@ class Member:
         actor: the Ray actor handle.
         started: when it was asked to start, then when it was ready.
         name: what it computes on, once it has answered.
-        waiting: batches given to it and not yet answered.
+        batches: images of each batch given to it and not yet answered, oldest first.
+        pace: seconds per image, of late; None before its first answer.
         busy_seconds: time it has spent computing.
+        leaving: it gets no more work.
     """
 
     device: Device
     actor: Any
     started: float
     name: str | None = None
-    waiting: int = 0
+    batches: dict[Any, int] = field(default_factory=dict)
+    pace: float | None = None
     busy_seconds: float = 0.0
+    leaving: bool = False
+    _turned: float = 0.0
+
+    def give(self, ref: Any, images: int) -> None:
+        """Note that it was given a batch."""
+        if not self.batches:
+            self._turned = time.monotonic()
+        self.batches[ref] = images
+
+    def answered(self, ref: Any, seconds: float | None) -> None:
+        """Note that a batch came back, computed in so many seconds; None when it failed."""
+        images = self.batches.pop(ref)
+        self._turned = time.monotonic()
+        if seconds is not None:
+            self.busy_seconds += seconds
+            latest = seconds / max(1, images)
+            self.pace = latest if self.pace is None else (self.pace + latest) / 2
+
+    def seconds_until(self, ref: Any) -> float:
+        """When it will answer a batch, by its pace. One that is late by some time is believed to need as long again."""
+        images = 0
+        for given, size in self.batches.items():
+            images += size
+            if given == ref:
+                break
+        return abs(images * (self.pace or 0.0) - (time.monotonic() - self._turned))
 
 
 @dataclass
@@ -51,28 +81,41 @@ class ScorerPool:
     Attributes:
         members: the scorers by device.
         processors: cores of the whole cluster, for loaders.
-        deaths: scorers that died since the last batch was scored.
+        deaths: of each device's scorers since it last scored a batch.
     """
 
     create: Callable[[Device], Any]
     members: dict[Device, Member] = field(default_factory=dict)
     processors: int = 1
-    deaths: int = 0
+    deaths: Counter[Device] = field(default_factory=Counter)
+    _listed: list[Device] = field(default_factory=list)
     _starting: dict[Any, Member] = field(default_factory=dict)
     _refreshed: float = 0.0
+    _last_words: str = ""
 
     def refresh(self) -> None:
-        """Put a scorer on every device that has none."""
+        """Put a scorer on every device that has none, and let go of those whose device is gone.
+
+        Raises:
+            CraterRayError: scorers keep dying, on every device.
+        """
         if time.monotonic() - self._refreshed < REFRESH_SECONDS and self.members:
             self._give_up_silent()
             return
         self._refreshed = time.monotonic()
         self.processors = processors()
-        for device in devices():
-            if device not in self.members:
+        self._listed = devices()
+        self._release()
+        for device in self._listed:
+            if device not in self.members and self.deaths[device] < MAX_DEATHS:
                 member = Member(device, self.create(device), time.monotonic())
                 self.members[device] = member
                 self._starting[member.actor.device.remote()] = member
+        if self._listed and not self.members:
+            raise CraterRayError(
+                f"Scorers keep dying: {MAX_DEATHS} in a row on every device without a batch scored. "
+                f"The last one said: {self._last_words}"
+            )
 
     def starting(self) -> list[Any]:
         """References that become ready when a scorer does."""
@@ -96,24 +139,37 @@ class ScorerPool:
                 raise cause from None
             self.lost(member, reason(problem))
 
-    def free(self) -> Member | None:
-        """The ready scorer with the least to do, if any has room."""
-        ready = [member for member in self.members.values() if member.name is not None and member.waiting < QUEUE]
-        return min(ready, key=lambda member: member.waiting, default=None)
+    def free(self, room: int = QUEUE) -> Member | None:
+        """The ready scorer with the least to do, if any has fewer than `room` batches; of equals the quickest."""
+        ready = [
+            member
+            for member in self.members.values()
+            if member.name is not None and not member.leaving and len(member.batches) < room
+        ]
+        return min(ready, key=lambda member: (len(member.batches), member.pace or 0.0), default=None)
 
-    def scored(self) -> None:
-        """A batch was scored: whatever killed scorers before is not general."""
-        self.deaths = 0
+    def quickest(self) -> float | None:
+        """Seconds per image of the quickest scorer; None before any has answered."""
+        return min((member.pace for member in self.members.values() if member.pace is not None), default=None)
+
+    def scored(self, member: Member) -> None:
+        """A scorer has scored a batch: whatever killed scorers of its device before does not do so always."""
+        del self.deaths[member.device]
 
     def lost(self, member: Member, why: str) -> bool:
-        """A scorer died; its device gets a new one at the next refresh.
+        """A scorer died; its device, if it is still there, gets a new one at the next refresh.
 
         Returns:
             Whether this was news.
-
-        Raises:
-            CraterRayError: they keep dying.
         """
+        if not self._remove(member):
+            return False
+        self.deaths[member.device] += 1
+        self._last_words = why
+        self._refreshed = 0.0
+        return True
+
+    def _remove(self, member: Member) -> bool:
         import ray
 
         if self.members.get(member.device) is not member:
@@ -122,13 +178,15 @@ class ScorerPool:
         for ref in [ref for ref, starting in self._starting.items() if starting is member]:
             del self._starting[ref]
         ray.kill(member.actor)
-        self.deaths += 1
-        self._refreshed = 0.0
-        if self.deaths >= MAX_DEATHS:
-            raise CraterRayError(
-                f"Scorers keep dying: {self.deaths} in a row without a batch scored. The last one said: {why}"
-            )
         return True
+
+    def _release(self) -> None:
+        """A machine that went away took its scorers along; a processor is no longer needed once there are GPUs."""
+        there = machines()
+        for member in list(self.members.values()):
+            member.leaving = member.device not in self._listed
+            if member.leaving and (member.device.node not in there or not member.batches):
+                self._remove(member)  # what it was given fails now, and is given to others
 
     def _give_up_silent(self) -> None:
         for member in list(self._starting.values()):

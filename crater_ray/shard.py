@@ -22,6 +22,8 @@ class Block:
         start, stop: its rows in the shard.
         tries: how often loading or scoring it ended in an error.
         crashes: how often a process died over it.
+        copies: how many of it are under way, from being given to a loader until its verdicts are in.
+        loaded: whether its pixels are there: a second copy that comes from a loader is of no use then.
     """
 
     shard: int
@@ -29,6 +31,8 @@ class Block:
     stop: int
     tries: int = 0
     crashes: int = 0
+    copies: int = 0
+    loaded: bool = False
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -69,28 +73,43 @@ class ShardWork:
         images = self.images.slice(block.start, len(block))
         return images["uri"].to_pylist(), images["size"].to_pylist()
 
-    def take_loaded(self, block: Block, loaded: Loaded) -> None:
-        """Note what loading found; images without pixels are settled by it."""
-        rows = slice(block.start, block.start + loaded.done)
-        self._status[rows] = loaded.status
-        self._error[rows] = loaded.error
-        self._height[rows] = loaded.height
-        self._width[rows] = loaded.width
-        self._settled[rows] = [status != OK for status in loaded.status]
+    def is_settled(self, block: Block) -> bool:
+        """Whether every image of a block has its row."""
+        return bool(self._settled[block.start : block.stop].all())
 
-    def take_scored(self, block: Block, scored: Scored) -> None:
-        rows = block.start + scored.row
-        self._score[rows] = scored.score
-        self._x[rows] = scored.x
-        self._y[rows] = scored.y
-        for row in rows:
-            self._stage[row] = scored.stage
+    def take(self, block: Block, loaded: Loaded, scored: Scored | None) -> np.ndarray:
+        """Note the verdicts on a block; images that have theirs already, from another copy of the block, keep it.
+
+        Args:
+            block: as it was loaded.
+            loaded: what loading found; images without pixels are settled by it.
+            scored: the scores of the others; None when there are none.
+
+        Returns:
+            Rows of the block that were settled by this, as indices from its start.
+        """
+        score, x, y = (np.full(len(block), np.nan, np.float32) for _ in range(3))
+        known = np.asarray([status != OK for status in loaded.status])
+        if scored is not None:
+            score[scored.row], x[scored.row], y[scored.row] = scored.score, scored.x, scored.y
+            known[scored.row] = True
+        new = np.flatnonzero(known & ~self._settled[block.start : block.stop])
+        for i in new:
+            row = block.start + i
+            self._status[row], self._error[row] = loaded.status[i], loaded.error[i]
+            self._height[row], self._width[row] = loaded.height[i], loaded.width[i]
+            if scored is not None and loaded.status[i] == OK:
+                self._stage[row] = scored.stage
+        rows = block.start + new
+        self._score[rows], self._x[rows], self._y[rows] = score[new], x[new], y[new]
         self._settled[rows] = True
+        return new
 
     def take_crash(self, block: Block, reason: str) -> None:
         """Give up on images whose handling kills processes."""
         for row in range(block.start, block.stop):
-            self._status[row], self._error[row] = UNREADABLE, reason
+            if not self._settled[row]:
+                self._status[row], self._error[row] = UNREADABLE, reason
         self._settled[block.start : block.stop] = True
 
     @property
