@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test lint format lock clean
+.PHONY: help install install-dev chromium demo test lint cluster-check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,10 +40,13 @@ chromium: ## install the browser that the gallery's tests use, where apt may do 
 test: install-dev chromium ## run all tests
 	$(BIN)/python -m pytest
 
-lint: install-dev ## check style and types
+lint: install-dev cluster-check ## check style and types, and the files of cluster/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+cluster-check: install-dev ## check every file of cluster/ with the programs and schemas that it is for
+	$(BIN)/python -m cluster.check
 
 format: install-dev ## put the code into the project's style
 	$(BIN)/ruff check --fix .
@@ -52,6 +55,8 @@ format: install-dev ## put the code into the project's style
 lock: ## pin the dependencies anew (needs uv)
 	$(UV_COMPILE) pyproject.toml -o requirements.lock
 	$(UV_COMPILE) pyproject.toml --extra cpu --extra train --group dev -c requirements.lock -o requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml --extra cpu --extra cluster -c requirements.lock -o cluster/cpu.lock
+	$(UV_COMPILE) pyproject.toml --extra gpu --extra cluster -c requirements.lock -o cluster/gpu.lock
 
 clean: ## remove what was made
 	rm -rf $(VENV) demo dist

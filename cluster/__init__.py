@@ -1,0 +1,1 @@
+"""Files to run crater-ray on many machines, and the program that checks them."""
