@@ -89,11 +89,11 @@ def devices() -> list[Device]:
     ]
 
 
-def machines() -> set[str]:
-    """Ids of the cluster's machines that are alive."""
+def gone() -> set[str]:
+    """Ids of the cluster's machines that are no longer alive."""
     import ray
 
-    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    return {node["NodeID"] for node in ray.nodes() if not node["Alive"]}
 
 
 def processors() -> int:

@@ -45,6 +45,7 @@ class Loaded:
         readable: how many have pixels.
         bytes_read: from storage.
         seconds: fetching (waiting) and decoding (computing).
+        node: id of the machine on which the pixels are; empty outside of Ray.
     """
 
     done: int = 0
@@ -56,6 +57,7 @@ class Loaded:
     bytes_read: int = 0
     seconds_fetching: float = 0.0
     seconds_decoding: float = 0.0
+    node: str = ""
 
 
 def load(
@@ -80,9 +82,17 @@ def load(
     loop = asyncio.new_event_loop()
     try:
         with bounded_memory():
-            return loop.run_until_complete(_load(uris, access, last_try, sizes))
+            loaded, pixels = loop.run_until_complete(_load(uris, access, last_try, sizes))
     finally:
         loop.close()
+    loaded.node = _node()
+    return loaded, pixels
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
 
 
 @contextmanager

@@ -46,6 +46,7 @@ class Work:
         bundle, bundle_id: the network, and how the rows name it.
         engine: name of a resolved engine.
         threshold: from which score an image is a candidate.
+        screened: whether the bundle's screen looks first.
     """
 
     run: Run
@@ -54,6 +55,7 @@ class Work:
     bundle_id: str
     engine: str
     threshold: float
+    screened: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,13 @@ class Pipeline:
             # A scorer reserves no processor: it would starve the loaders that feed it.
             options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if device.gpu else 0, "max_restarts": 0}
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(device.node, soft=False)
-            arguments = (bundle, self.work.engine, self.work.threshold, device.threads or None)
+            arguments = (
+                bundle,
+                self.work.engine,
+                self.work.threshold,
+                device.threads or None,
+                self.work.screened,
+            )
             return scorer.options(**options).remote(*arguments)
 
         self._load = ray.remote(load).options(num_cpus=1, num_returns=2, max_retries=0)
@@ -215,13 +223,16 @@ class Pipeline:
     def _start_scoring(self) -> None:
         while self._loaded and (member := self._pool.free()):
             block, loaded, pixels = self._loaded.popleft()
-            if self._backlog.wanted(block):
-                self._give_scorer(member, block, loaded, pixels)
-            else:
+            if not self._backlog.wanted(block):
                 block.copies -= 1
+            elif loaded.node in self._pool.gone:  # a scorer would wait for the pixels for a while, in vain
+                self._failed(block, Fault.LOSS, "the machine that had its pixels is gone")
+            else:
+                self._give_scorer(member, block, loaded, pixels)
 
     def _give_scorer(self, member: Member, block: Block, loaded: Loaded, pixels: Any) -> None:
-        ref = member.actor.score.remote(pixels)
+        audited = self._backlog.shard(block).audited(block, self.work.run.id) if self.work.screened else None
+        ref = member.actor.score.remote(pixels, audited)
         member.give(ref, loaded.readable)
         self._scoring[ref] = _Scoring(block, loaded, pixels, member, time.monotonic())
 

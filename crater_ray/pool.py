@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from crater_ray.cluster import Device, devices, machines, processors
+from crater_ray.cluster import Device, devices, gone, processors
 from crater_ray.errors import CraterRayError
 from crater_ray.faults import reason
 
@@ -82,12 +82,14 @@ class ScorerPool:
         members: the scorers by device.
         processors: cores of the whole cluster, for loaders.
         deaths: of each device's scorers since it last scored a batch.
+        gone: ids of machines that have left.
     """
 
     create: Callable[[Device], Any]
     members: dict[Device, Member] = field(default_factory=dict)
     processors: int = 1
     deaths: Counter[Device] = field(default_factory=Counter)
+    gone: set[str] = field(default_factory=set)
     _listed: list[Device] = field(default_factory=list)
     _starting: dict[Any, Member] = field(default_factory=dict)
     _refreshed: float = 0.0
@@ -105,6 +107,7 @@ class ScorerPool:
         self._refreshed = time.monotonic()
         self.processors = processors()
         self._listed = devices()
+        self.gone = gone()
         self._release()
         for device in self._listed:
             if device not in self.members and self.deaths[device] < MAX_DEATHS:
@@ -182,10 +185,9 @@ class ScorerPool:
 
     def _release(self) -> None:
         """A machine that went away took its scorers along; a processor is no longer needed once there are GPUs."""
-        there = machines()
         for member in list(self.members.values()):
             member.leaving = member.device not in self._listed
-            if member.leaving and (member.device.node not in there or not member.batches):
+            if member.leaving and (member.device.node in self.gone or not member.batches):
                 self._remove(member)  # what it was given fails now, and is given to others
 
     def _give_up_silent(self) -> None:

@@ -1,0 +1,93 @@
+"""A scan whose scorers take a fixed time per image, whatever the machine, and count every image that they score."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from crater_ray.scorer import Scored, Scorer
+
+
+class PacedScorer(Scorer):
+    """A scorer that waits a fixed time per image, and keeps count in a file, which outlives its process.
+
+    On a node with the resource `slow`, it takes as many times longer as there is of it.
+
+    Args:
+        as for `Scorer`; the subclasses that `paced` makes say how long and where to count.
+    """
+
+    seconds = 0.0
+    counts: str | None = None
+
+    def __init__(self, bundle: Any, engine: str, threshold: float, threads: int | None = None) -> None:
+        import ray
+
+        super().__init__(bundle, engine, threshold, threads)
+        self._node = ray.get_runtime_context().get_node_id()
+        slow = next((node["Resources"].get("slow") for node in ray.nodes() if node["NodeID"] == self._node), None)
+        self._seconds = self.seconds * (slow or 1.0)
+        self._images = 0
+        self._file: int | None = None
+        if self.counts is not None:
+            name = Path(self.counts, f"{self._node}-{uuid.uuid4().hex}")
+            self._file = os.open(name, os.O_CREAT | os.O_WRONLY)
+
+    def score(self, batch: Any) -> Scored:
+        """Score a batch, image by image as far as time and count are concerned."""
+        started = time.perf_counter()
+        scored = super().score(batch)
+        for image in range(batch.num_rows):
+            time.sleep(max(0.0, started + (image + 1) * self._seconds - time.perf_counter()))
+            self._images += 1
+            if self._file is not None:
+                os.pwrite(self._file, str(self._images).encode(), 0)
+        return Scored(scored.row, scored.score, scored.x, scored.y, scored.stage, time.perf_counter() - started)
+
+
+def paced(device_ms: float, counts: Path | None = None) -> type[PacedScorer]:
+    """A scorer class for `crater_ray.pipeline`.
+
+    Args:
+        device_ms: milliseconds per image.
+        counts: folder for the counts.
+    """
+
+    class Paced(PacedScorer):
+        pass
+
+    Paced.seconds = device_ms / 1000
+    Paced.counts = str(counts) if counts else None
+    return Paced
+
+
+def scored_images(counts: Path) -> dict[str, int]:
+    """Images that were scored, by id of the node, from the files that the scorers left."""
+    found: dict[str, int] = {}
+    for file in counts.iterdir():
+        node = file.name.partition("-")[0]
+        found[node] = found.get(node, 0) + int(file.read_text() or 0)
+    return found
+
+
+def command(device_ms: float, counts: Path, *arguments: str) -> list[str]:
+    """The command line of `crater-ray ARGUMENTS` with paced scorers."""
+    return [sys.executable, "-m", "benchmarks.paced", str(device_ms), str(counts), *arguments]
+
+
+def main() -> None:
+    """Be `crater-ray`, paced: MILLISECONDS COUNTS ARGUMENTS."""
+    from crater_ray import cli, pipeline
+
+    device_ms, counts = float(sys.argv[1]), Path(sys.argv[2])
+    pipeline.Scorer = paced(device_ms, counts)  # type: ignore[misc]
+    sys.argv[1:] = sys.argv[3:]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
