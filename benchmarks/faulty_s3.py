@@ -15,8 +15,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-DENIED = b'<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>'
-SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>'
+ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
+ERRORS = {
+    "403": (403, "AccessDenied", "Access Denied."),
+    "500": (500, "InternalError", "We encountered an internal error. Please try again."),
+    "503": (503, "SlowDown", "Reduce your request rate."),
+}
 
 
 @dataclass
@@ -27,15 +31,37 @@ class FaultyS3:
         endpoint_url: its address.
         share: probability of each fault for a GET of an object: `500`, `503`, `reset`, `cut` (the body ends before its
             announced length), `short` (a shorter body that announces itself as whole), `stall`, `403`.
+        put_share: the same for a PUT: `500`, `503`, `reset` (nothing is stored), and `500 after`, `reset after`, `404
+            after`: the object is stored, but the answer says otherwise.
+        put_only: PUT faults befall only objects whose name contains this.
+        list_share: the same for listings: `500`, `503`, `reset`.
         done: how often each fault was committed.
         requests: how many requests came.
+        expired: requests signed with one of these access keys are refused ...
+        expired_status: ... with this status (S3 says 400, other stores 401 or 403), as ExpiredToken ...
+        expire_after: ... once so many GETs of objects have been answered; None: never.
+        puts: names of the objects that were stored, in order.
     """
 
     endpoint_url: str
     share: dict[str, float]
+    put_share: dict[str, float] = field(default_factory=dict)
+    put_only: str = ""
+    list_share: dict[str, float] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
     requests: int = 0
+    gets: int = 0
     stall_seconds: float = 5.0
+    expired: set[str] = field(default_factory=set)
+    expired_status: int = 400
+    expire_after: int | None = None
+    puts: list[str] = field(default_factory=list)
+
+    def refuses(self, authorization: str) -> bool:
+        """Whether the credentials of a request count as expired by now."""
+        if self.expire_after is None or self.gets < self.expire_after:
+            return False
+        return any(f"Credential={key}/" in authorization for key in self.expired)
 
 
 @contextmanager
@@ -52,37 +78,90 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
             pass
 
         def do_GET(self) -> None:
-            with lock:
-                proxy.requests += 1
-                fault = None
-                if "list-type" not in self.path:
-                    names = list(proxy.share)
-                    weights = [proxy.share[name] for name in names]
-                    fault = rng.choices([*names, None], [*weights, max(0.0, 1 - sum(weights))])[0]
-                if fault:
-                    proxy.done[fault] += 1
-            if fault in ("500", "503", "403"):
-                body = DENIED if fault == "403" else SLOW_DOWN
-                self.answer(int(fault), body, len(body))
-                return
-            if fault == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-                self.close_connection = True
+            listing = "list-type" in self.path
+            fault = self.choose(proxy.list_share if listing else proxy.share, counts=not listing)
+            if self.committed(fault):
                 return
             if fault == "stall":
                 time.sleep(proxy.stall_seconds)
-            connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            connection.request("GET", self.path, headers=headers)
-            response = connection.getresponse()
-            body = response.read()
-            connection.close()
+            response, body = self.forward(b"")
             if fault == "short":
                 body = body[: len(body) // 2]
             self.answer(response.status, body[: len(body) // 2] if fault == "cut" else body, len(body), response)
             if fault == "cut":
                 self.close_connection = True
+
+        def do_PUT(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            fault = self.choose(proxy.put_share if proxy.put_only in self.path else {})
+            if self.committed(fault):
+                return
+            response, body = self.forward(content)
+            if response.status == 200:
+                with lock:
+                    proxy.puts.append(urlsplit(self.path).path)
+            if not self.committed(fault.removesuffix(" after") if fault else None):
+                self.answer(response.status, body, len(body), response)
+
+        def do_HEAD(self) -> None:
+            self.choose({})
+            if not self.committed(None):
+                response, _ = self.forward(b"")
+                self.answer(response.status, b"", int(response.getheader("Content-Length") or 0), response)
+
+        def do_POST(self) -> None:
+            self.do_PUT()
+
+        def do_DELETE(self) -> None:
+            self.choose({})
+            if not self.committed(None):
+                response, body = self.forward(b"")
+                self.answer(response.status, body, len(body), response)
+
+        def choose(self, share: dict[str, float], counts: bool = False) -> str | None:
+            with lock:
+                proxy.requests += 1
+                weights = list(share.values())
+                fault = rng.choices([*share, None], [*weights, max(0.0, 1 - sum(weights))])[0]
+                if proxy.refuses(self.headers.get("Authorization", "")):
+                    fault = "expired"
+                if fault:
+                    proxy.done[fault] += 1
+                elif counts:
+                    proxy.gets += 1
+                return fault
+
+        def committed(self, fault: str | None) -> bool:
+            """Whether the fault has answered the request."""
+            if fault == "expired":
+                body = ERROR.format("ExpiredToken", "The provided token has expired.").encode()
+                self.answer(proxy.expired_status, body, len(body))
+            elif fault == "404":
+                body = ERROR.format("NoSuchKey", "The specified key does not exist.").encode()
+                self.answer(404, body, len(body))
+            elif fault in ERRORS:
+                status, code, text = ERRORS[fault]
+                body = ERROR.format(code, text).encode()
+                self.answer(status, body, len(body))
+            elif fault == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                self.close_connection = True
+            else:
+                return False
+            return True
+
+        def forward(self, content: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+            connection = http.client.HTTPConnection(target.hostname or "", target.port, timeout=30)
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():  # Host too: it is part of what is signed
+                if name.lower() not in ("connection", "expect"):
+                    connection.putheader(name, value)
+            connection.endheaders(content)
+            response = connection.getresponse()
+            body = response.read()
+            connection.close()
+            return response, body
 
         def answer(
             self, status: int, body: bytes, length: int, response: http.client.HTTPResponse | None = None
@@ -94,7 +173,8 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
             self.send_header("Content-Length", str(length))
             self.end_headers()
             with suppress(BrokenPipeError, ConnectionResetError):
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

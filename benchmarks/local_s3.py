@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ACCESS_KEY = "crater-ray-test"
+RENEWED_ACCESS_KEY = "crater-ray-renewed"
 SECRET_KEY = "only-on-loopback"
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -106,7 +107,9 @@ def serving() -> Iterator[LocalS3]:
                 {"name": "anonymous", "actions": [f"Read:{PUBLIC}", f"List:{PUBLIC}"]},
                 {
                     "name": "owner",
-                    "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+                    "credentials": [
+                        {"accessKey": key, "secretKey": SECRET_KEY} for key in (ACCESS_KEY, RENEWED_ACCESS_KEY)
+                    ],
                     "actions": ["Admin", "Read", "Write", "List", "Tagging"],
                 },
             ]
