@@ -3,6 +3,7 @@
 The holder counts up in `lease.json` every few seconds. Whoever comes later watches the count, not the clock: clocks of
 two machines may differ, but a count that does not move means that its holder is gone. Even if two scans do slip
 through, they publish the same rows under the same names; the lease only saves their double work.
+Of two that begin in the same moment, the one whose lease is there a little later goes on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from crater_ray.folder import Folder
 NAME = "lease.json"
 BEAT_SECONDS = 10.0
 WATCH_SECONDS = 35.0
+SETTLE_SECONDS = 0.3
+"""So long after it was written, a lease is read again: another scan may have written its own in the same moment."""
 
 
 class Lease:
@@ -51,6 +54,10 @@ class Lease:
     def __enter__(self) -> Self:
         self._wait_for_others()
         self._write()
+        time.sleep(SETTLE_SECONDS)
+        other = self._other()
+        if other is not None and not self._is_dead(other):
+            raise self._at_work(other)
         self._beating.start()
         return self
 
@@ -60,17 +67,22 @@ class Lease:
         self._stop.set()
         self._beating.join()
         try:
-            other = self._read()
-            if other and other.get("holder") == self._content["holder"]:
+            if self._other() is None:
                 self._folder.remove(NAME)
         except CraterRayError:
             pass  # a lease that stays behind stops counting, which is what others look at
+
+    @property
+    def count(self) -> int:
+        """How often it has been renewed."""
+        return int(self._content["count"])
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             self._content["count"] += 1
             try:
-                self._write()
+                if self._other() is None:  # a scan that took this one for dead holds the lease now; it may keep it
+                    self._write()
             except CraterRayError:
                 pass  # storage that fails is noticed where it matters: when a part cannot be published
 
@@ -83,6 +95,17 @@ class Lease:
         except (FileNotFoundError, ValueError):
             return None
         return content if isinstance(content, dict) else None
+
+    def _other(self) -> dict[str, Any] | None:
+        """What another scan's lease says, if that is the one that is there."""
+        content = self._read()
+        return None if content is None or content.get("holder") == self._content["holder"] else content
+
+    def _at_work(self, content: dict[str, Any]) -> CraterRayError:
+        return CraterRayError(
+            f"Another scan is at work on {self._folder.uri}: process {content.get('pid')} on {content.get('host')}. "
+            "Let it finish, or stop it and run this command again."
+        )
 
     def _wait_for_others(self) -> None:
         first = self._read()
@@ -97,10 +120,7 @@ class Lease:
             if now is None or self._is_dead(now):
                 return
             if now != first:
-                raise CraterRayError(
-                    f"Another scan is at work on {self._folder.uri}: {who}. "
-                    "Let it finish, or stop it and run this command again."
-                )
+                raise self._at_work(now)
 
     def _is_dead(self, content: dict[str, Any]) -> bool:
         """A holder on this machine can be looked for; one elsewhere has to be watched."""

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from crater_ray import bundle, lease
 from crater_ray.errors import CraterRayError
-from crater_ray.folder import open_folder
+from crater_ray.folder import LocalFolder, open_folder
 from crater_ray.lease import Lease
 from crater_ray.run import open_existing
 from crater_ray.scan import Outcome, scan
@@ -95,7 +95,7 @@ def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, se
 HOLDER = """
 import sys, time
 from crater_ray import bundle, lease
-from crater_ray.folder import open_folder
+from crater_ray.folder import LocalFolder, open_folder
 lease.BEAT_SECONDS = 0.2
 with lease.Lease(open_folder(sys.argv[1]), print):
     time.sleep(60)
@@ -128,6 +128,38 @@ def test_lease_of_another_machine_that_stays_silent_is_taken(tmp_path: Path, mon
     with Lease(folder, said.append):
         assert json.loads(folder.read(lease.NAME))["host"] != "elsewhere"
     assert "process 1 on elsewhere" in said[0]
+
+
+class Meanwhile(LocalFolder):
+    """A folder in which another scan writes its lease in the same moment, a little later."""
+
+    def publish(self, name: str, data: bytes | Path) -> None:
+        super().publish(name, data)
+        if name == lease.NAME:
+            super().publish(name, json.dumps({"holder": "x", "host": "elsewhere", "pid": 7, "count": 0}).encode())
+
+
+def test_of_two_leases_in_one_moment_the_later_holds(tmp_path: Path) -> None:
+    with (
+        pytest.raises(CraterRayError, match=r"Another scan is at work.*process 7 on elsewhere"),
+        Lease(Meanwhile(tmp_path), lambda _: None),
+    ):
+        pass
+    assert json.loads(open_folder(tmp_path).read(lease.NAME))["holder"] == "x", "the other's lease was taken away"
+
+
+def test_lease_that_was_taken_over_is_left_to_its_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.05)
+    folder = open_folder(tmp_path)
+    with Lease(folder, lambda _: None) as held:
+        while not json.loads(folder.read(lease.NAME))["count"]:
+            time.sleep(0.01)
+        other = {"holder": "x", "host": "elsewhere", "pid": 7, "count": 0}
+        folder.publish(lease.NAME, json.dumps(other).encode())
+        counted = held.count
+        while held.count < counted + 3:
+            time.sleep(0.01)
+    assert json.loads(folder.read(lease.NAME)) == other
 
 
 def ray_processes(name: str) -> list[psutil.Process]:
