@@ -3,6 +3,7 @@
 BUNDLE/
   card.json      id, architecture, preprocessing, typical threshold, how it was trained, its measured figures
   weights.npz    plain float32 arrays by name; never pickled objects, never code
+  screen.npz     likewise, where there is a screen; what it is stands in the card
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import hashlib
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from crater_ray import screen as screens
 from crater_ray.errors import UsageError
 from crater_ray.network import ARCHITECTURE, PARAMETERS, Preprocessing, Weights, apply_weights, build
+from crater_ray.screen import Screen
 
 if TYPE_CHECKING:
     import keras
@@ -39,6 +42,7 @@ class Bundle:
         trained: what made the weights (recipe, data, seed, versions).
         figures: what was measured with them.
         name: what people call it.
+        screen: the small network that finds safely empty images, where there is one.
     """
 
     weights: Weights
@@ -47,6 +51,7 @@ class Bundle:
     trained: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     name: str = "unnamed"
+    screen: Screen | None = None
 
     @property
     def id(self) -> str:
@@ -58,9 +63,9 @@ class Bundle:
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
         return digest.hexdigest()[:12]
 
-    def model(self, *, evidence: bool = False) -> keras.Model:
+    def model(self, *, evidence: bool = False, dtype: str = "float32") -> keras.Model:
         """The Keras model with these weights; see `crater_ray.network.build`."""
-        model = build(self.preprocessing, evidence=evidence)
+        model = build(self.preprocessing, evidence=evidence, dtype=dtype)
         apply_weights(model, self.weights)
         return model
 
@@ -69,6 +74,8 @@ class Bundle:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(folder / "weights.npz", **{name: self.weights[name] for name in sorted(self.weights)})  # type: ignore[arg-type]
+        if self.screen is not None:
+            self.screen.save(folder)
         (folder / "card.json").write_text(json.dumps(self.card(), indent=2) + "\n", encoding="utf-8")
         return folder
 
@@ -84,6 +91,7 @@ class Bundle:
             "typical_threshold": self.typical_threshold,
             "trained": self.trained,
             "figures": self.figures,
+            **({"screen": self.screen.card()} if self.screen else {}),
         }
 
 
@@ -124,6 +132,8 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
             f"The bundle {str(folder)!r} was damaged or changed: its card says {card['id']!r} "
             f"but its weights have the id {bundle.id!r}. Fetch or train the bundle again."
         )
+    if "screen" in card:
+        return replace(bundle, screen=screens.load(folder, card["screen"], bundle.id))
     return bundle
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray import part
+from crater_ray.audit import Audit, audit_of
 
 if TYPE_CHECKING:
     from crater_ray.run import Run
@@ -30,6 +31,7 @@ class Check:
         problems: one line for each part that is damaged, superfluous or disagrees with the manifest.
         statuses: how many rows have which status.
         candidates: rows at or above the run's threshold.
+        audit: what the audit of the screen found; None for runs without a screen.
     """
 
     images: int
@@ -39,6 +41,7 @@ class Check:
     problems: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     candidates: int = 0
+    audit: Audit | None = None
 
     @property
     def whole(self) -> bool:
@@ -53,7 +56,7 @@ def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> C
         progress: called with shards checked and shards in all.
     """
     manifest = run.manifest
-    check = Check(manifest.images, manifest.shards)
+    check = Check(manifest.images, manifest.shards, audit=audit_of(run.record))
     published = run.published()
     for name, _ in run.folder.names("parts/"):
         shard = part.shard_of(name)
@@ -76,6 +79,8 @@ def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> C
         for entry in rows["status"].value_counts().to_pylist():
             check.statuses[entry["values"]] += entry["counts"]
         check.candidates += count_candidates(rows, run.threshold)
+        if check.audit:
+            check.audit.add(rows, run.threshold)
     return check
 
 

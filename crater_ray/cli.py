@@ -14,6 +14,7 @@ from crater_ray.cli_options import (
     Endpoint,
     EngineName,
     RunPath,
+    Screening,
     ShardImages,
     Threshold,
     console_on,
@@ -52,6 +53,7 @@ def scan(
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides which images --sample takes.")] = 0,
     threshold: Threshold = None,
     engine: EngineName = "auto",
+    screen: Screening = False,
     shard_images: ShardImages = 1_000,
     address: Address = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long; write nothing.")] = False,
@@ -73,6 +75,7 @@ def scan(
         selection=Selection(limit, sample, seed),
         threshold=threshold,
         engine=engine,
+        screen=screen,
         shard_images=shard_images,
         address=address,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,14 +32,27 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="How the network is computed: auto, keras, openvino (int8), openvino-bf16, openvino-float; "
+        help="How the network is computed: auto, keras, keras-bf16, openvino (int8), openvino-bf16, openvino-float; "
         "stand-in computes none, to try everything around it.",
+    ),
+]
+Screening = Annotated[
+    bool,
+    typer.Option(
+        "--screen",
+        help="Let the bundle's small screening network look first, and the full one only at what it finds suspicious; "
+        "audited.",
     ),
 ]
 ShardImages = Annotated[int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")]
 Address = Annotated[
     str | None,
     typer.Option("--address", metavar="ADDR", help="A Ray cluster to use.  (default: this machine alone)"),
+]
+
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", metavar="FILE", help="Append a log to this file: one JSON object a line."),
 ]
 
 

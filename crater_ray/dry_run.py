@@ -17,7 +17,7 @@ from crater_ray.folder import open_folder
 from crater_ray.loader import BLOCK_IMAGES, Loaded, load
 from crater_ray.scan import list_archive
 from crater_ray.scorer import Scorer
-from crater_ray.settings import ScanSettings
+from crater_ray.settings import ScanSettings, screen_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,8 @@ def dry_run(settings: ScanSettings, console: Console) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine, bundle)
+    engine = resolve(settings.engine, bundle, screened=settings.screen)
+    screen = screen_of(settings, bundle)
     held = next(open_folder(settings.out, settings.access).names(), None)
     table, listing, repeated = list_archive(settings, console)
     images = table.num_rows
@@ -52,7 +53,7 @@ def dry_run(settings: ScanSettings, console: Console) -> None:
     say(f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
     if held:
         say("         it is not empty: a scan would go on with the run there, or refuse")
-    say(f"bundle   {bundle.name} {bundle.id}, engine {engine}")
+    say(f"bundle   {bundle.name} {bundle.id}, engine {engine}" + (f", screen {screen.id}" if screen else ""))
     with connected(settings.address):
         found = devices()
         if not found:
@@ -62,7 +63,7 @@ def dry_run(settings: ScanSettings, console: Console) -> None:
         rows = np.sort(rng.choice(images, min(images, BLOCK_IMAGES), replace=False))
         uris = [table["uri"][int(row)].as_py() for row in rows]
         scorer = ray.remote(Scorer).options(num_cpus=0, num_gpus=1 if device.gpu else 0)
-        actor = scorer.remote(bundle, engine, 1.0, device.threads or None)
+        actor = scorer.remote(bundle, engine, 1.0, device.threads or None, settings.screen)
         summary, pixels = ray.remote(load).options(num_returns=2).remote(uris, settings.access, True)
         loaded: Loaded = ray.get(summary)
         if not loaded.readable:

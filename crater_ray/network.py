@@ -66,12 +66,14 @@ def feature_size(pixels: int) -> int:
     return size
 
 
-def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False) -> keras.Model:
+def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False, dtype: str = "float32") -> keras.Model:
     """Build the network with fresh (He-normal) weights.
 
     Args:
         preprocessing: how raw pixels become network input; see `crater_ray.normalize`.
         evidence: also give what tells where the score comes from.
+        dtype: Keras policy of the convolutions, such as `mixed_bfloat16`. Normalisation, the dense layers and all
+            weights are float32 in any case.
 
     Returns:
         A Keras model from raw images (n, height, width, 1), uint8 or float, height and width at least 92, to scores
@@ -92,19 +94,23 @@ def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False) ->
             f"The preprocessing must be one of {', '.join(get_args(Preprocessing))}; received: {preprocessing!r}"
         )
     images = keras.Input((None, None, 1), dtype="uint8", name="images")
-    x = Normalize(preprocessing, name="normalize")(images)
+    x = Normalize(preprocessing, name="normalize", dtype=dtype)(images)
     for number, (filters, pooled) in enumerate(CONVOLUTIONS, start=1):
-        x = layers.Conv2D(filters, 3, activation="relu", kernel_initializer="he_normal", name=f"conv{number}")(x)
+        x = layers.Conv2D(
+            filters, 3, activation="relu", kernel_initializer="he_normal", name=f"conv{number}", dtype=dtype
+        )(x)
         if pooled:
-            x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+            x = layers.MaxPooling2D(2, name=f"pool{number}", dtype=dtype)(x)
     features = x
-    peaks = x = layers.GlobalMaxPooling2D(name="peaks")(x)
+    peaks = x = layers.GlobalMaxPooling2D(name="peaks", dtype=dtype)(x)
     for number, units in enumerate(DENSE, start=1):
-        x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"dense{number}")(x)
+        x = layers.Dense(
+            units, activation="relu", kernel_initializer="he_normal", name=f"dense{number}", dtype="float32"
+        )(x)
     score = layers.Dense(1, activation="sigmoid", name=f"dense{len(DENSE) + 1}", dtype="float32")(x)
     if not evidence:
         return keras.Model(images, score, name="crater_network")
-    flat = layers.Reshape((-1, CONVOLUTIONS[-1][0]), name="flat")(features)
+    flat = layers.Reshape((-1, CONVOLUTIONS[-1][0]), name="flat", dtype=dtype)(features)
     positions = ops.cast(ops.argmax(flat, axis=1), "int32")
     outputs = {"score": score[:, 0], "peaks": ops.cast(peaks, "float32"), "positions": positions}
     return keras.Model(images, outputs, name="crater_network_with_evidence")

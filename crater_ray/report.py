@@ -40,12 +40,21 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     else:
         _say(console, "Nothing was left to do.")
     _say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
+    _show_audit(check, console)
     if outcome.failed:
         _say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
         for shard, reason in sorted(outcome.failed.items())[:5]:
             _say(console, f"  shard {shard}: {reason}")
         _say(console, "Run the same command again to do only these.")
     _say(console, f"run: {outcome.out}")
+
+
+def _show_audit(check: Check, console: Console) -> None:
+    if check.audit is None:
+        return
+    _say(console, check.audit.text())
+    if check.audit.broken:
+        console.print(check.audit.warning(), style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_check(run: Run, check: Check, declared: bool, console: Console) -> None:
@@ -55,6 +64,7 @@ def show_check(run: Run, check: Check, declared: bool, console: Console) -> None
         _say(
             console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})"
         )
+        _show_audit(check, console)
         if not declared:
             _say(console, "It has no _SUCCESS yet; running its scan command again writes it.")
         return
@@ -83,9 +93,13 @@ def show_status(run: Run, check: Check, console: Console) -> None:
     )
     table.add_row("status", _statuses(check) if done else "none yet")
     table.add_row("candidates", f"{check.candidates:,}")
+    if check.audit:
+        table.add_row("screen", check.audit.text() if done else "nothing screened yet")
     table.add_row("speed", _speed(run, check))
     table.add_row("state", "complete" if check.whole and run.success() else "not complete")
     console.print(table, highlight=False, markup=False)
+    if check.audit and check.audit.broken:
+        console.print(check.audit.warning(), style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _speed(run: Run, check: Check) -> str:

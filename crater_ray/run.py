@@ -146,6 +146,7 @@ class Run:
             "images": check.images,
             "statuses": dict(check.statuses),
             "candidates": check.candidates,
+            **({"audit": check.audit.record()} if check.audit else {}),
             "finished": now(),
             "parts": parts,
         }

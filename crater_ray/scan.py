@@ -85,7 +85,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
 
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine, bundle)
+    engine = resolve(settings.engine, bundle, screened=settings.screen)
     run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
     with run, _terminate_as_interrupt(), lease:
@@ -104,7 +104,13 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         if todo:
             session = begin_session(run, len(todo))
             work = Work(
-                run, settings.access, bundle, bundle_name(bundle, engine), engine, threshold_of(settings, bundle)
+                run,
+                settings.access,
+                bundle,
+                bundle_name(bundle, engine),
+                engine,
+                threshold_of(settings, bundle),
+                settings.screen,
             )
             ended = "failed"
             try:
@@ -123,6 +129,8 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             check = run.check()
         if check.whole and (todo or run.success() is None):
             run.record["finished"] = run_folder.now()
+            if check.audit:
+                run.record["audit"] = check.audit.record()
             run.write_record()
             run.finish(check)
         elif not failed and not check.whole:

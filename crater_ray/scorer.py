@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from crater_ray.audit import AUDIT, SCREEN
 from crater_ray.bundle import Bundle
 from crater_ray.engine import Engine, create
+from crater_ray.engine.screens import create_screen
 from crater_ray.errors import CraterRayError
 from crater_ray.locate import locate
 from crater_ray.tiles import WHOLE_PIXELS, tile_corners
@@ -26,7 +28,7 @@ class Scored:
         row: (n,) int32, the images' rows in their block.
         score: (n,) float32 in 0..1.
         x, y: (n,) float32 pixel centre of the evidence; not a number below the floor.
-        stage: which network decided.
+        stage: (n,) object, which network decided.
         seconds: spent computing.
     """
 
@@ -34,7 +36,7 @@ class Scored:
     score: np.ndarray
     x: np.ndarray
     y: np.ndarray
-    stage: str
+    stage: np.ndarray
     seconds: float
 
 
@@ -46,14 +48,21 @@ class Scorer:
         engine: name of the engine, as `crater_ray.engine.resolve` gives it.
         threshold: images from this score (or from `REVIEW_FLOOR`, if lower) get a place.
         threads: processor threads; all when None.
+        screened: have the bundle's screen look first, and the network only at what it lets pass.
     """
 
-    def __init__(self, bundle: Bundle, engine: str, threshold: float, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, engine: str, threshold: float, threads: int | None = None, screened: bool = False
+    ) -> None:
         self._weights = bundle.weights
         self._floor = min(threshold, REVIEW_FLOOR)
+        self._below = np.nextafter(np.float32(threshold), np.float32(0))
+        self._screen = bundle.screen if screened else None
         self._problem: CraterRayError | None = None
         try:
             self._engine: Engine = create(engine, bundle, threads)
+            if self._screen:
+                self._screening = create_screen(engine, self._screen, threads)
         except CraterRayError as problem:  # an actor that dies at birth cannot say why; one that is asked can
             self._problem = problem
 
@@ -65,14 +74,22 @@ class Scorer:
         """
         if self._problem:
             raise self._problem
-        return self._engine.device
+        return self._engine.device + (" behind the screen" if self._screen else "")
 
-    def score(self, batch: pa.RecordBatch) -> Scored:
-        """Score a batch of schema `crater_ray.loader.BATCH`."""
+    def score(self, batch: pa.RecordBatch, audited: np.ndarray | None = None) -> Scored:
+        """Score a batch.
+
+        Args:
+            batch: of schema `crater_ray.loader.BATCH`.
+            audited: by row of the block, (block,) bool: have the network look at this image even if the screen finds
+                it empty; none when None.
+        """
         started = time.perf_counter()
         n = batch.num_rows
         row, height, width = (batch[name].to_numpy() for name in ("row", "height", "width"))
         score, x, y = np.zeros(n, np.float32), np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
+        stage = np.full(n, self._engine.stage, object)
+        look = np.zeros(n, bool) if audited is None else audited[row]
         offsets = np.frombuffer(batch["pixels"].buffers()[1], np.int64, n + 1, batch["pixels"].offset * 8)
         pixels = np.frombuffer(batch["pixels"].buffers()[2], np.uint8)
         start = 0
@@ -82,9 +99,29 @@ class Scorer:
                 stop += 1
             size = (stop - start, int(height[start]), int(width[start]))
             images = pixels[offsets[start] : offsets[stop]].reshape(size)
-            score[start:stop], x[start:stop], y[start:stop] = self._score_images(images)
+            part = slice(start, stop)
+            if self._screen and size[1:] == self._screen.size:
+                score[part], x[part], y[part], stage[part] = self._score_screened(images, look[part])
+            else:
+                score[part], x[part], y[part] = self._score_images(images)
             start = stop
-        return Scored(row, score, x, y, self._engine.stage, time.perf_counter() - started)
+        return Scored(row, score, x, y, stage, time.perf_counter() - started)
+
+    def _score_screened(
+        self, images: np.ndarray, audited: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        assert self._screen is not None
+        rough = self._screening.score(images)
+        passed = rough >= np.float32(self._screen.threshold)
+        stage = np.full(len(images), SCREEN, object)
+        stage[audited], stage[passed] = AUDIT, self._engine.stage
+        # What the screen alone finds empty is never a candidate, whatever it thinks of its own scores.
+        score = np.minimum(rough, self._below)
+        x, y = np.full(len(images), np.nan, np.float32), np.full(len(images), np.nan, np.float32)
+        look = np.flatnonzero(passed | audited)
+        if len(look):
+            score[look], x[look], y[look] = self._score_images(images[look])
+        return score, x, y, stage
 
     def _score_images(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         _, height, width = images.shape

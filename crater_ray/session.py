@@ -32,7 +32,9 @@ def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, further
     run = run_folder.find(folder)
     card = bundle.card()
     card["figures"] = {name: value for name, value in card["figures"].items() if name != "evaluation"}  # it is long
-    facts = {"bundle_card": card, "versions": versions()}
+    facts: dict[str, Any] = {"bundle_card": card, "versions": versions()}
+    if settings.screen and bundle.screen:
+        facts["screen_promise"] = bundle.screen.promise
     if run is None:
         return run_folder.create(folder, wanted, facts)
     different = run_folder.differences(run, wanted)

@@ -10,6 +10,7 @@ from typing import Any
 from crater_ray.bundle import DEFAULT, Bundle
 from crater_ray.errors import UsageError
 from crater_ray.manifest import SHARD_IMAGES, Selection
+from crater_ray.screen import Screen
 from crater_ray.storage import Access
 
 
@@ -26,6 +27,7 @@ class ScanSettings:
         selection: which images of the archive.
         threshold: from which score an image is a candidate; the bundle's typical threshold when None.
         engine: `auto`, or the name of one.
+        screen: have the bundle's screen look first, and the network only at what it lets pass.
         shard_images: images per shard, the unit of publishing and resuming.
         address: a Ray cluster to join; None for this machine alone.
     """
@@ -38,6 +40,7 @@ class ScanSettings:
     selection: Selection = field(default_factory=Selection)
     threshold: float | None = None
     engine: str = "auto"
+    screen: bool = False
     shard_images: int = SHARD_IMAGES
     address: str | None = None
 
@@ -58,6 +61,28 @@ def threshold_of(settings: ScanSettings, bundle: Bundle) -> float:
     return bundle.typical_threshold if settings.threshold is None else settings.threshold
 
 
+def screen_of(settings: ScanSettings, bundle: Bundle) -> Screen | None:
+    """The screen that a scan uses; None unless it was asked for.
+
+    Raises:
+        UsageError: the bundle has none, or the threshold is below the one that it was made for.
+    """
+    if not settings.screen:
+        return None
+    if bundle.screen is None:
+        raise UsageError(
+            f"The bundle {bundle.name!r} ({bundle.id}) has no screen. Scan without --screen, or make one with "
+            "`python -m training distill`."
+        )
+    threshold = threshold_of(settings, bundle)
+    if threshold < bundle.screen.full_threshold:
+        raise UsageError(
+            f"The bundle's screen was made for thresholds from {bundle.screen.full_threshold:g} on: below, it may miss "
+            f"more than it promises. Received: --threshold {threshold:g}. Raise it, or scan without --screen."
+        )
+    return bundle.screen
+
+
 def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, Any]:
     """The settings that decide which rows a run has; JSON values only.
 
@@ -66,6 +91,7 @@ def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, A
         bundle: the network.
         engine: name of the resolved engine.
     """
+    screen = screen_of(settings, bundle)
     source = settings.source
     if not source.startswith("s3://"):
         source = os.path.abspath(os.path.expanduser(source.removeprefix("file://")))
@@ -79,5 +105,6 @@ def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, A
         "bundle": bundle_name(bundle, engine),
         "engine": engine,
         "threshold": threshold_of(settings, bundle),
+        "screen": screen.id if screen else None,
         "shard_images": settings.shard_images,
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray import part
+from crater_ray.audit import chosen
 from crater_ray.decode import OK, UNREADABLE
 from crater_ray.loader import Loaded
 from crater_ray.scorer import Scored
@@ -73,6 +74,10 @@ class ShardWork:
         images = self.images.slice(block.start, len(block))
         return images["uri"].to_pylist(), images["size"].to_pylist()
 
+    def audited(self, block: Block, run_id: str) -> np.ndarray:
+        """Which of a block's images are audited if the screen finds them empty, (block,) bool."""
+        return chosen(run_id, self.images["key"].slice(block.start, len(block)).to_pylist())
+
     def is_settled(self, block: Block) -> bool:
         """Whether every image of a block has its row."""
         return bool(self._settled[block.start : block.stop].all())
@@ -89,8 +94,10 @@ class ShardWork:
             Rows of the block that were settled by this, as indices from its start.
         """
         score, x, y = (np.full(len(block), np.nan, np.float32) for _ in range(3))
+        stage = np.full(len(block), None, object)
         known = np.asarray([status != OK for status in loaded.status])
         if scored is not None:
+            stage[scored.row] = scored.stage
             score[scored.row], x[scored.row], y[scored.row] = scored.score, scored.x, scored.y
             known[scored.row] = True
         new = np.flatnonzero(known & ~self._settled[block.start : block.stop])
@@ -98,8 +105,7 @@ class ShardWork:
             row = block.start + i
             self._status[row], self._error[row] = loaded.status[i], loaded.error[i]
             self._height[row], self._width[row] = loaded.height[i], loaded.width[i]
-            if scored is not None and loaded.status[i] == OK:
-                self._stage[row] = scored.stage
+            self._stage[row] = stage[i]
         rows = block.start + new
         self._score[rows], self._x[rows], self._y[rows] = score[new], x[new], y[new]
         self._settled[rows] = True

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +14,10 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 
-NAMES = ("auto", "keras", "openvino", "openvino-bf16", "openvino-float", "stand-in")
+NAMES = ("auto", "keras", "keras-bf16", "openvino", "openvino-bf16", "openvino-float", "stand-in")
+
+KEPT_SHARE = 0.995
+"""Share of float32's candidates that an engine must have been measured to keep, to be chosen unasked."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +49,63 @@ class Engine(Protocol):
         ...
 
 
-def resolve(name: str, bundle: Bundle | None = None) -> str:
-    """The engine that a name stands for: `auto` is the best one there is.
+def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False) -> str:
+    """The engine that a name stands for.
+
+    `auto` is `keras-bf16` where this machine's processor computes in bfloat16 and has no GPU beside it, else `keras`.
+    With a screen it is `openvino`, if that is installed: few images reach the full network, and those should cost
+    little. Either is chosen only if the bundle's card says that it was measured to keep `KEPT_SHARE` of the
+    candidates.
 
     Args:
         name: as the user gives it.
         bundle: the network; checked for what the engine needs of it.
+        screened: whether a screen goes before it.
 
     Raises:
         UsageError: there is no such engine, what it needs is not installed, or not in the bundle.
     """
     if name not in NAMES:
         raise UsageError(f"--engine must be one of {', '.join(NAMES)}; received: {name!r}")
+    if name == "auto":
+        return _best(bundle, screened)
     if name.startswith("openvino"):
         from crater_ray.engine.openvino_engine import NUMBERS, card_ranges, require_openvino
 
         require_openvino()
         if bundle is not None and NUMBERS[name] == "int8":
             card_ranges(bundle)
-    return "keras" if name == "auto" else name
+    return name
+
+
+def _best(bundle: Bundle | None, screened: bool) -> str:
+    if bundle is None or os.environ.get("RAY_ADDRESS") or _has_gpu():
+        return "keras"
+    if screened and _agrees(bundle, "openvino_int8") and importlib.util.find_spec("openvino"):
+        return "openvino"
+    tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
+    if tensorflow and _agrees(bundle, "keras_bf16") and computes_in_bfloat16():
+        return "keras-bf16"
+    return "keras"
+
+
+def _agrees(bundle: Bundle, entry: str) -> bool:
+    """Whether the card says that this way of computing keeps the candidates; `python -m benchmarks agreement`."""
+    measured = bundle.figures.get(entry)
+    return isinstance(measured, Mapping) and float(measured.get("kept_share", 0.0)) >= KEPT_SHARE
+
+
+def _has_gpu() -> bool:
+    return any(Path("/dev", name).exists() for name in ("nvidia0", "kfd"))
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this machine's processor has instructions for bfloat16."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def create(name: str, bundle: Bundle, threads: int | None = None) -> Engine:
@@ -71,10 +116,10 @@ def create(name: str, bundle: Bundle, threads: int | None = None) -> Engine:
         bundle: the network.
         threads: processor threads to use; all when None. Ignored on GPUs.
     """
-    if name == "keras":
+    if name in ("keras", "keras-bf16"):
         from crater_ray.engine.keras_engine import KerasEngine
 
-        return KerasEngine(bundle, threads)
+        return KerasEngine(bundle, threads, "mixed_bfloat16" if name == "keras-bf16" else "float32")
     if name.startswith("openvino"):
         from crater_ray.engine.openvino_engine import NUMBERS, OpenVinoEngine
 

@@ -1,4 +1,4 @@
-"""The network itself through Keras: one compiled function, fed with bytes, never `predict`."""
+"""The network itself through Keras, in float32 or bfloat16: one compiled function, fed with bytes, never `predict`."""
 
 from __future__ import annotations
 
@@ -24,21 +24,27 @@ class KerasEngine:
     Args:
         bundle: the network.
         threads: processor threads for TensorFlow's own pools; all when None.
+        dtype: Keras policy of the convolutions.
     """
 
     stage = "full"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, dtype: str = "float32") -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras
 
         backend = keras.backend.backend()
         if backend == "tensorflow":
-            self._forward, self.device = _tensorflow(bundle, threads)
+            use_threads(threads)
+        model = bundle.model(evidence=True, dtype=dtype)
+        if backend == "tensorflow":
+            self._forward, self.device = _tensorflow(model, threads)
         elif backend == "jax":
-            self._forward, self.device = _jax(bundle)
+            self._forward, self.device = _jax(model)
         else:
-            self._forward, self.device = _eager(bundle)
+            self._forward, self.device = _eager(model)
+        if dtype != "float32":
+            self.device += f", {dtype.removeprefix('mixed_')}"
         self.batch = CPU_BATCH if self.device.startswith("CPU") else GPU_BATCH
 
     def score(self, images: np.ndarray) -> Evidence:
@@ -58,33 +64,36 @@ class KerasEngine:
 Forward = Callable[[np.ndarray], dict[str, Any]]
 
 
-def _tensorflow(bundle: Bundle, threads: int | None) -> tuple[Forward, str]:
+def use_threads(threads: int | None) -> None:
+    """Make TensorFlow's pools that large, and have it take a GPU's memory as it is needed."""
     import tensorflow as tf
 
     if threads:
         with suppress(RuntimeError):  # TensorFlow may already run in this process, with the pools it was given first
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
+    for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError):  # likewise
             tf.config.experimental.set_memory_growth(gpu, True)
-    model = bundle.model(evidence=True)
+
+
+def _tensorflow(model: Any, threads: int | None) -> tuple[Forward, str]:
+    import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator, misc]
     def forward(images: Any) -> Any:
         return model(images, training=False)
 
+    gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
         return forward, str(name)
     return forward, f"CPU, {threads or os.cpu_count()} threads"
 
 
-def _jax(bundle: Bundle) -> tuple[Forward, str]:
+def _jax(model: Any) -> tuple[Forward, str]:
     import jax
 
-    model = bundle.model(evidence=True)
     trainable = [variable.value for variable in model.trainable_variables]
     fixed = [variable.value for variable in model.non_trainable_variables]
 
@@ -96,10 +105,8 @@ def _jax(bundle: Bundle) -> tuple[Forward, str]:
     return forward, "CPU, jax" if device.platform == "cpu" else str(device.device_kind)
 
 
-def _eager(bundle: Bundle) -> tuple[Forward, str]:
+def _eager(model: Any) -> tuple[Forward, str]:
     import keras
-
-    model = bundle.model(evidence=True)
 
     def forward(images: np.ndarray) -> dict[str, Any]:
         answer = model(images, training=False)

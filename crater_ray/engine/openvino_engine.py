@@ -11,9 +11,10 @@ import numpy as np
 
 from crater_ray.bundle import Bundle
 from crater_ray.engine import Evidence
+from crater_ray.engine.head import logits, sigmoid
 from crater_ray.engine.openvino_graph import QUANTISED, Ranges, build_graph
 from crater_ray.errors import UsageError
-from crater_ray.network import DENSE, TILE, Weights
+from crater_ray.network import TILE
 
 NUMBERS = {"openvino": "int8", "openvino-bf16": "bf16", "openvino-float": "f32"}
 """What each engine computes the convolutions in."""
@@ -78,7 +79,7 @@ class OpenVinoEngine:
         ):  # each is copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses
             queue.start_async({0: images[number : number + 1]}, number)
         queue.wait_all()
-        return Evidence(dense(peaks, self._weights), peaks, positions)
+        return Evidence(sigmoid(logits(peaks, self._weights)), peaks, positions)
 
     def _queue(self, n: int, height: int, width: int) -> Any:
         """Streams for images of that size: a graph compiled for it, or the one that takes any size."""
@@ -94,26 +95,6 @@ class OpenVinoEngine:
             graph.reshape([1, *size])
             self._queues[size] = ov.AsyncInferQueue(self._core.compile_model(graph, "CPU", self._settings))
         return self._queues[size]
-
-
-def dense(peaks: np.ndarray, weights: Weights) -> np.ndarray:
-    """The layers behind the global max-pool.
-
-    Args:
-        peaks: (n, 32) float32.
-        weights: the network's, by name.
-
-    Returns:
-        (n,) float32 scores in 0..1.
-    """
-    x = peaks
-    for number in range(1, len(DENSE) + 1):
-        x = np.maximum(x @ weights[f"dense{number}/kernel"] + weights[f"dense{number}/bias"], 0)
-    last = len(DENSE) + 1
-    logit = (x @ weights[f"dense{last}/kernel"] + weights[f"dense{last}/bias"])[:, 0]
-    # A sigmoid that cannot overflow on either side.
-    small = np.exp(-np.abs(logit))
-    return np.asarray(np.where(logit >= 0, 1, small) / (1 + small), np.float32)
 
 
 def require_openvino() -> None:

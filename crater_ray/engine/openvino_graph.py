@@ -55,17 +55,18 @@ def build_graph(bundle: Bundle, ranges: Ranges | None = None, *, activations: bo
                 low, top = np.float32(0), np.float32(max(ranges[name], 1e-12))
                 x = ops.fake_quantize(x, low, top, low, top, 256)
             if activations:
-                watched.append(_named(ops.result(x), name))
+                watched.append(named(ops.result(x), name))
         if pooled:
             x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     flat = ops.reshape(x, np.array([0, 0, -1]), True)
     best = ops.topk(flat, np.int32(1), 2, "max", "index", "i32")
-    peaks = _named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")
-    positions = _named(ops.result(ops.squeeze(best.output(1), np.array([2]))), "positions")
+    peaks = named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")
+    positions = named(ops.result(ops.squeeze(best.output(1), np.array([2]))), "positions")
     return ov.Model([peaks, positions, *watched], [images], "crater_network")
 
 
-def _named(result: Any, name: str) -> Any:
+def named(result: Any, name: str) -> Any:
+    """Give an output its name."""
     result.output(0).get_tensor().set_names({name})
     return result
 
@@ -80,14 +81,22 @@ def _normalise(x: Any, preprocessing: Preprocessing) -> Any:
     if preprocessing == "minmax":
         low, high = ops.reduce_min(x, PIXELS, True), ops.reduce_max(x, PIXELS, True)
         return ops.divide(ops.subtract(x, low), ops.maximum(ops.subtract(high, low), number(1.0)))
-    mean = ops.reduce_mean(x, PIXELS, True)
+    deviation, mean = deviation_and_mean(x, PIXELS)
+    scaled = ops.divide(ops.subtract(x, mean), ops.maximum(ops.multiply(deviation, number(3.0)), number(1.0)))
+    return ops.clamp(scaled, -2.0, 4.0)
+
+
+def deviation_and_mean(x: Any, axes: np.ndarray) -> tuple[Any, Any]:
+    """Standard deviation and mean over the values within three deviations of the mean of all."""
+    from openvino import opset13 as ops
+
+    mean = ops.reduce_mean(x, axes, True)
     centred = ops.subtract(x, mean)
-    deviation = ops.sqrt(ops.reduce_mean(ops.multiply(centred, centred), PIXELS, True))
-    kept = ops.convert(ops.less_equal(ops.abs(centred), ops.multiply(deviation, number(3.0))), np.float32)
-    count = ops.maximum(ops.reduce_sum(kept, PIXELS, True), number(1.0))
-    mean = ops.divide(ops.reduce_sum(ops.multiply(x, kept), PIXELS, True), count)
+    deviation = ops.sqrt(ops.reduce_mean(ops.multiply(centred, centred), axes, True))
+    limit = ops.multiply(deviation, ops.constant(np.float32(3.0)))
+    kept = ops.convert(ops.less_equal(ops.abs(centred), limit), np.float32)
+    count = ops.maximum(ops.reduce_sum(kept, axes, True), ops.constant(np.float32(1.0)))
+    mean = ops.divide(ops.reduce_sum(ops.multiply(x, kept), axes, True), count)
     centred = ops.subtract(x, mean)
     squares = ops.multiply(ops.multiply(centred, centred), kept)
-    deviation = ops.sqrt(ops.divide(ops.reduce_sum(squares, PIXELS, True), count))
-    scaled = ops.divide(centred, ops.maximum(ops.multiply(deviation, number(3.0)), number(1.0)))
-    return ops.clamp(scaled, -2.0, 4.0)
+    return ops.sqrt(ops.divide(ops.reduce_sum(squares, axes, True), count)), mean
