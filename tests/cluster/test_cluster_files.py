@@ -90,6 +90,15 @@ def test_broken_file_is_refused(copy: Path, name: str, good: str, bad: str, said
     assert any(said in problem for problem in found), found
 
 
+def test_image_is_built_from_files_that_are_there_and_let_in() -> None:
+    lines = (ROOT / "cluster" / "Dockerfile").read_text("utf-8").splitlines()
+    sources = {word for line in lines if re.match(r"COPY (?!--from)", line) for word in line.split()[1:-1]}
+    assert {"crater_ray", "pyproject.toml", "cluster/cpu.lock", "cluster/gpu.lock"} <= sources
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    assert let_in == sources
+    assert all((ROOT / source).exists() for source in sources)
+
+
 def test_every_file_is_broken_somewhere() -> None:
     assert {name for name, *_ in BROKEN} == set(CHECKS)
 

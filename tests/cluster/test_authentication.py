@@ -1,0 +1,170 @@
+"""A Ray cluster started with the settings of cluster/ lets nobody in without its token, and writes no secret down."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.local_s3 import SECRET_KEY, LocalS3
+from cluster.settings import environments, launcher
+from tests.conftest import CLI
+
+FILES = [
+    Path(__file__).parents[2] / "cluster" / name
+    for name in ("aws.yaml", "onpremise.yaml", "kuberay/rayjob.yaml", "slurm.sh")
+]
+RAY = str(Path(sys.executable).with_name("ray"))
+TOKEN = "5b0c0f1e" * 8
+START_SECONDS = 90
+ASK = """
+import ray
+ray.init({address!r})
+print(len([node for node in ray.nodes() if node["Alive"]]), "alive")
+"""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A cluster that runs.
+
+    Attributes:
+        address: where it answers.
+        client_address: where it answers Ray's own remote client.
+        client: variables of a client of the same user, none of them about Ray.
+        logs: the folder that Ray's processes log to.
+    """
+
+    address: str
+    client_address: str
+    client: dict[str, str]
+    logs: Path
+
+    def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=self.client | variables, capture_output=True, text=True, timeout=150, check=False
+        )
+
+
+def free_ports(count: int) -> list[str]:
+    sockets = [socket.socket() for _ in range(count)]
+    for listener in sockets:
+        listener.bind(("127.0.0.1", 0))
+    ports = [str(listener.getsockname()[1]) for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+def common_settings() -> dict[str, str]:
+    """What all files set alike, on every kind of node."""
+    nodes = [set(variables.items()) for path in FILES for variables in environments(path).values()]
+    return dict(set.intersection(*nodes))
+
+
+@pytest.fixture(scope="module")
+def guarded(s3: LocalS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """A head as in aws.yaml, on this machine and on ports of its own."""
+    folder = tmp_path_factory.mktemp("guarded")
+    home = folder / "home"
+    home.mkdir()
+    client = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    client |= {"HOME": str(home), "TMPDIR": str(folder)}
+    token = folder / "token"
+    token.write_text(TOKEN)
+    # The machine's own setting is no authentication: what guards this cluster comes from the files, or does not.
+    environment = client | {"RAY_AUTH_MODE": "disabled"} | common_settings() | {"RAY_AUTH_TOKEN_PATH": str(token)}
+    [start] = [line for line in launcher(FILES[0])["head_start_ray_commands"] if line.startswith("ray start")]
+    port, client_port = free_ports(2)
+    command = [RAY, *shlex.split(start)[1:], "--block", f"--temp-dir={folder / 'r'}", "--num-cpus=2"]
+    command = [word for word in command if not word.startswith(("--autoscaling-config", "--port"))]
+    command += [f"--port={port}", f"--ray-client-server-port={client_port}"]
+    with (folder / "log").open("wb") as log:
+        head = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        stop = time.monotonic() + START_SECONDS
+        while b"Ray runtime started" not in (folder / "log").read_bytes():
+            if head.poll() is not None or time.monotonic() > stop:
+                raise RuntimeError((folder / "log").read_text()[-2000:])
+            time.sleep(0.2)
+        yield Guarded(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client_port}", client, folder)
+    finally:
+        head.send_signal(signal.SIGTERM)
+        try:
+            head.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, signal.SIGKILL)
+            head.wait()
+
+
+def test_files_agree_on_what_guards_a_cluster() -> None:
+    assert {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}.items() <= common_settings().items()
+
+
+def test_clients_without_the_token_are_refused(guarded: Guarded, archive: Path, tmp_path: Path) -> None:
+    """A scan says so in words; Ray's own client gets no connection either. All ask at once: Ray tries for a while."""
+    strangers = {
+        "nothing": {},
+        "disabled": {"RAY_AUTH_MODE": "disabled"},
+        "wrong": {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN[::-1]},
+    }
+    scan = [CLI, "scan", str(archive), "--engine", "stand-in", "--address", guarded.address, "--out"]
+    ask = [sys.executable, "-c", ASK.format(address=guarded.client_address)]
+    with ThreadPoolExecutor(4) as pool:
+        scans = {
+            name: pool.submit(guarded.run, *scan, str(tmp_path / name), **variables)
+            for name, variables in strangers.items()
+        }
+        asked = pool.submit(guarded.run, *ask, **strangers["wrong"])
+    for name, future in scans.items():
+        answer = future.result()
+        assert answer.returncode == 1, (name, answer.stderr)
+        assert "cannot be reached" in answer.stderr
+        assert "RAY_AUTH_TOKEN" in answer.stderr
+        assert "Traceback" not in answer.stderr
+        assert not list((tmp_path / name).glob("parts/*"))
+    assert asked.result().returncode != 0
+    assert "alive" not in asked.result().stdout
+
+
+def test_client_with_the_token_is_served_and_nothing_secret_is_written(
+    guarded: Guarded, s3: LocalS3, archive: Path, tmp_path: Path
+) -> None:
+    """A scan from and to a bucket that needs credentials: neither they nor the token are in results, words or logs."""
+    with suppress(s3.client.exceptions.BucketAlreadyOwnedByYou, s3.client.exceptions.BucketAlreadyExists):
+        s3.client.create_bucket(Bucket="guarded")
+    s3.upload(archive, "guarded", "archive/")
+    storage = ["--endpoint-url", s3.endpoint_url]
+    known = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    scan = [CLI, "scan", "s3://guarded/archive", "--out", "s3://guarded/run", "--engine", "stand-in", *storage]
+    ask = [sys.executable, "-c", ASK.format(address=guarded.client_address)]
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(guarded.run, *ask, **known)
+        scanned = pool.submit(guarded.run, *scan, "--address", guarded.address, **known)
+    answers = [scanned.result(), asked.result(), guarded.run(CLI, "verify", "s3://guarded/run", *storage)]
+    assert [answer.returncode for answer in answers] == [0, 0, 0], [answer.stderr for answer in answers]
+    assert "1 alive" in answers[1].stdout
+
+    listed = s3.client.list_objects_v2(Bucket="guarded", Prefix="run/")["Contents"]
+    written = {
+        entry["Key"]: s3.client.get_object(Bucket="guarded", Key=entry["Key"])["Body"].read() for entry in listed
+    }
+    assert {"run/run.json", "run/manifest.parquet", "run/_SUCCESS"} <= set(written)
+    written |= {"what commands said": "".join(answer.stdout + answer.stderr for answer in answers).encode()}
+    logs = [path for path in guarded.logs.rglob("*") if path.is_file() and path.name != "token"]
+    assert any(path.name.startswith("worker-") for path in logs), "Ray's logs are not where they were looked for"
+    written |= {str(path): path.read_bytes() for path in logs}
+    for name, content in written.items():
+        assert TOKEN.encode() not in content, name
+        assert SECRET_KEY.encode() not in content, name

@@ -1,0 +1,27 @@
+"""The chaos run in small: nodes, scorers, loaders and drivers die over bad storage; nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import image_set
+from benchmarks.__main__ import app
+
+
+def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_set, "CACHE", tmp_path)
+    record = tmp_path / "chaos.json"
+    arguments = ["chaos", "--minutes", "0.5", "--images", "3000", "--kills", "8", "--shard-images", "40"]
+    arguments += ["--distinct", "6", "--seed", "3", "--redone", "1", "--json", str(record)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output[-3000:] + str(result.exception)
+    figures = json.loads(record.read_text())["figures"]
+    assert (figures["lost"], figures["doubled"], figures["not_ok"], figures["verify_exit"]) == (0, 0, 0, 0)
+    assert figures["kills"] == 8
+    assert all(figures[f"{kind}s_killed"] for kind in ("node", "scorer", "loader", "driver")), figures
+    assert sum(figures["faults"].values()) > 50
+    assert figures["scored"] >= 3000

@@ -1,0 +1,196 @@
+"""A cluster that changes while a scan goes on: nodes join, die, are slow or hang, and every image has one row."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks import paced
+from benchmarks.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
+from crater_ray.run import open_existing
+from tests.conftest import CLI, make_images
+
+IMAGES = 1_200
+SHARD = 50
+FOREVER = 20_000.0
+"""A scorer that is so many times slower does not finish a block while a test lasts."""
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,200 images: 40 different ones under 30 names each."""
+    folder = tmp_path_factory.mktemp("many")
+    keys = make_images(folder / "0", 40)
+    for copy in range(1, IMAGES // 40):
+        for key in keys:
+            target = folder / str(copy) / key / f"{key}-001.jpg"
+            target.parent.mkdir(parents=True)
+            os.link(folder / "0" / key / f"{key}-001.jpg", target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with clustered(QUICK_HEALTH_CHECK) as running:
+        running.add_node()
+        yield running
+
+
+@pytest.fixture
+def counts(tmp_path: Path) -> Path:
+    folder = tmp_path / "counts"
+    folder.mkdir()
+    return folder
+
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(many: Path, tmp_path: Path, cluster: LocalCluster, counts: Path) -> Iterator[Start]:
+    """Starts a scan of all images into `run` on the cluster, with scorers that take so long per image."""
+    started = []
+
+    def scan(device_ms: float) -> subprocess.Popen[bytes]:
+        arguments = ("scan", str(many), "--out", str(tmp_path / "run"), "--engine", "stand-in")
+        arguments += ("--shard-images", str(SHARD), "--address", cluster.address)
+        with (tmp_path / "log").open("wb") as log:
+            command = paced.command(device_ms, counts, *arguments)
+            started.append(subprocess.Popen(command, stdout=log, stderr=log))
+        return started[-1]
+
+    yield scan
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def parts(run: Path) -> int:
+    return len(list((run / "parts").glob("part-*.parquet")))
+
+
+def wait_until(happened: Callable[[], object], driver: subprocess.Popen[bytes]) -> None:
+    while not happened():
+        assert driver.poll() is None, "the scan ended before it could be disturbed"
+        time.sleep(0.05)
+
+
+def check_whole(driver: subprocess.Popen[bytes], run: Path) -> None:
+    assert driver.wait(200) == 0, (run.parent / "log").read_text()[-2000:]
+    with open_existing(run) as opened:
+        check = opened.check()
+        assert check.whole, check.problems
+        keys = [key for rows in opened.parts() for key in rows["key"].to_pylist()]
+        assert opened.success() is not None
+    assert len(keys) == len(set(keys)) == IMAGES
+    assert check.statuses == {"ok": IMAGES}
+
+
+def test_nodes_die_and_join_while_a_scan_goes_on(
+    cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
+) -> None:
+    stays = cluster.nodes[0]
+    dies = cluster.add_node()
+    driver = start(20)
+    wait_until(lambda: parts(tmp_path / "run") >= 3 and {stays, dies} <= set(paced.scored_images(counts)), driver)
+    cluster.kill_node(dies)
+    joins = cluster.add_node()
+    check_whole(driver, tmp_path / "run")
+    scored = paced.scored_images(counts)
+    assert scored.keys() == {stays, dies, joins}
+    assert min(scored.values()) > 0
+    with open_existing(tmp_path / "run") as run:
+        session = run.record["sessions"][-1]
+        assert session["retried_blocks"] >= 1, "what the dead node had was not done again"
+        assert sum(session["devices"].values()) == 2
+    # What had been done on the dead node and was settled is not done again.
+    assert sum(scored.values()) < IMAGES + 8 * 64
+    cluster.kill_node(joins)
+
+
+def test_scorer_that_dies_is_replaced_on_its_device(
+    cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
+) -> None:
+    driver = start(10)
+    for published in (3, 9):
+        wait_until(lambda published=published: parts(tmp_path / "run") >= published, driver)  # type: ignore[misc]
+        wait_until(lambda: cluster.processes("Paced.score"), driver)
+        cluster.processes("Paced")[0].kill()
+    check_whole(driver, tmp_path / "run")
+    assert len(list(counts.iterdir())) == 3, "one scorer and two that replaced it"
+
+
+def test_slow_node_gets_little_and_does_not_hold_the_end(
+    cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
+) -> None:
+    slow = cluster.add_node(slow=FOREVER)
+    driver = start(1)
+    check_whole(driver, tmp_path / "run")
+    scored = paced.scored_images(counts)
+    assert scored[slow] < 16, "the slow node is still at its first block"
+    assert scored[cluster.nodes[0]] >= IMAGES
+    cluster.kill_node(slow)
+
+
+def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: Start, tmp_path: Path) -> None:
+    driver = start(1)
+    stopped: list[psutil.Process] = []
+
+    def stop_one() -> bool:
+        for process in cluster.processes("load"):
+            process.suspend()
+            if process.cmdline()[0].startswith("ray::load"):  # still: it had not just ended
+                stopped.append(process)
+                return True
+            process.resume()
+        return False
+
+    wait_until(stop_one, driver)
+    try:
+        check_whole(driver, tmp_path / "run")
+        assert stopped[0].status() == psutil.STATUS_STOPPED
+    finally:
+        with suppress(psutil.Error):
+            stopped[0].send_signal(signal.SIGKILL)
+
+
+UNHELD = """
+import sys
+from crater_ray import cli
+from crater_ray.lease import Lease
+Lease._wait_for_others = lambda self: None
+cli.main()
+"""
+
+
+def test_two_drivers_at_once_end_with_the_same_parts(many: Path, tmp_path: Path) -> None:
+    """The lease is what keeps a second driver away; without it, both do all, and neither harms the other."""
+    run = tmp_path / "run"
+    arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
+    logs = [tmp_path / "log", tmp_path / "log2"]
+    drivers = []
+    for log in logs:
+        with log.open("wb") as output:
+            command = [sys.executable, "-c", UNHELD, *arguments]
+            drivers.append(subprocess.Popen(command, stdout=output, stderr=output))
+        while len(drivers) == 1 and not (run / "manifest.parquet").exists():
+            assert drivers[0].poll() is None, logs[0].read_text()
+            time.sleep(0.02)
+    codes = [driver.wait(150) for driver in drivers]
+    assert codes == [0, 0], [log.read_text()[-1000:] for log in logs]
+    check_whole(drivers[0], run)
+    with open_existing(run) as opened:
+        footers = opened.check().parts
+        published = {part["part"]: part["digest"] for part in (opened.success() or {})["parts"]}
+    assert sorted(published.values()) == sorted(footer.digest for footer in footers.values())
+    verified = subprocess.run([CLI, "verify", str(run)], capture_output=True, text=True, check=False)
+    assert verified.returncode == 0, verified.stdout
