@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test lint cluster-check format lock clean
+.PHONY: help install install-dev chromium demo test chaos lint cluster-check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ chromium: ## install the browser that the gallery's tests use, where apt may do 
 
 test: install-dev chromium ## run all tests
 	$(BIN)/python -m pytest
+
+chaos: install-dev ## kill nodes, scorers, loaders and drivers of a scan over bad storage, for about 20 minutes
+	$(BIN)/python -m benchmarks chaos --minutes 20 --json chaos.json
 
 lint: install-dev cluster-check ## check style and types, and the files of cluster/
 	$(BIN)/ruff check .

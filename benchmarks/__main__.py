@@ -8,10 +8,12 @@ import typer
 
 from benchmarks.agreement import agreement
 from benchmarks.archive import archive
+from benchmarks.chaos import chaos
 from benchmarks.forward import forward
 from benchmarks.kills import kills
 from benchmarks.manifest import manifest
 from benchmarks.memory import memory
+from benchmarks.node_loss import node_loss
 from benchmarks.paper import paper
 from benchmarks.peers import peers
 from benchmarks.readme import readme
@@ -35,7 +37,9 @@ def commands() -> None:
     """Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment."""
 
 
-for command in (scan, paper, forward, stages, peers, scale, archive, agreement, memory, manifest, kills, readme):
+measuring = (scan, paper, forward, stages, peers, scale, archive, agreement, memory, manifest)
+disturbing = (kills, node_loss, chaos)
+for command in (*measuring, *disturbing, readme):
     app.command()(command)
 
 

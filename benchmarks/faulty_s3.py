@@ -6,6 +6,7 @@ import http.client
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
@@ -62,6 +64,15 @@ class FaultyS3:
         if self.expire_after is None or self.gets < self.expire_after:
             return False
         return any(f"Credential={key}/" in authorization for key in self.expired)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # clients that are killed in mid-request are not news
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -176,8 +187,7 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     proxy = FaultyS3(f"http://127.0.0.1:{server.server_address[1]}", share)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -6,8 +6,10 @@ import os
 import sys
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from crater_ray.scorer import Scored, Scorer
 
@@ -24,10 +26,10 @@ class PacedScorer(Scorer):
     seconds = 0.0
     counts: str | None = None
 
-    def __init__(self, bundle: Any, engine: str, threshold: float, threads: int | None = None) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         import ray
 
-        super().__init__(bundle, engine, threshold, threads)
+        super().__init__(*arguments, **options)
         self._node = ray.get_runtime_context().get_node_id()
         slow = next((node["Resources"].get("slow") for node in ray.nodes() if node["NodeID"] == self._node), None)
         self._seconds = self.seconds * (slow or 1.0)
@@ -37,16 +39,16 @@ class PacedScorer(Scorer):
             name = Path(self.counts, f"{self._node}-{uuid.uuid4().hex}")
             self._file = os.open(name, os.O_CREAT | os.O_WRONLY)
 
-    def score(self, batch: Any) -> Scored:
+    def score(self, batch: Any, *arguments: Any, **options: Any) -> Scored:
         """Score a batch, image by image as far as time and count are concerned."""
         started = time.perf_counter()
-        scored = super().score(batch)
+        scored = super().score(batch, *arguments, **options)
         for image in range(batch.num_rows):
             time.sleep(max(0.0, started + (image + 1) * self._seconds - time.perf_counter()))
             self._images += 1
             if self._file is not None:
                 os.pwrite(self._file, str(self._images).encode(), 0)
-        return Scored(scored.row, scored.score, scored.x, scored.y, scored.stage, time.perf_counter() - started)
+        return replace(scored, seconds=time.perf_counter() - started)
 
 
 def paced(device_ms: float, counts: Path | None = None) -> type[PacedScorer]:
@@ -81,12 +83,12 @@ def command(device_ms: float, counts: Path, *arguments: str) -> list[str]:
 
 def main() -> None:
     """Be `crater-ray`, paced: MILLISECONDS COUNTS ARGUMENTS."""
-    from crater_ray import cli, pipeline
+    from crater_ray import cli
 
     device_ms, counts = float(sys.argv[1]), Path(sys.argv[2])
-    pipeline.Scorer = paced(device_ms, counts)  # type: ignore[misc]
     sys.argv[1:] = sys.argv[3:]
-    cli.main()
+    with patch("crater_ray.pipeline.Scorer", paced(device_ms, counts)):
+        cli.main()
 
 
 if __name__ == "__main__":

@@ -147,11 +147,12 @@ def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: S
 
     def stop_one() -> bool:
         for process in cluster.processes("load"):
-            process.suspend()
-            if process.cmdline()[0].startswith("ray::load"):  # still: it had not just ended
-                stopped.append(process)
-                return True
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+                if process.cmdline()[0].startswith("ray::load"):  # still: it had not just ended
+                    stopped.append(process)
+                    return True
+                process.resume()
         return False
 
     wait_until(stop_one, driver)

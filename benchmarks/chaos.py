@@ -1,0 +1,259 @@
+"""A scan on a small cluster to which all goes wrong, again and again: what is lost, doubled, and done twice over."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from benchmarks import image_set, options, paced
+from benchmarks.faulty_s3 import FaultyS3, faulty
+from benchmarks.local_cluster import LocalCluster, clustered
+from benchmarks.local_s3 import serving
+from benchmarks.record import Record
+from crater_ray.progress import Progress
+
+NODES = 3
+FAULTS = ("500", "503", "reset", "cut", "short")
+KINDS = {"scorer": 0.4, "loader": 0.38, "node": 0.11, "driver": 0.11}
+"""Shares of the kills."""
+BUSY = 0.55
+"""Share of the time for which scorers that were never disturbed would need to score; the rest is for kills."""
+FIRST, LAST = 0.02, 0.97
+"""Between these shares of the parts, kills happen."""
+SILENT_SECONDS = 240
+"""No part for so long: the scan hangs."""
+REPORT_SECONDS = 15
+MAX_FAILURES = 10
+
+MEANING = (
+    "Scan of many small images through a proxy that spoils a share of all GETs, on a local cluster of 3 nodes with a "
+    "scorer each that takes a fixed time per image. Kills are SIGKILL, at seeded shares of the parts: a scorer's "
+    "process, a loader's, all of a node's (another joins a few seconds later), the driver (the same command again). "
+    "Redone: images scored, counted by the scorers one by one, beyond those of the manifest; and whole GETs beyond one "
+    "per image."
+)
+
+
+@dataclass
+class Chaos:
+    """A scan that is disturbed until it is complete.
+
+    Args:
+        cluster: where it runs.
+        command: the scan's command line.
+        out: the run's folder.
+        log: where the scan's words go.
+        shards: of the run.
+        kills: how many.
+        rng: decides when and what.
+        say: told how far it is.
+
+    Attributes:
+        killed: by kind.
+        exits: of drivers that ended by themselves: the code of each.
+    """
+
+    cluster: LocalCluster
+    command: list[str]
+    out: Path
+    log: Path
+    shards: int
+    kills: int
+    rng: random.Random
+    say: Any
+    killed: Counter[str] = field(default_factory=Counter)
+    exits: list[int] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Start the scan, disturb it, start it again, until it ends well.
+
+        Raises:
+            RuntimeError: it hangs, or keeps failing.
+        """
+        due = self._plan()
+        joins: list[float] = []
+        driver = self._start()
+        moved, parts, said = time.monotonic(), 0, time.monotonic()
+        try:
+            while True:
+                now = time.monotonic()
+                if self._parts() != parts:
+                    moved, parts = now, self._parts()
+                elif now - moved > SILENT_SECONDS:
+                    raise RuntimeError(f"no part within {SILENT_SECONDS} s. The scan said last:\n{self._words()}")
+                if driver.poll() is not None:
+                    self.exits.append(driver.returncode)
+                    if driver.returncode == 0:
+                        return
+                    if len(self.exits) > MAX_FAILURES:
+                        raise RuntimeError(f"the scan failed {len(self.exits)} times:\n{self._words()}")
+                    driver = self._start()
+                if joins and joins[0] <= now:
+                    joins.pop(0)
+                    self.cluster.add_node()
+                if due and due[0][0] <= parts and self._kill(due[0][1], driver):
+                    _, kind = due.pop(0)
+                    self.killed[kind] += 1
+                    if kind == "driver":
+                        driver = self._start()
+                    elif kind == "node":
+                        joins.append(now + self.rng.uniform(1, 8))
+                if now - said > REPORT_SECONDS:
+                    said = now
+                    self.say(parts, self.killed)
+                time.sleep(self.rng.uniform(0.02, 0.2))
+        finally:
+            driver.kill()
+            driver.wait()
+
+    def _plan(self) -> list[tuple[float, str]]:
+        """After how many parts what is killed: every kind at least once, if there are kills enough."""
+        others = self.rng.choices(list(KINDS), list(KINDS.values()), k=max(0, self.kills - len(KINDS)))
+        kinds = [*list(KINDS)[: self.kills], *others]
+        self.rng.shuffle(kinds)
+        moments = sorted(self.rng.uniform(FIRST, LAST) * self.shards for _ in kinds)
+        return list(zip(moments, kinds, strict=True))
+
+    def _kill(self, kind: str, driver: subprocess.Popen[bytes]) -> bool:
+        """Kill one of a kind; False when there is none right now."""
+        if kind == "driver":
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            return True
+        if kind == "node":
+            if len(self.cluster.nodes) < NODES:  # the one that died last has not been replaced yet
+                return False
+            self.cluster.kill_node(self.rng.choice(self.cluster.nodes))
+            return True
+        victims: list[psutil.Process] = self.cluster.processes("Paced" if kind == "scorer" else "load")
+        if not victims:
+            return False
+        try:
+            self.rng.choice(victims).kill()
+        except psutil.NoSuchProcess:
+            return False
+        return True
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(self.command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+
+    def _parts(self) -> int:
+        return len(list((self.out / "parts").glob("part-*.parquet")))
+
+    def _words(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+
+def chaos(
+    minutes: Annotated[float, typer.Option("--minutes", metavar="M", min=0.1, help="How long, about.")] = 20.0,
+    images: Annotated[int, typer.Option("--images", metavar="N", min=64, help="Images of the run.")] = 24_000,
+    kills: Annotated[int, typer.Option("--kills", metavar="N", min=0, help="How many.")] = 105,
+    faults: Annotated[float, typer.Option("--faults", metavar="SHARE", min=0, max=0.5, help="Of all GETs.")] = 0.05,
+    shard_images: Annotated[int, typer.Option("--shard-images", metavar="N", min=1, help="Images per part.")] = 48,
+    redone: Annotated[
+        float, typer.Option("--redone", metavar="SHARE", min=0, help="Fail if more images are scored again.")
+    ] = 0.1,
+    distinct: options.Distinct = 40,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides what is killed when.")] = 0,
+    json: options.Json = None,
+) -> None:
+    """Kill nodes, scorers, loaders and drivers of a scan over bad storage, and count what was lost or done twice."""
+    device_ms = round(1000 * BUSY * 60 * minutes * NODES / images, 3)
+    made = image_set.make(min(distinct, images), (96, 96))
+    settings = {
+        "minutes": minutes,
+        "kills": kills,
+        "faults": faults,
+        "shard_images": shard_images,
+        "seed": seed,
+        "nodes": NODES,
+        "device_ms": device_ms,
+    }
+    record = Record("chaos", settings, made.describe(images))
+    shards = -(-images // shard_images)
+    with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="chaos-") as work, serving() as server:
+        source = image_set.upload(made, images, server, "chaos")
+        out, counts, log = Path(work, "run"), Path(work, "counts"), Path(work, "log")
+        counts.mkdir()
+        with faulty(server.endpoint_url, dict.fromkeys(FAULTS, faults / len(FAULTS)), seed) as proxy, clustered() as at:
+            for _ in range(NODES):
+                at.add_node()
+            arguments = ["scan", source, "--anonymous", "--endpoint-url", proxy.endpoint_url, "--engine", "stand-in"]
+            arguments += ["--out", str(out), "--shard-images", str(shard_images), "--address", at.address]
+            command = paced.command(device_ms, counts, *arguments)
+            started = time.monotonic()
+            progress = Progress(shards)
+            say = _Reporter(progress, shards, proxy)
+            disturbed = Chaos(at, command, out, log, shards, kills, random.Random(seed), say)
+            disturbed.run()
+            seconds = time.monotonic() - started
+        verify = [sys.executable, "-m", "crater_ray.cli", "verify", str(out)]
+        verified = subprocess.run(verify, capture_output=True, text=True, check=False)
+        figures: dict[str, Any] = {"meaning": MEANING, "seconds": round(seconds, 1), "kills": disturbed.killed.total()}
+        figures |= {f"{kind}s_killed": disturbed.killed[kind] for kind in KINDS}
+        figures |= {"driver_exits": disturbed.exits, "faults": dict(proxy.done), "verify_exit": verified.returncode}
+        figures |= _counts(out, images, sum(paced.scored_images(counts).values()), proxy.gets)
+    record.figures = figures
+    record.write(json)
+    rows = [(name.replace("_", " "), _words(value)) for name, value in figures.items() if name != "meaning"]
+    record.show(f"{images:,} images in {shards:,} shards", ("what", "count"), rows, MEANING)
+    whole = (verified.returncode, figures["lost"], figures["doubled"], figures["not_ok"]) == (0, 0, 0, 0)
+    if not whole or figures["kills"] < kills or figures["redone_share"] >= redone:
+        raise typer.Exit(1)
+
+
+@dataclass
+class _Reporter:
+    """Prints a line on how far it is."""
+
+    progress: Progress
+    shards: int
+    proxy: FaultyS3
+
+    def __call__(self, parts: int, killed: Counter[str]) -> None:
+        self.progress.settled(Counter(parts=parts - self.progress.done))
+        left = self.progress.seconds_left()
+        print(
+            f"{parts:,} of {self.shards:,} parts, {killed.total()} kills, {sum(self.proxy.done.values()):,} faults, "
+            + (f"about {left / 60:.1f} minutes left" if left is not None else "starting"),
+            flush=True,
+        )
+
+
+def _counts(out: Path, images: int, scored: int, gets: int) -> dict[str, Any]:
+    """What became of every image, from the parts themselves."""
+    import pyarrow.parquet as pq
+
+    keys: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    for path in (out / "parts").glob("part-*.parquet"):
+        rows = pq.read_table(path, columns=["key", "status"])
+        keys.update(rows["key"].to_pylist())
+        statuses.update(rows["status"].to_pylist())
+    return {
+        "lost": images - len(keys),
+        "doubled": sum(count > 1 for count in keys.values()),
+        "not_ok": statuses.total() - statuses["ok"],
+        "scored": scored,
+        "redone_share": round(scored / images - 1, 4),
+        "whole_gets": gets,
+        "gets_again_share": round(gets / images - 1, 4),
+    }
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items())
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
