@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,17 @@ def ray_up(path: Path) -> list[str]:
 
 def _run_instances(node_config: dict[str, Any]) -> list[str]:
     """What the AWS client would say to these arguments, without asking anybody."""
-    import botocore.session
     from botocore.validate import ParamValidator
 
-    model = botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances")
-    report = ParamValidator().validate({"MinCount": 1, "MaxCount": 1} | node_config, model.input_shape)
+    report = ParamValidator().validate({"MinCount": 1, "MaxCount": 1} | node_config, _run_instances_shape())
     return str(report.generate_report()).splitlines() if report.has_errors() else []
+
+
+@lru_cache(maxsize=1)
+def _run_instances_shape() -> Any:
+    import botocore.session
+
+    return botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape
 
 
 def kubernetes(path: Path) -> list[str]:

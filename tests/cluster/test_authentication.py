@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ FILES = [
 ]
 RAY = str(Path(sys.executable).with_name("ray"))
 TOKEN = "5b0c0f1e" * 8
-START_SECONDS = 90
+START_ATTEMPTS = 3
 ASK = """
 import ray
 ray.init({address!r})
@@ -86,26 +86,40 @@ def guarded(s3: LocalS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
     # The machine's own setting is no authentication: what guards this cluster comes from the files, or does not.
     environment = client | {"RAY_AUTH_MODE": "disabled"} | common_settings() | {"RAY_AUTH_TOKEN_PATH": str(token)}
     [start] = [line for line in launcher(FILES[0])["head_start_ray_commands"] if line.startswith("ray start")]
-    port, client_port = free_ports(2)
-    command = [RAY, *shlex.split(start)[1:], "--block", f"--temp-dir={folder / 'r'}", "--num-cpus=2"]
+    command = [RAY, *shlex.split(start)[1:], "--block", "--num-cpus=2"]
     command = [word for word in command if not word.startswith(("--autoscaling-config", "--port"))]
-    command += [f"--port={port}", f"--ray-client-server-port={client_port}"]
-    with (folder / "log").open("wb") as log:
-        head = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
-        stop = time.monotonic() + START_SECONDS
-        while b"Ray runtime started" not in (folder / "log").read_bytes():
-            if head.poll() is not None or time.monotonic() > stop:
-                raise RuntimeError((folder / "log").read_text()[-2000:])
-            time.sleep(0.2)
+    with ExitStack() as running:
+        port, client_port = started(running, command, environment, folder)
         yield Guarded(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client_port}", client, folder)
-    finally:
-        head.send_signal(signal.SIGTERM)
-        try:
-            head.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, signal.SIGKILL)
-            head.wait()
+
+
+def started(running: ExitStack, command: list[str], environment: dict[str, str], folder: Path) -> list[str]:
+    """Start a head and wait for it; gives its two ports. On a busy machine Ray may give up on starting: then again."""
+    said = ""
+    for attempt in range(START_ATTEMPTS):
+        ports = free_ports(2)
+        where = [f"--temp-dir={folder / f'r{attempt}'}", f"--port={ports[0]}", f"--ray-client-server-port={ports[1]}"]
+        log = folder / f"log-{attempt}"
+        with log.open("wb") as file:
+            head = subprocess.Popen(
+                [*command, *where], env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        running.callback(stopped, head)
+        while head.poll() is None:
+            if b"Ray runtime started" in log.read_bytes():
+                return ports
+            time.sleep(0.2)
+        said = log.read_text()[-2000:]
+    raise RuntimeError(said)
+
+
+def stopped(head: subprocess.Popen[bytes]) -> None:
+    head.send_signal(signal.SIGTERM)
+    try:
+        head.wait(20)
+    except subprocess.TimeoutExpired:
+        os.killpg(head.pid, signal.SIGKILL)
+        head.wait()
 
 
 def test_files_agree_on_what_guards_a_cluster() -> None:
