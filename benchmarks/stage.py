@@ -92,6 +92,8 @@ def publish(images: int, folder: str) -> dict[str, float]:
         "y": [None] * images,
         "bundle": ["0123456789ab"] * images,
         "stage": ["full"] * images,
+        "diameter": [None] * images,
+        "places": [None] * images,
     }
     rows = pa.table(columns, schema=part.SCHEMA)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

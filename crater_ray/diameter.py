@@ -1,25 +1,50 @@
-"""How large the crater near a place is: the ring that stands out most from its inside and its surroundings.
+"""The ring that stands out: where the crater near some evidence has its centre, and how large it is.
 
-A crater is a bright rim around a darker floor. For each of a set of radii, and each place near the evidence, the mean
+A crater is a bright rim around a darker floor. For each of a set of radii, and each pixel near the evidence, the mean
 along the ring is compared with the mean inside it and outside it, over the scatter along the ring; the best ring
-counts, if it is good enough. docs/results.md says how good the diameters are on simulated craters.
+counts. docs/results.md says how good places and diameters are on simulated craters.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from scipy import fft
 
-HALF = 48
-"""Half the side of the patch that is looked at, in px."""
-SEARCH = 16
-"""Rings are looked for this far from the evidence, in px each way."""
+SEARCH = 60
+"""Rings are looked for this far from the evidence, in px each way: any pixel that it may have seen."""
+HALF = 100
+"""Half the side of the patch that is looked at, in px: a ring at the end of the search lies in it, surroundings too."""
 RADII = np.geomspace(2.0, 21.0, 12)
-ENOUGH = 4.0
-"""Rings that stand out less than this give no diameter: most of those would be wrong."""
+ENOUGH = 3.5
+"""Rings that stand out less than this give no diameter: there may be no ring at all."""
+FAINT = 1.0
+"""Rings that stand out less than this are not even a place."""
+NOISE = 6.0
+"""Gray levels added to the scatter along a ring, so that a smooth spot of no contrast is no ring."""
+SURROUNDINGS = 3.0
+"""A rim that is so many times brighter against the floor than against its surroundings counts by the floor."""
+AT_PLACE = 16
+"""How far from a given place `estimate_diameter` looks, in px each way."""
 PAD = 2 * HALF
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A ring in an image.
+
+    Attributes:
+        x, y: its centre, in px from the top left pixel's centre.
+        diameter: rim crest to rim crest, in px.
+        clarity: how much it stands out; see `ENOUGH` and `FAINT`.
+    """
+
+    x: float
+    y: float
+    diameter: float
+    clarity: float
 
 
 @cache
@@ -36,28 +61,56 @@ def _kernels() -> np.ndarray:
     return np.asarray(fft.rfft2(np.asarray(masks, np.float32).swapaxes(0, 1)))
 
 
+def search_window(x: float, y: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the image in which `find_ring` looks around x, y."""
+    rows = np.arange(max(0, round(y) - SEARCH), min(height, round(y) + SEARCH + 1))
+    columns = np.arange(max(0, round(x) - SEARCH), min(width, round(x) + SEARCH + 1))
+    return rows, columns
+
+
+def find_ring(pixels: np.ndarray, x: float, y: float, weight: np.ndarray) -> Ring | None:
+    """The ring that stands out most near a place.
+
+    Args:
+        pixels: (h, w) uint8.
+        x, y: where to look, in px.
+        weight: (rows, columns) of `search_window`, float: how much a ring with its centre there counts.
+
+    Returns:
+        The ring; None when there is none but noise.
+    """
+    rows, columns = search_window(x, y, *pixels.shape)
+    patch = _patch(pixels, x, y)
+    kernels = _kernels()
+    top, left = int(rows[0]) - round(y) + HALF, int(columns[0]) - round(x) + HALF
+    area = (..., slice(top, top + len(rows)), slice(left, left + len(columns)))
+    ring, floor, around = fft.irfft2(fft.rfft2(patch) * kernels, s=(PAD, PAD))[area]
+    squares = fft.irfft2(fft.rfft2(patch * patch) * kernels[0], s=(PAD, PAD))[area]
+    scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
+    contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
+    quality = contrast / scatter * np.sqrt(RADII).astype(np.float32)[:, None, None]
+    _, row, column = np.unravel_index(int((quality * weight).argmax()), quality.shape)
+    here = quality[:, row, column]
+    best = int(here.argmax())
+    if here[best] < FAINT:
+        return None
+    return Ring(float(columns[column]), float(rows[row]), 2 * _between(here, best), float(here[best]))
+
+
 def estimate_diameter(pixels: np.ndarray, x: float, y: float) -> float | None:
     """The diameter of the crater near a place, if there is one.
 
     Args:
         pixels: (h, w) uint8.
-        x, y: pixel centre of the evidence.
+        x, y: the place, in px; it may be off by `AT_PLACE`.
 
     Returns:
         The diameter in px, rim crest to rim crest; None when no ring stands out enough.
     """
-    patch = _patch(pixels, x, y)
-    kernels = _kernels()
-    ring, floor, around = fft.irfft2(fft.rfft2(patch) * kernels, s=(PAD, PAD))
-    squares = fft.irfft2(fft.rfft2(patch * patch) * kernels[0], s=(PAD, PAD))
-    scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + 2
-    contrast = np.minimum(ring - floor, 1.5 * (ring - around))
-    near = slice(HALF - SEARCH, HALF + SEARCH + 1)
-    quality = (contrast / scatter * np.sqrt(RADII).astype(np.float32)[:, None, None])[:, near, near]
-    radius, row, column = np.unravel_index(int(quality.argmax()), quality.shape)
-    if quality[radius, row, column] < ENOUGH:
-        return None
-    return 2 * _between(quality[:, row, column], int(radius))
+    rows, columns = search_window(x, y, *pixels.shape)
+    near = [np.abs(at - round(place)) <= AT_PLACE for at, place in ((rows, y), (columns, x))]
+    ring = find_ring(pixels, x, y, np.outer(*near).astype(np.float32))
+    return ring.diameter if ring is not None and ring.clarity >= ENOUGH else None
 
 
 def _patch(pixels: np.ndarray, x: float, y: float) -> np.ndarray:

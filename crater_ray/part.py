@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ import pyarrow.parquet as pq
 
 from crater_ray.errors import CraterRayError
 
+PLACES = pa.list_(
+    pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32()), ("diameter", pa.float32())])
+)
 SCHEMA = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -28,8 +32,12 @@ SCHEMA = pa.schema(
         pa.field("y", pa.float32()),
         pa.field("bundle", pa.string(), nullable=False),
         pa.field("stage", pa.string()),
+        pa.field("diameter", pa.float32()),
+        pa.field("places", PLACES),
     ]
 )
+LATER = ("diameter", "places")
+"""Columns that parts of earlier versions do not have; missing ones read as null."""
 FORMAT = "1"
 _NAME = re.compile(r"parts/part-(\d{5,})\.parquet")
 
@@ -69,15 +77,20 @@ def shard_of(part_name: str) -> int | None:
 
 
 def digest(rows: pa.Table) -> str:
-    """SHA-256 over the columns of `SCHEMA`: values and nulls, independent of how Arrow or Parquet store them."""
+    """SHA-256 over those columns of `SCHEMA` that there are, independent of how Arrow or Parquet store them."""
     total = hashlib.sha256()
     for field in SCHEMA:
+        if field.name not in rows.column_names:
+            continue
         column = rows[field.name].combine_chunks()
         missing = column.is_null().to_numpy(zero_copy_only=False)
         total.update(f"{field.name}:{field.type}:{len(column)}:".encode())
         total.update(np.packbits(missing).tobytes())
-        if pa.types.is_string(field.type):
-            texts = [(text or "").encode() for text in column.to_pylist()]
+        if pa.types.is_string(field.type) or pa.types.is_list(field.type):
+            values = column.to_pylist()
+            if pa.types.is_list(field.type):  # JSON keeps every float exactly
+                values = ["" if value is None else json.dumps(value) for value in values]
+            texts = [(text or "").encode() for text in values]
             total.update(np.asarray([len(text) for text in texts], "<i8").tobytes())
             total.update(b"".join(texts))
         else:
@@ -119,7 +132,7 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     where = name(shard)
     try:
         rows = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read(use_threads=False)
-        found = digest(rows) if rows.schema.equals(SCHEMA, check_metadata=False) else None
+        found = digest(rows) if _has_columns(rows) else None
     except (OSError, pa.ArrowException, ValueError) as problem:
         raise DamagedPart(f"{where} is damaged: {' '.join(str(problem).split())[:200]}") from None
     if found is None:
@@ -136,4 +149,17 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     if claimed["digest"] != found:
         raise DamagedPart(f"{where} was altered: its rows do not have the digest in its footer")
     footer = Footer(run_id, shard, rows.num_rows, claimed["digest"], metadata.get("crater_ray.published", ""))
-    return rows.replace_schema_metadata(None), footer
+    return _complete(rows.replace_schema_metadata(None)), footer
+
+
+def _has_columns(rows: pa.Table) -> bool:
+    """Whether these are a part's columns; the `LATER` ones may be missing."""
+    expected = [field for field in SCHEMA if field.name in rows.column_names or field.name not in LATER]
+    return bool(rows.schema.equals(pa.schema(expected), check_metadata=False))
+
+
+def _complete(rows: pa.Table) -> pa.Table:
+    for field in SCHEMA:
+        if field.name not in rows.column_names:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+    return rows.select(SCHEMA.names)

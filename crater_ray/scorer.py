@@ -13,8 +13,9 @@ from crater_ray.bundle import Bundle
 from crater_ray.engine import Engine, create
 from crater_ray.engine.screens import create_screen
 from crater_ray.errors import CraterRayError
-from crater_ray.locate import locate
-from crater_ray.tiles import WHOLE_PIXELS, tile_corners
+from crater_ray.locate import find_places
+from crater_ray.network import TILE
+from crater_ray.tiles import WHOLE_PIXELS, merge_places, tile_corners
 
 REVIEW_FLOOR = 0.01
 """The lowest cut-off at which scores have been reviewed; down to it, images get a place."""
@@ -27,15 +28,17 @@ class Scored:
     Attributes:
         row: (n,) int32, the images' rows in their block.
         score: (n,) float32 in 0..1.
-        x, y: (n,) float32 pixel centre of the evidence; not a number below the floor.
+        place: (n, 3) float32 x, y and diameter in px; x and y not a number below the floor, the diameter below the
+            threshold or where no ring stands out.
+        places: (n,) object: the distinct places of an image in tiles as `crater_ray.tiles.merge_places` gives them.
         stage: (n,) object, which network decided.
         seconds: spent computing.
     """
 
     row: np.ndarray
     score: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
+    place: np.ndarray
+    places: np.ndarray
     stage: np.ndarray
     seconds: float
 
@@ -46,7 +49,8 @@ class Scorer:
     Args:
         bundle: the network.
         engine: name of the engine, as `crater_ray.engine.resolve` gives it.
-        threshold: images from this score (or from `REVIEW_FLOOR`, if lower) get a place.
+        threshold: images from this score get the place of their crater; those from `REVIEW_FLOOR`, if lower, the
+            middle of what the network saw.
         threads: processor threads; all when None.
         screened: have the bundle's screen look first, and the network only at what it lets pass.
     """
@@ -55,7 +59,8 @@ class Scorer:
         self, bundle: Bundle, engine: str, threshold: float, threads: int | None = None, screened: bool = False
     ) -> None:
         self._weights = bundle.weights
-        self._floor = min(threshold, REVIEW_FLOOR)
+        self._threshold = np.float32(threshold)
+        self._floor = np.float32(min(threshold, REVIEW_FLOOR))
         self._below = np.nextafter(np.float32(threshold), np.float32(0))
         self._screen = bundle.screen if screened else None
         self._problem: CraterRayError | None = None
@@ -87,7 +92,7 @@ class Scorer:
         started = time.perf_counter()
         n = batch.num_rows
         row, height, width = (batch[name].to_numpy() for name in ("row", "height", "width"))
-        score, x, y = np.zeros(n, np.float32), np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
+        score, place, places = np.zeros(n, np.float32), np.full((n, 3), np.nan, np.float32), np.full(n, None, object)
         stage = np.full(n, self._engine.stage, object)
         look = np.zeros(n, bool) if audited is None else audited[row]
         offsets = np.frombuffer(batch["pixels"].buffers()[1], np.int64, n + 1, batch["pixels"].offset * 8)
@@ -101,11 +106,11 @@ class Scorer:
             images = pixels[offsets[start] : offsets[stop]].reshape(size)
             part = slice(start, stop)
             if self._screen and size[1:] == self._screen.size:
-                score[part], x[part], y[part], stage[part] = self._score_screened(images, look[part])
+                score[part], place[part], places[part], stage[part] = self._score_screened(images, look[part])
             else:
-                score[part], x[part], y[part] = self._score_images(images)
+                score[part], place[part], places[part] = self._score_images(images)
             start = stop
-        return Scored(row, score, x, y, stage, time.perf_counter() - started)
+        return Scored(row, score, place, places, stage, time.perf_counter() - started)
 
     def _score_screened(
         self, images: np.ndarray, audited: np.ndarray
@@ -117,39 +122,33 @@ class Scorer:
         stage[audited], stage[passed] = AUDIT, self._engine.stage
         # What the screen alone finds empty is never a candidate, whatever it thinks of its own scores.
         score = np.minimum(rough, self._below)
-        x, y = np.full(len(images), np.nan, np.float32), np.full(len(images), np.nan, np.float32)
+        place, places = np.full((len(images), 3), np.nan, np.float32), np.full(len(images), None, object)
         look = np.flatnonzero(passed | audited)
         if len(look):
-            score[look], x[look], y[look] = self._score_images(images[look])
-        return score, x, y, stage
+            score[look], place[look], places[look] = self._score_images(images[look])
+        return score, place, places, stage
 
     def _score_images(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        _, height, width = images.shape
-        if height * width <= WHOLE_PIXELS:
-            return self._score_whole(images)
-        answers = [self._score_tiled(image) for image in images]
-        score, x, y = (np.asarray(column, np.float32) for column in zip(*answers, strict=True))
-        return score, x, y
-
-    def _score_whole(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         n, height, width = images.shape
+        places = np.full(n, None, object)
+        if height * width <= WHOLE_PIXELS:
+            return *self._score_whole(images), places
+        score, place = np.zeros(n, np.float32), np.full((n, 3), np.nan, np.float32)
+        for i, image in enumerate(images):
+            score[i], place[i], places[i] = self._score_tiled(image)
+        return score, place, places
+
+    def _score_whole(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         evidence = self._engine.score(images)
-        x, y = np.full(n, np.nan, np.float32), np.full(n, np.nan, np.float32)
-        found = np.flatnonzero(evidence.scores >= self._floor)
-        if len(found):
-            x[found], y[found] = locate(evidence.peaks[found], evidence.positions[found], height, width, self._weights)
-        return evidence.scores, x, y
+        return evidence.scores, find_places(images, evidence, self._floor, self._threshold, self._weights)
 
-    def _score_tiled(self, image: np.ndarray) -> tuple[float, float, float]:
-        from crater_ray.network import TILE
-
+    def _score_tiled(self, image: np.ndarray) -> tuple[np.float32, np.ndarray, list[dict[str, float | None]] | None]:
         corners = tile_corners(*image.shape)
-        best = (-1.0, np.nan, np.nan)
+        score, place = np.zeros(len(corners), np.float32), np.zeros((len(corners), 3), np.float32)
         for start in range(0, len(corners), 64):
             some = corners[start : start + 64]
             tiles = np.stack([image[row : row + TILE[0], column : column + TILE[1]] for row, column in some])
-            score, x, y = self._score_whole(tiles)
-            top = int(score.argmax())
-            if score[top] > best[0]:
-                best = (float(score[top]), float(x[top] + some[top][1]), float(y[top] + some[top][0]))
-        return best
+            score[start : start + 64], found = self._score_whole(tiles)
+            place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)
+        best = int(score.argmax())
+        return score[best], place[best], merge_places(score, place, self._threshold)

@@ -61,8 +61,8 @@ class ShardWork:
         self._width: list[int | None] = [None] * n
         self._stage: list[str | None] = [None] * n
         self._score = np.full(n, np.nan, np.float32)
-        self._x = np.full(n, np.nan, np.float32)
-        self._y = np.full(n, np.nan, np.float32)
+        self._place = np.full((n, 3), np.nan, np.float32)
+        self._places = np.full(n, None, object)
         self._settled = np.zeros(n, bool)
 
     def blocks(self, images: int) -> list[Block]:
@@ -93,12 +93,13 @@ class ShardWork:
         Returns:
             Rows of the block that were settled by this, as indices from its start.
         """
-        score, x, y = (np.full(len(block), np.nan, np.float32) for _ in range(3))
+        score, place = np.full(len(block), np.nan, np.float32), np.full((len(block), 3), np.nan, np.float32)
+        places = np.full(len(block), None, object)
         stage = np.full(len(block), None, object)
         known = np.asarray([status != OK for status in loaded.status])
         if scored is not None:
             stage[scored.row] = scored.stage
-            score[scored.row], x[scored.row], y[scored.row] = scored.score, scored.x, scored.y
+            score[scored.row], place[scored.row], places[scored.row] = scored.score, scored.place, scored.places
             known[scored.row] = True
         new = np.flatnonzero(known & ~self._settled[block.start : block.stop])
         for i in new:
@@ -107,7 +108,7 @@ class ShardWork:
             self._height[row], self._width[row] = loaded.height[i], loaded.width[i]
             self._stage[row] = stage[i]
         rows = block.start + new
-        self._score[rows], self._x[rows], self._y[rows] = score[new], x[new], y[new]
+        self._score[rows], self._place[rows], self._places[rows] = score[new], place[new], places[new]
         self._settled[rows] = True
         return new
 
@@ -134,9 +135,11 @@ class ShardWork:
             "height": pa.array(self._height, pa.int32()),
             "width": pa.array(self._width, pa.int32()),
             "score": pa.array(self._score, pa.float32(), mask=unscored),
-            "x": pa.array(self._x, pa.float32(), from_pandas=True),
-            "y": pa.array(self._y, pa.float32(), from_pandas=True),
+            "x": pa.array(self._place[:, 0], pa.float32(), from_pandas=True),
+            "y": pa.array(self._place[:, 1], pa.float32(), from_pandas=True),
             "bundle": pa.array([bundle] * n, pa.string()),
             "stage": pa.array(self._stage, pa.string()),
+            "diameter": pa.array(self._place[:, 2], pa.float32(), from_pandas=True),
+            "places": pa.array(self._places.tolist(), part.PLACES),
         }
         return pa.table(columns, schema=part.SCHEMA)

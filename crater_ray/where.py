@@ -182,6 +182,8 @@ class _Parser:
 
     def _literal(self, kind: pa.DataType) -> pa.Scalar:
         token = self._take()
+        if pa.types.is_nested(kind):
+            raise self._problem(token, "a column of lists can only be asked for 'is null' or 'is not null'")
         if pa.types.is_string(kind):
             if token.kind != "text":
                 raise self._problem(token, "expected a text in quotes, such as 'ok', for this column")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from crater_ray.part import SCHEMA, DamagedPart, decode, digest, encode, name, shard_of
+from crater_ray.part import LATER, SCHEMA, DamagedPart, decode, digest, encode, name, shard_of
 
 
 def rows(count: int = 50) -> pa.Table:
@@ -22,9 +25,21 @@ def rows(count: int = 50) -> pa.Table:
             "y": [None] * count,
             "bundle": ["abc"] * count,
             "stage": ["full"] * (count - 1) + [None],
+            "diameter": [11.5, *[None] * (count - 1)],
+            "places": [None, [{"x": 1.5, "y": 2.0, "score": 0.1, "diameter": None}], *[None] * (count - 2)],
         },
         schema=SCHEMA,
     )
+
+
+def encode_as_before(table: pa.Table, run_id: str, shard: int) -> bytes:
+    """A part as versions without `LATER` wrote it: their digest was over the columns that there were."""
+    old = table.drop_columns(list(LATER))
+    metadata = {"run_id": run_id, "shard": str(shard), "rows": str(old.num_rows), "digest": digest(old)}
+    sink = io.BytesIO()
+    named = {f"crater_ray.{name}": value for name, value in metadata.items()}
+    pq.write_table(old.replace_schema_metadata(named), sink)
+    return sink.getvalue()
 
 
 def test_comes_back_as_it_was() -> None:
@@ -38,12 +53,40 @@ def test_comes_back_as_it_was() -> None:
 def test_digest_does_not_depend_on_chunks_but_on_every_value() -> None:
     table = rows()
     assert digest(pa.concat_tables([table.slice(0, 7), table.slice(7)])) == digest(table)
-    for column, value in (("score", 0.123), ("error", "other"), ("y", 0.0), ("status", "missing")):
+    for column, value in (
+        ("score", 0.123),
+        ("error", "other"),
+        ("y", 0.0),
+        ("status", "missing"),
+        ("diameter", 3.0),
+        ("places", []),
+    ):
         changed = table[column].to_pylist()
         changed[4] = value
         position = table.schema.get_field_index(column)
         other = table.set_column(position, SCHEMA.field(column), pa.array(changed, SCHEMA.field(column).type))
         assert digest(other) != digest(table), column
+
+
+def test_a_part_of_an_earlier_version_reads_with_empty_columns() -> None:
+    back, _ = decode(encode_as_before(rows(), "run", 3), "run", 3)
+    assert back.schema.equals(SCHEMA)
+    assert [back[name].null_count for name in LATER] == [50, 50]
+    assert back.drop_columns(list(LATER)).equals(rows().drop_columns(list(LATER)))
+
+
+def test_digest_of_columns_without_later_ones_is_what_it_always_was() -> None:
+    old = rows(3).drop_columns(list(LATER))
+    assert digest(old) == "2a267dd93ea152f33cc3213cf3e4c53ff5accb15cff580e1816603e63eefe36a"
+
+
+def test_other_columns_are_refused() -> None:
+    data, _ = encode(rows(), "run", 3)
+    table = pq.read_table(io.BytesIO(data))
+    sink = io.BytesIO()
+    pq.write_table(table.drop_columns(["stage"]), sink)
+    with pytest.raises(DamagedPart, match="columns"):
+        decode(sink.getvalue(), "run", 3)
 
 
 def test_every_cut_and_most_flips_are_noticed() -> None:

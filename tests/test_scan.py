@@ -45,6 +45,9 @@ def scanned(ray_here: None, archive: Path, tmp_path_factory: pytest.TempPathFact
     return out, scan(stand_in(archive, out), Console(quiet=True))
 
 
+FIXED = ["key", "uri", "status", "error", "height", "width", "score", "x", "y", "bundle", "stage"]
+
+
 def test_run_folder_is_as_documented(scanned: tuple[Path, Outcome], archive: Path) -> None:
     out, outcome = scanned
     assert outcome.failed == {}
@@ -53,7 +56,7 @@ def test_run_folder_is_as_documented(scanned: tuple[Path, Outcome], archive: Pat
     manifest = pq.read_table(out / "manifest.parquet")
     assert manifest.column_names == ["key", "uri", "size", "etag", "shard"]
     table = pq.read_table(out / "parts")
-    assert table.column_names[:11] == part.SCHEMA.names
+    assert table.column_names == [*FIXED, "diameter", "places"] == part.SCHEMA.names
     assert table["key"].equals(manifest["key"])
     assert table.num_rows == 120
     assert set(table["status"].to_pylist()) == {"ok"}

@@ -61,7 +61,7 @@ def test_scores_are_those_of_the_model_alone(mixed: list[str], untrained: Path) 
     _, batch = load(mixed, Access())
     scored = Scorer(bundle, "keras", 0.0).score(batch)
     model = bundle.model()
-    for row, score, x, y in zip(scored.row, scored.score, scored.x, scored.y, strict=True):
+    for row, score, (x, y, _) in zip(scored.row, scored.score, scored.place, strict=True):
         pixels = np.asarray(Image.open(mixed[row].removeprefix("file://")))
         if pixels.shape[0] <= TILE[0]:
             assert score == pytest.approx(float(model(pixels[None, :, :, None])[0, 0]), abs=1e-5)
