@@ -207,6 +207,9 @@ class Pipeline:
         if block.loaded or not self._backlog.wanted(block):  # another copy was quicker
             block.copies -= 1
             return
+        if loaded.done > len(block):  # it was cut, and what this copy has is of no use
+            self._failed(block, Fault.LOSS, "another copy of the block ended earlier")
+            return
         block.loaded = True
         if loaded.done < len(block):
             self._backlog.put_back(Block(block.shard, block.start + loaded.done, block.stop, block.tries), first=True)

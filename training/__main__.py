@@ -127,6 +127,45 @@ def calibrate(
 
 
 @app.command()
+def distill(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder; its screen is written into it.")],
+    data: Annotated[list[Path], typer.Option(help="Whole images to learn from: a data set, or a folder of images.")],
+    validation: Annotated[list[Path], typer.Option(help="Held-out whole images, to set the threshold on.")],
+    work: Annotated[Path, typer.Option(help="Folder that keeps what the full network said.")] = Path("distilled"),
+    images: Annotated[int | None, typer.Option(help="Learn from so many images of each set at most.")] = None,
+    minutes: Annotated[float, typer.Option(help="Budget of wall time for fitting.")] = 15.0,
+    keep: Annotated[float, typer.Option(help="Share of the full network's candidates that must pass.")] = 0.999,
+    crater_share: Annotated[float, typer.Option(help="Of the archive's images, hold a crater.")] = 0.02,
+    seed: Annotated[int, typer.Option(help="Decides first weights and order.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
+) -> None:
+    """Make a bundle's screen: a small network that learns from the full one to find safely empty images."""
+    import json
+    from dataclasses import replace
+
+    from training import backend
+    from training.progress import bar
+
+    backend.start(threads)
+    from crater_ray.bundle import load
+    from crater_ray.network import TILE
+    from training import distill as distilling
+    from training.screen_threshold import Promise
+    from training.teacher import open_images, teach
+
+    full, dtype = load(bundle), backend.policy(precision)
+    with bar("images looked at by the full network") as tell:
+        lessons = [teach(full, open_images(path, TILE, images), work, dtype, tell) for path in data]
+        held_out = [teach(full, open_images(path, TILE), work, "float32", tell) for path in validation]
+    settings = distilling.Settings(minutes=minutes, seed=seed, dtype=dtype, promise=Promise(keep, crater_share))
+    screen = distilling.distill(full, lessons, held_out, settings, say=lambda line: print(line, flush=True))
+    replace(full, screen=screen).save(bundle)
+    print(json.dumps(screen.figures, indent=2))
+    print(f"Screen {screen.id}, threshold {screen.threshold:.6g}: {bundle}")
+
+
+@app.command()
 def evaluate(
     out: Annotated[Path, typer.Argument(help="Folder of the report.")],
     sets: Annotated[list[Path], typer.Option("--set", help="A test data set; may be given several times.")],

@@ -142,7 +142,7 @@ def test_slow_node_gets_little_and_does_not_hold_the_end(
 
 
 def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: Start, tmp_path: Path) -> None:
-    driver = start(1)
+    driver = start(10)
     stopped: list[psutil.Process] = []
 
     def stop_one() -> bool:

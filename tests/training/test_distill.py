@@ -1,0 +1,167 @@
+"""Distilling a screen from a network: what it learns, its threshold, and the bundle that it becomes part of."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from crater_ray import bundle as bundles
+from crater_ray.bundle import Bundle
+from crater_ray.engine.screens import KerasScreen, OpenVinoScreen, build_screen
+from crater_ray.errors import UsageError
+from crater_ray.screen import BORDER, shapes
+from training import distill as distilling
+from training.__main__ import app
+from training.screen_threshold import Promise, tail_quantile, weigh
+from training.teacher import Taught, open_images, teach
+
+SHAPE = (108, 124)
+
+
+def write_images(folder: Path, count: int, seed: int) -> Path:
+    """Noise of differing strength, every fourth one with a bright square and said to hold a crater."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    rows = []
+    for number in range(count):
+        pixels = rng.normal(110, 8, SHAPE)
+        if number % 4 == 0:
+            y, x = rng.integers(30, 70, 2)
+            pixels[y : y + 9, x : x + 9] += 90
+        key = f"fm_{number}_{seed}"
+        (folder / key).mkdir()
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / key / f"{key}-001.png")
+        rows.append((key, int(number % 4 == 0)))
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("key", "label"), *rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory, untrained: Path) -> tuple[Bundle, Taught, Taught]:
+    """An untrained network whose answers spread, with a threshold at their upper quarter; lessons; held-out images."""
+    folder = tmp_path_factory.mktemp("distilling")
+    bundle = bundles.load(untrained)
+    lessons, held_out = (
+        open_images(write_images(folder / f"images{seed}", count, seed), SHAPE) for seed, count in ((1, 48), (2, 32))
+    )
+    before = teach(bundle, lessons, folder / "work", "float32").logit
+    weights = dict(bundle.weights)
+    spread = 2.0 / before.std()
+    weights["dense7/kernel"] = weights["dense7/kernel"] * np.float32(spread)
+    weights["dense7/bias"] = (weights["dense7/bias"] - before.mean()) * np.float32(spread)
+    bundle = replace(bundle, weights=weights, typical_threshold=0.7)
+    return bundle, *(teach(bundle, data, folder / "work", "float32") for data in (lessons, held_out))  # type: ignore[return-value]
+
+
+def test_teacher_answers_as_the_network_does_and_is_asked_once(
+    full: tuple[Bundle, Taught, Taught], tmp_path: Path
+) -> None:
+    bundle, lessons, _ = full
+    taught = teach(bundle, lessons.data.first(5), tmp_path, "float32")
+    images = lessons.data.images(np.arange(5))[..., None]
+    score = np.asarray(bundle.model()(images))[:, 0]
+    assert np.allclose(1 / (1 + np.exp(-taught.logit)), score, atol=5e-3)
+    (kept,) = tmp_path.iterdir()
+    stored = np.load(kept)
+    np.save(kept, np.zeros_like(stored))
+    assert not teach(bundle, lessons.data.first(5), tmp_path, "float32").features.any()
+    assert sorted(set(lessons.data.column("label").tolist())) == [0, 1]
+
+
+def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+    bundle, lessons, held_out = full
+    said: list[str] = []
+    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=1_600), said.append)
+    assert screen.size == SHAPE and screen.bundle == bundle.id and screen.full_threshold == 0.7
+    assert {name: array.shape for name, array in screen.weights.items()} == shapes()
+    ways = screen.figures["ways"]
+    assert "keras, float32" in ways
+    for way in ways.values():
+        assert way["kept_share"] == 1.0
+        assert 0.0 < way["pass_share"] <= 1.0
+    images = held_out.data.images(np.arange(len(held_out)))
+    score = KerasScreen(screen, dtype="float32").score(images)
+    candidate = 1 / (1 + np.exp(-held_out.logit)) >= 0.7
+    assert (score[candidate] >= np.float32(screen.threshold)).all()
+    assert np.corrcoef(np.log(score / (1 - score)), held_out.logit)[0, 1] > 0.5
+    again = bundles.load(replace(bundle, screen=screen).save(tmp_path / "bundle"))
+    assert again.screen is not None and again.screen.id == screen.id
+
+
+def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -> None:
+    import keras
+
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(0)
+    model = build_screen(trainable=True)
+    for number in range(1, 8):
+        norm = model.get_layer(f"norm{number}")
+        for variable, low, high in ((norm.gamma, -1, 2), (norm.beta, -1, 1), (norm.moving_mean, -1, 1)):
+            variable.assign(rng.uniform(low, high, variable.shape))
+        norm.moving_variance.assign(rng.uniform(0.5, 2, norm.moving_variance.shape))
+    images = full[1].data.images([0, 1, 2])[..., None]
+    expected = np.asarray(model(images, training=False)[0])
+    folded = np.asarray(build_screen(distilling._fold(model))(images))
+    assert np.allclose(folded, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_openvino_computes_the_same_screen(full: tuple[Bundle, Taught, Taught]) -> None:
+    pytest.importorskip("openvino")
+    from tests.made_screens import make_screen
+
+    screen = make_screen("any", size=SHAPE)
+    images = full[2].data.images(np.arange(5))
+    assert (
+        np.abs(OpenVinoScreen(screen).score(images) - KerasScreen(screen, dtype="float32").score(images)).max() < 0.03
+    )
+    assert np.allclose(OpenVinoScreen(screen, batch=2).score(images), OpenVinoScreen(screen).score(images), atol=0.02)
+
+
+def test_map_has_the_positions_of_the_full_network() -> None:
+    from crater_ray.network import STRIDE, TILE, feature_size
+
+    assert distilling.STEP == STRIDE
+    assert [length // STRIDE - sum(BORDER) for length in TILE] == [feature_size(length) for length in TILE]
+
+
+def test_threshold_goes_beyond_the_lowest_of_few_candidates() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        values = rng.exponential(1.0, 200)
+        assert tail_quantile(values, np.ones(200), 0.001) <= values.min()
+    many = rng.normal(0, 1, 20_000)
+    assert tail_quantile(many, np.ones(20_000), 0.001) == pytest.approx(np.quantile(many, 0.001), abs=0.02)
+    few = [tail_quantile(rng.logistic(0, 1, 300), np.ones(300), 0.001) for _ in range(100)]
+    truth = np.log(0.001 / 0.999)
+    assert np.median(few) == pytest.approx(truth, abs=1.5)
+
+
+def test_weights_make_craters_rare() -> None:
+    label = np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    weight = weigh(label, 0.02)
+    assert weight[label == 1].sum() / weight.sum() == pytest.approx(0.02)
+    assert (weigh(np.array([1, 0, -1]), 0.02) == 1).all()
+
+
+def test_held_out_images_without_candidates_are_refused(full: tuple[Bundle, Taught, Taught]) -> None:
+    bundle, lessons, held_out = full
+    hopeless = Taught(held_out.data, held_out.features, np.full(len(held_out), -9.0))
+    with pytest.raises(UsageError, match="no candidate"):
+        distilling.distill(bundle, [lessons], [hopeless], distilling.Settings(minutes=0.001, promise=Promise(0.9)))
+
+
+def test_command_refuses_images_of_another_size(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+    folder = full[0].save(tmp_path / "bundle")
+    images = write_images(tmp_path / "images", 2, 5)
+    result = CliRunner().invoke(
+        app, ["distill", str(folder), "--data", str(images), "--validation", str(images), "--work", str(tmp_path / "w")]
+    )
+    assert isinstance(result.exception, UsageError)
+    assert "384x512" in str(result.exception)

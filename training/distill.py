@@ -1,0 +1,200 @@
+"""Distilling the screen: a small network learns the full one's last feature map and answer, then gets its threshold.
+
+Source of the idea: Hinton, Vinyals, Dean 2015 (arXiv 1503.02531); learning intermediate maps too: Romero et al. 2014
+(arXiv 1412.6550). No labels are needed: the best images are such as will be scanned.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crater_ray.bundle import Bundle
+from crater_ray.engine.screens import build_screen
+from crater_ray.errors import UsageError
+from crater_ray.network import DENSE, Weights
+from crater_ray.screen import BORDER, CONVOLUTIONS, STEM, Screen
+from training.screen_threshold import Promise, set_threshold
+from training.teacher import Taught
+
+if TYPE_CHECKING:
+    import keras
+
+RATE = 2e-3
+STEP = STEM[1] * 2 ** sum(pooled for _, pooled in CONVOLUTIONS)
+"""Pixels from one position of the screen's map to the next."""
+WARM_UP = 200
+MAP_UNTIL = 0.8
+"""Share of the time after which the map counts less: in the end only the answer matters."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a screen is distilled.
+
+    Attributes:
+        minutes: wall time of fitting.
+        images: images to see at most, each as often as it comes; None for no limit.
+        batch: images in a batch.
+        seed: decides first weights and order.
+        dtype: Keras policy of the convolutions while fitting.
+        promise: what the threshold has to keep.
+    """
+
+    minutes: float = 15.0
+    images: int | None = None
+    batch: int = 8
+    seed: int = 0
+    dtype: str = "float32"
+    promise: Promise = field(default_factory=Promise)
+
+
+def distill(
+    bundle: Bundle,
+    lessons: Sequence[Taught],
+    held_out: Sequence[Taught],
+    settings: Settings,
+    say: Callable[[str], None] = print,
+) -> Screen:
+    """Make a screen for a bundle.
+
+    Args:
+        bundle: the full network.
+        lessons: what it says of the images to learn from, all of one size.
+        held_out: what it says, in float32, of other images of that size: the threshold is set on them.
+        settings: how.
+        say: is told one line a minute.
+
+    Raises:
+        UsageError: the held-out images hold no candidate of the full network, or sizes do not fit.
+    """
+    shape = lessons[0].data.shape
+    if shape[0] % 2 or shape[1] % 2 or any(one.data.shape != shape for one in (*lessons, *held_out)):
+        raise UsageError(f"All images must have one size, even each way; the first are {shape[0]}x{shape[1]}.")
+    model, images = _fit(bundle, lessons, settings, say)
+    screen = Screen(
+        weights=_fold(model),
+        threshold=0.0,
+        full_threshold=bundle.typical_threshold,
+        size=shape,
+        promise=settings.promise.keep,
+        bundle=bundle.id,
+        made={
+            **{key: value for key, value in asdict(settings).items() if key != "promise"},
+            "images_seen": images,
+            "data": [{"digest": one.data.digest, "images": len(one)} for one in lessons],
+            "held_out": [{"digest": one.data.digest, "images": len(one)} for one in held_out],
+            "python": platform.python_version(),
+        },
+    )
+    some = lessons[0].data.images(np.arange(min(200, len(lessons[0]))))
+    return set_threshold(screen, some, held_out, settings.promise)
+
+
+def _fit(
+    bundle: Bundle, lessons: Sequence[Taught], settings: Settings, say: Callable[[str], None]
+) -> tuple[keras.Model, int]:
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+    model = build_screen(dtype=settings.dtype, trainable=True)
+    some = lessons[0].features[:200].astype(np.float32)
+    scale = some.std(axis=(0, 1, 2)) + 1e-3
+    _start_dense(model, bundle.weights, scale)
+    step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(RATE, clipnorm=5.0))
+    rng = np.random.default_rng(settings.seed)
+    # At the trained size all positions are those of the full network; at some others the last ones are not covered.
+    rows, columns = (length // STEP - sum(BORDER) for length in lessons[0].data.shape)
+    where = [(one, row) for one in lessons for row in range(len(one))]
+    began = told = time.monotonic()
+    count, losses = 0, []
+    order: list[int] = []
+    while (used := _used(settings, time.monotonic() - began, count * settings.batch)) < 1.0:
+        if len(order) < settings.batch:
+            order = rng.permutation(len(where)).tolist() + order
+        chosen = [where[order.pop()] for _ in range(min(settings.batch, len(where)))]
+        images = np.concatenate([one.data.images([row]) for one, row in chosen])
+        maps = [one.features[row][:rows, :columns] for one, row in chosen]
+        features = np.stack(maps).astype(np.float32) / scale
+        logit = np.asarray([one.logit[row] for one, row in chosen], np.float32)
+        rate = RATE * min(1.0, (count + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * used)))
+        losses.append(step(images[..., None], features, logit, rate, 1.0 if used < MAP_UNTIL else 0.3))
+        count += 1
+        if time.monotonic() - told > 60.0:
+            told = time.monotonic()
+            map_loss, score_loss = np.mean(losses[-200:], axis=0)
+            say(
+                f"{100 * used:.0f}%: {count * settings.batch:,} images, {count * settings.batch / (told - began):.0f} "
+                f"a second, loss of map {map_loss:.3f}, of score {score_loss:.4f}"
+            )
+    return model, count * settings.batch
+
+
+def _used(settings: Settings, seconds: float, images: int) -> float:
+    """Share of the budget that is used."""
+    share = seconds / 60.0 / settings.minutes
+    return share if settings.images is None else max(share, images / settings.images)
+
+
+def _start_dense(model: keras.Model, weights: Weights, scale: np.ndarray) -> None:
+    """Begin with the full network's dense layers; they meet features divided by `scale`."""
+    for number in range(1, len(DENSE) + 2):
+        layer = model.get_layer(f"dense{number}")
+        kernel = weights[f"dense{number}/kernel"]
+        layer.kernel.assign(kernel * scale[:, None] if number == 1 else kernel)
+        layer.bias.assign(weights[f"dense{number}/bias"])
+
+
+def _stepper(model: keras.Model, threshold: float, optimizer: Any) -> Callable[..., tuple[float, float]]:
+    """A function that takes one step of training and gives the losses of map and score."""
+    import tensorflow as tf
+
+    cut = float(np.log(threshold / (1.0 - threshold)))
+    optimizer.build(model.trainable_variables)
+
+    @tf.function  # type: ignore[untyped-decorator, misc]
+    def step(images: Any, features: Any, logit: Any, map_weight: Any) -> Any:
+        with tf.GradientTape() as tape:
+            said, drawn = model(images, training=True)
+            # Where the full network sees much it must be met best; elsewhere there is only background.
+            map_loss = tf.reduce_mean(tf.square(drawn - features) * (1.0 + features))
+            off = said[:, 0] - logit
+            # Near the threshold an error decides; a blank that is taken for an emptier one does no harm.
+            weight = tf.exp(-tf.abs(logit - cut) / 2.0) + 0.1
+            score_loss = tf.reduce_mean(weight * (tf.sqrt(1.0 + tf.square(off)) - 1.0))
+            loss = map_weight * map_loss + score_loss
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return map_loss, score_loss
+
+    def take(
+        images: np.ndarray, features: np.ndarray, logit: np.ndarray, rate: float, map_weight: float
+    ) -> tuple[float, float]:
+        optimizer.learning_rate.assign(rate)
+        map_loss, score_loss = step(images, features, logit, tf.constant(map_weight, tf.float32))
+        return float(map_loss), float(score_loss)
+
+    return take
+
+
+def _fold(model: keras.Model) -> Weights:
+    """The weights of the screen as it ships: batch normalisation is multiplied into the convolutions."""
+    weights: Weights = {}
+    for number in range(1, len(CONVOLUTIONS) + 1):
+        layer, norm = model.get_layer(f"conv{number}"), model.get_layer(f"norm{number}")
+        gamma, beta, mean, variance = (
+            np.asarray(v.numpy(), np.float64) for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+        )
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        weights[f"conv{number}/kernel"] = (layer.kernel.numpy() * scale).astype(np.float32)
+        weights[f"conv{number}/bias"] = ((layer.bias.numpy() - mean) * scale + beta).astype(np.float32)
+    for name in ("features", *(f"dense{number}" for number in range(1, len(DENSE) + 2))):
+        layer = model.get_layer(name)
+        weights[f"{name}/kernel"] = np.asarray(layer.kernel.numpy(), np.float32)
+        weights[f"{name}/bias"] = np.asarray(layer.bias.numpy(), np.float32)
+    return weights

@@ -1,0 +1,131 @@
+"""What the full network says of images at every position, kept on disk: the screen learns from it, not from labels."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from crater_ray.archive import IMAGE_SUFFIXES
+from crater_ray.bundle import Bundle
+from crater_ray.decode import decode
+from crater_ray.errors import UsageError
+from crater_ray.network import CONVOLUTIONS, feature_size
+from training import dataset
+from training.dataset import COLUMNS, DataSet
+from training.scoring import head
+
+BATCH = 8
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Images with the full network's answers.
+
+    Attributes:
+        data: the images; their `label` is negative where it is not known.
+        features: (n, rows, columns, 32) float16, the network's last feature map of each image; memory-mapped.
+        logit: (n,) float64, its answer to each.
+    """
+
+    data: DataSet
+    features: np.ndarray
+    logit: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def open_images(path: Path, shape: tuple[int, int], limit: int | None = None) -> DataSet:
+    """A data set folder, or any folder of images: those of the right size are taken, labels.csv is heeded.
+
+    Args:
+        path: of the folder.
+        shape: height and width in pixels.
+        limit: take only so many images.
+
+    Raises:
+        UsageError: there is nothing of use in it.
+    """
+    if (path / "table.parquet").exists():
+        data = dataset.read(path)
+        if data.shape != shape:
+            raise UsageError(
+                f"The images of {str(path)!r} must be {_size(shape)} pixels; received: {_size(data.shape)}"
+            )
+        return data.first(limit) if limit else data
+    labels: dict[str, int] = {}
+    if (path / "labels.csv").exists():
+        with (path / "labels.csv").open(encoding="utf-8", newline="") as table:
+            labels = {row["key"]: int(row["label"]) for row in csv.DictReader(table)}
+    pixels: list[np.ndarray] = []
+    known: list[int] = []
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() not in IMAGE_SUFFIXES or (limit and len(pixels) >= limit):
+            continue
+        image = decode(data_bytes := file.read_bytes())
+        if isinstance(image, np.ndarray) and image.shape == shape:
+            digest.update(data_bytes)
+            pixels.append(image)
+            known.append(labels.get(file.parent.name, -1))
+    if not pixels:
+        raise UsageError(f"There is neither a data set nor an image of {_size(shape)} pixels in {str(path)!r}.")
+    columns = {name: pa.nulls(len(pixels), kind) for name, kind in COLUMNS.items()}
+    columns["label"] = pa.array(known, pa.int8())
+    card = {"digest": digest.hexdigest()[:12], "images": len(pixels)}
+    return DataSet((np.stack(pixels),), pa.table(columns), card)
+
+
+def _size(shape: tuple[int, int]) -> str:
+    return f"{shape[0]}x{shape[1]}"
+
+
+def teach(
+    bundle: Bundle,
+    data: DataSet,
+    folder: Path,
+    dtype: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> Taught:
+    """Have the full network look at images, or take what it said before from `folder`.
+
+    Args:
+        bundle: the network.
+        data: whole images.
+        folder: where answers are kept, by network, images and numbers.
+        dtype: Keras policy of the convolutions.
+        progress: called with images done and images in all.
+    """
+    import keras
+    import tensorflow as tf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{bundle.id}-{data.digest}-{len(data)}-{dtype}.npy"
+    if not path.exists():
+        model = bundle.model(dtype=dtype)
+        last = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
+        body = keras.Model(model.inputs, last)
+        shape = (len(data), *(feature_size(length) for length in data.shape), CONVOLUTIONS[-1][0])
+        partial = path.with_suffix(".partial")
+        features: Any = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+
+        @tf.function  # type: ignore[untyped-decorator, misc]
+        def answer(images: Any) -> Any:
+            return tf.cast(body(images, training=False), tf.float16)
+
+        for start in range(0, len(data), BATCH):
+            rows = np.arange(start, min(start + BATCH, len(data)))
+            features[rows] = answer(data.images(rows)[..., None]).numpy()
+            if progress is not None:
+                progress(int(rows[-1]) + 1, len(data))
+        features.flush()
+        partial.rename(path)
+    features = np.load(path, mmap_mode="r")
+    return Taught(data, features, head(bundle.weights, features.max(axis=(1, 2)).astype(np.float64)))
