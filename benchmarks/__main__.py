@@ -19,6 +19,7 @@ from benchmarks.peers import peers
 from benchmarks.readme import readme
 from benchmarks.scale import scale
 from benchmarks.scan import scan
+from benchmarks.screening import screening
 from benchmarks.stages import stages
 from crater_ray.errors import CraterRayError
 
@@ -37,7 +38,7 @@ def commands() -> None:
     """Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment."""
 
 
-measuring = (scan, paper, forward, stages, peers, scale, archive, agreement, memory, manifest)
+measuring = (scan, paper, forward, stages, peers, scale, archive, agreement, screening, memory, manifest)
 disturbing = (kills, node_loss, chaos)
 for command in (*measuring, *disturbing, readme):
     app.command()(command)

@@ -15,7 +15,6 @@ from benchmarks.record import Record
 from benchmarks.scan import lay_out
 from benchmarks.stages import measure
 from crater_ray.display import duration
-from crater_ray.engine import resolve
 
 ARCHIVE = 424_000
 """Images of the site's archive."""
@@ -39,7 +38,7 @@ def archive(
     json: options.Json = None,
 ) -> None:
     """Project 424,000 images from measured stages; with --images N also run N of them for real."""
-    engine = resolve(engine)
+    engine = options.resolve_engine(engine, bundle)
     options.parse_sources(source)
     made = image_set.make(min(distinct, max(images, scan_images, stage_images)))
     settings = {"images": images, "stage_images": stage_images, "scan_images": scan_images, "engine": engine}

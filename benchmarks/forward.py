@@ -12,7 +12,6 @@ import typer
 from benchmarks import child, image_set, options
 from benchmarks.arithmetic import matrix_rate, multiply_adds
 from benchmarks.record import Record, spread
-from crater_ray.engine import resolve
 from crater_ray.errors import UsageError
 
 MEANING = (
@@ -20,12 +19,18 @@ MEANING = (
     "operations per multiply-add, the whole network) over that of the best square matrix multiplication in the same "
     "number type, measured in the same process."
 )
-NUMBERS = {"keras": "float32", "openvino": "int8", "openvino-bf16": "bfloat16", "openvino-float": "float32"}
+NUMBERS = {
+    "keras": "float32",
+    "keras-bf16": "bfloat16",
+    "openvino": "int8",
+    "openvino-bf16": "bfloat16",
+    "openvino-float": "float32",
+}
 """What each engine multiplies."""
 
 
 def forward(
-    engines: Annotated[str, typer.Option("--engines", metavar="NAME,...", help="Engines to measure.")] = "keras",
+    engines: Annotated[str, typer.Option("--engines", metavar="NAME,...", help="Engines to measure.")] = "auto",
     batches: Annotated[
         str, typer.Option("--batches", metavar="N,...", help="Images per call; 0: the engine's own.")
     ] = "1,2,4,8,16,32,0",
@@ -36,7 +41,7 @@ def forward(
     json: options.Json = None,
 ) -> None:
     """The bare engine by batch size, and its share of the device's matrix-multiply rate."""
-    names = [resolve(name.strip()) for name in engines.split(",")]
+    names = [options.resolve_engine(name, bundle) for name in engines.split(",")]
     if unknown := set(names) - set(NUMBERS):
         raise UsageError(f"--engines must be among {', '.join(NUMBERS)}; received: {', '.join(unknown)}")
     try:

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from crater_ray.bundle import DEFAULT, Bundle, load
+from crater_ray.engine import resolve
 from crater_ray.engine.openvino_engine import CARD_ENTRY
 from crater_ray.engine.openvino_graph import QUANTISED
 from crater_ray.errors import UsageError
@@ -16,7 +17,10 @@ from crater_ray.network import CONVOLUTIONS, DENSE, Weights
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write figures and environment there.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="How often; medians are given.")]
-Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="How the network is computed.")]
+Engine = Annotated[
+    str,
+    typer.Option("--engine", metavar="NAME", help="How the network is computed; with +screen, the screen before it."),
+]
 BundleName = Annotated[
     str,
     typer.Option(
@@ -27,6 +31,10 @@ Distinct = Annotated[
     int, typer.Option("--distinct", metavar="N", min=1, help="Different images; more keys repeat them.")
 ]
 Sources = Annotated[str, typer.Option("--sources", metavar="s3,local", help="Where the images are read from.")]
+
+
+SCREENED = "+screen"
+"""At the end of an engine's name: with the bundle's screen before it."""
 
 
 def bundle_folder(name: str, scratch: Path) -> Path:
@@ -43,6 +51,24 @@ def bundle_folder(name: str, scratch: Path) -> Path:
     folder = DEFAULT if name == "default" else Path(name).absolute()
     load(folder)
     return folder
+
+
+def resolve_engine(name: str, bundle: str) -> str:
+    """The engine that a name stands for with this bundle; `+screen` at its end stays.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    engine, screened = split_engine(name.strip())
+    network = None if bundle == "random" else load(DEFAULT if bundle == "default" else bundle)
+    if screened and (network is None or network.screen is None):
+        raise UsageError(f"The bundle {bundle!r} has no screen. Make one with `python -m training distill`.")
+    return resolve(engine, network, screened=screened) + (SCREENED if screened else "")
+
+
+def split_engine(name: str) -> tuple[str, bool]:
+    """`openvino+screen` to the engine and whether the screen goes before it."""
+    return name.removesuffix(SCREENED), name.endswith(SCREENED)
 
 
 def random_weights(seed: int = 0) -> Weights:

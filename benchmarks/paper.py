@@ -14,7 +14,6 @@ from benchmarks import child, image_set, options
 from benchmarks.local_s3 import serving
 from benchmarks.record import Record, spread
 from benchmarks.scan import lay_out
-from crater_ray.engine import resolve
 
 PUBLISHED = 104.0
 """Images a minute that the original reports on an RTX 2060."""
@@ -31,7 +30,7 @@ def paper(
     scan_images: Annotated[
         int, typer.Option("--scan-images", metavar="N", min=0, help="Images for each scan; 0 for none.")
     ] = 2_000,
-    engines: Annotated[str, typer.Option("--engines", metavar="NAME,...", help="Engines to scan with.")] = "keras",
+    engines: Annotated[str, typer.Option("--engines", metavar="NAME,...", help="Engines to scan with.")] = "auto",
     repeats: options.Repeats = 3,
     bundle: options.BundleName = "default",
     source: Annotated[str, typer.Option("--source", metavar="s3|local", help="What the scans read from.")] = "s3",
@@ -39,12 +38,13 @@ def paper(
     json: options.Json = None,
 ) -> None:
     """The original's protocol on this machine, and how many times faster the scan is."""
-    named = [resolve(name.strip()) for name in engines.split(",")] if scan_images else []
+    named = [options.resolve_engine(name, bundle) for name in engines.split(",")] if scan_images else []
     settings = {"images": images, "scan_images": scan_images, "engines": named, "repeats": repeats, "bundle": bundle}
     made = image_set.make(min(distinct, max(images, scan_images)))
     record = Record("paper", {**settings, "source": source}, made.describe(max(images, scan_images)))
     protocol: list[float] = []
     scans: dict[str, list[float]] = {name: [] for name in named}
+    decided: dict[str, dict[str, int]] = {}
     options.parse_sources(source)
     with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="paper-") as work, contextlib.ExitStack() as stack:
         server = stack.enter_context(serving()) if named and source == "s3" else None
@@ -59,6 +59,7 @@ def paper(
                 with tempfile.TemporaryDirectory(dir=work, prefix="run-") as run:
                     common = {"engine": name, "bundle": network, "endpoint_url": endpoint, "shard_images": 1_000}
                     timed = child.run("benchmarks.scan:timed_scan", source=address, out=f"{run}/run", **common)
+                decided[name] = timed["decided_by"]
                 scans[name].append(60 * timed["drained_images"] / timed["drained_seconds"])
     times = {name: spread([a / b for a, b in zip(rates, protocol, strict=True)]) for name, rates in scans.items()}
     record.figures = {
@@ -67,6 +68,7 @@ def paper(
         "protocol_images_a_minute": spread(protocol),
         "scan_images_a_minute": {name: spread(rates) for name, rates in scans.items()},
         "times_protocol": times,
+        "decided_by": decided,
     }
     record.write(json)
     rows = [_row("model.predict, one at a time", spread(protocol), None)]

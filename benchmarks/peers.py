@@ -37,7 +37,7 @@ def peers(
     ] = "full",
     engines: Annotated[
         str, typer.Option("--engines", metavar="NAME,...", help="Engines of the scan (network full).")
-    ] = "keras",
+    ] = "auto",
     only: Annotated[str, typer.Option("--peers", metavar="NAME,...", help="Which of them.")] = ",".join(PEERS),
     repeats: options.Repeats = 3,
     bundle: options.BundleName = "default",
@@ -54,7 +54,8 @@ def peers(
     if "Ray Data" in names and importlib.util.find_spec("pandas") is None:
         names.remove("Ray Data")
         skipped["Ray Data"] = "needs the package pandas, which is not installed"
-    scans = [name.strip() for name in engines.split(",")] if network == "full" else ["stand-in"]
+    named = [options.resolve_engine(name, bundle) for name in engines.split(",")]
+    scans = named if network == "full" else ["stand-in"]
     settings: dict[str, Any] = {"images": images, "network": network, "engines": scans, "peers": names}
     settings |= {"repeats": repeats, "bundle": bundle, "batch": BATCHES[network]}
     made = image_set.make(min(distinct, images))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.options import split_engine
 from crater_ray.bundle import load
 from crater_ray.decode import decode
 from crater_ray.storage import Access, bulk_store, split_s3
@@ -72,11 +73,15 @@ def _batches(images: Iterator[np.ndarray], batch: int) -> Iterator[tuple[np.ndar
 
 
 def _score(engine: str, bundle: str) -> tuple[Score, int]:
+    from benchmarks.screened import screened_scores
     from crater_ray.engine import create
     from crater_ray.loader import BLOCK_IMAGES
 
     network = load(bundle)
-    if engine != "keras":
+    name, screened = split_engine(engine)
+    if screened:
+        return screened_scores(network, name), BLOCK_IMAGES
+    if engine not in ("keras", "keras-bf16"):
         made = create(engine, network)
         return lambda images: made.score(images).scores, BLOCK_IMAGES
 
@@ -84,7 +89,7 @@ def _score(engine: str, bundle: str) -> tuple[Score, int]:
 
     from crater_ray.engine.keras_engine import CPU_BATCH, GPU_BATCH
 
-    model = network.model()
+    model = network.model(dtype="float32" if engine == "keras" else "mixed_bfloat16")
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.forward import NUMBERS
+from benchmarks.options import split_engine
 from benchmarks.record import read
 from crater_ray.display import duration
 from crater_ray.errors import UsageError
@@ -87,7 +88,9 @@ def _figure(figure: dict[str, Any], digits: int = 1, unit: str = "") -> tuple[st
 
 
 def _numbers(engine: str) -> str:
-    return f"{engine}, {NUMBERS[engine]}" if engine in NUMBERS else engine
+    name, screened = split_engine(engine)
+    numbers = f"{name}, {NUMBERS[name]}" if name in NUMBERS else name
+    return f"screen, then {numbers}" if screened else numbers
 
 
 def _size(images: dict[str, Any]) -> str:
@@ -182,6 +185,20 @@ def _agreement(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _screening(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"screening ({_numbers(record['settings']['engine'])}), {figures['images']:,} images"
+    kept = f"{100 * figures['kept_share']:.2f}% of {figures['candidates']:,}"
+    rows = [
+        (f"{what}: candidates of the full network kept", kept, ""),
+        (f"{what}: images that go to the full network", f"{100 * figures['pass_share']:.1f}%", ""),
+        (f"{what}: audits whose bound held", f"{figures['audits_held']} of {figures['audits']}", ""),
+    ]
+    if figures.get("recall_lost_points") is not None:
+        rows.append((f"{what}: crater recall lost, points", f"{figures['recall_lost_points']:.2f}", ""))
+    return rows
+
+
 def _memory(record: dict[str, Any]) -> list[Row]:
     return [
         (f"driver's peak memory, {run['images']:,} images", f"{run['peak_mib']:.0f} MiB", "")
@@ -220,6 +237,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "scale": _scale,
     "archive": _archive,
     "agreement": _agreement,
+    "screening": _screening,
     "memory": _memory,
     "manifest": _manifest,
     "kills": _kills,

@@ -30,14 +30,14 @@ class WaitingScorer(Scorer):
         as for `Scorer`; the engine's name ends with the milliseconds per image, as in `stand-in@40`.
     """
 
-    def __init__(self, bundle: Any, engine: str, threshold: float, threads: int | None = None) -> None:
+    def __init__(self, bundle: Any, engine: str, *arguments: Any) -> None:
         name, _, milliseconds = engine.partition("@")
-        super().__init__(bundle, name, threshold, threads)
+        super().__init__(bundle, name, *arguments)
         self._seconds = float(milliseconds) / 1000
 
-    def score(self, batch: Any) -> Scored:
+    def score(self, batch: Any, audited: Any = None) -> Scored:
         due = time.perf_counter() + batch.num_rows * self._seconds
-        scored = super().score(batch)
+        scored = super().score(batch, audited)
         time.sleep(max(0.0, due - time.perf_counter()))
         return scored
 

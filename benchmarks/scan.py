@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,6 @@ from benchmarks.environment import cores
 from benchmarks.image_set import ImageSet
 from benchmarks.local_s3 import LocalS3, serving
 from benchmarks.record import Record, spread
-from crater_ray.engine import resolve
 
 HEAD_START_BLOCKS = cores() + 4
 """So many blocks may have been loaded while the scorer was still starting: one per core and two per scorer, and two
@@ -42,7 +42,7 @@ def scan(
     """The whole scan against a plain single-process loop: images a second, and their ratio."""
     parsed = image_set.parse_sizes(sizes)
     named = options.parse_sources(sources)
-    engine = resolve(engine)
+    engine = options.resolve_engine(engine, bundle)
     settings = {"images": images, "repeats": repeats, "engine": engine, "sizes": sizes, "sources": sources}
     settings |= {"bundle": bundle, "shard_images": shard_images}
     record = Record("scan", settings)
@@ -125,6 +125,7 @@ def compare(
         "ratio_drained": spread([a / b for a, b in zip(drained, plain, strict=True)]),
         "loop_batch": loops[0]["batch"],
         "device": scans[0]["device"],
+        "decided_by": scans[0]["decided_by"],
         "whole_scan_seconds": spread([run["whole_seconds"] for run in scans]),
         "first_result_seconds": spread([run["first_result_seconds"] for run in scans]),
         "counted_images": {"scan": scans[0]["images"], "loop": loops[0]["images"]},
@@ -146,12 +147,17 @@ def timed_scan(
     from crater_ray.storage import Access
 
     access = Access(endpoint_url, anonymous=True) if source.startswith("s3://") else Access()
-    settings = ScanSettings(source, out, Path(bundle), access, engine=engine, shard_images=shard_images)
+    name, screened = options.split_engine(engine)
+    settings = ScanSettings(source, out, Path(bundle), access, engine=name, screen=screened, shard_images=shard_images)
     seen = observe(settings)
     counted, seconds = seen.after(1)
     drained, drained_seconds = seen.after(max(1, min(HEAD_START_BLOCKS * BLOCK_IMAGES, seen.timeline.done // 2)))
+    stages: Counter[str] = Counter()
+    total = 0.0
     with open_existing(out, Access()) as run:
-        total = sum(float(np.nansum(rows["score"].to_numpy())) for rows in run.parts())
+        for rows in run.parts():
+            total += float(np.nansum(rows["score"].to_numpy()))
+            stages.update(rows["stage"].to_pylist())
         devices = run.record["sessions"][-1]["devices"]
     return {
         "images": counted,
@@ -162,6 +168,7 @@ def timed_scan(
         "first_result_seconds": seen.outcome.first_result_seconds,
         "scores_sum": total,
         "device": ", ".join(devices),
+        "decided_by": dict(stages),
     }
 
 

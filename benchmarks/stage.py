@@ -59,6 +59,8 @@ def load_blocks(listing: str, endpoint_url: str | None) -> dict[str, float]:
 
 def forward(listing: str, endpoint_url: str | None, engine: str, bundle: str) -> dict[str, Any]:
     """The engine alone over blocks of decoded images in memory."""
+    from benchmarks.options import split_engine
+    from benchmarks.screened import screened_scores
     from crater_ray.bundle import load as load_bundle
     from crater_ray.decode import decode
     from crater_ray.engine import create
@@ -66,10 +68,16 @@ def forward(listing: str, endpoint_url: str | None, engine: str, bundle: str) ->
 
     images = [np.asarray(decode(data)) for data in _bytes(_uris(listing), endpoint_url)]
     blocks = [np.stack(images[start : start + BLOCK_IMAGES]) for start in range(0, len(images), BLOCK_IMAGES)]
-    made = create(engine, load_bundle(bundle))
-    made.score(blocks[0])
-    made.score(blocks[-1])
-    return {**_timed(lambda: [made.score(block) for block in blocks], len(images)), "device": made.device}
+    name, screened = split_engine(engine)
+    if screened:
+        score: Callable[[np.ndarray], object] = screened_scores(load_bundle(bundle), name)
+        device = f"{name} behind the screen"
+    else:
+        made = create(name, load_bundle(bundle))
+        score, device = made.score, made.device
+    score(blocks[0])
+    score(blocks[-1])
+    return {**_timed(lambda: [score(block) for block in blocks], len(images)), "device": device}
 
 
 def publish(images: int, folder: str) -> dict[str, float]:

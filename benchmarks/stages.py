@@ -16,7 +16,6 @@ from benchmarks.image_set import ImageSet
 from benchmarks.local_s3 import LocalS3, serving
 from benchmarks.record import Record, spread
 from benchmarks.scan import lay_out
-from crater_ray.engine import resolve
 
 MEANING = (
     "Per image: elapsed and processor milliseconds of each stage running alone (forward with all cores, get with 32 "
@@ -38,7 +37,7 @@ def stages(
     json: options.Json = None,
 ) -> None:
     """Get, decode, forward and publish alone; the bound that they imply; the scan's share of it."""
-    engine = resolve(engine)
+    engine = options.resolve_engine(engine, bundle)
     options.parse_sources(source)
     most = max(images, scan_images)
     made = image_set.make(min(distinct, most), image_set.parse_sizes(size)[0])

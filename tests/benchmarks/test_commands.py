@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from benchmarks import image_set
 from benchmarks.__main__ import app
 from benchmarks.local_s3 import LocalS3
+from benchmarks.readme import render
+from crater_ray.errors import UsageError
 
 Measure = Callable[..., dict[str, Any]]
 
@@ -98,6 +100,17 @@ def test_a_killed_scan_ends_whole(measure: Measure, shared_ray: None) -> None:
     assert figures["parts_redone"] == 0
 
 
+def test_node_loss_is_timed_to_the_end(measure: Measure) -> None:
+    record = measure(
+        *("node-loss", "--images", "1500", "--nodes", "2", "--device-ms", "10", "--at", "0.2"),
+        *("--shard-images", "50", "--distinct", "6"),
+    )
+    (run,) = record["figures"]["runs"]
+    assert run["settled"] + run["left"] == 1500
+    assert run["left"] > 0
+    assert run["ratio"] == pytest.approx(run["taken_s"] / run["needed_s"], abs=0.01)
+
+
 def test_archive_is_projected_from_stages(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("archive", "--stage-images", "12", "--scan-images", "150", "--distinct", "6"),
@@ -178,3 +191,48 @@ def test_a_run_too_short_to_time_says_so(tmp_path: Path, cache: Path, shared_ray
         child.run(
             "benchmarks.scan:timed_scan", source=str(source), out=str(tmp_path / "run"), shard_images=10, **arguments
         )
+
+
+@pytest.fixture(scope="module")
+def screened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random bundle with a random screen for small images."""
+    from benchmarks.options import bundle_folder
+    from tests.made_screens import screened_bundle
+
+    folder = tmp_path_factory.mktemp("bundles")
+    return screened_bundle(bundle_folder("random", folder), folder / "screened", size=(96, 100), full_threshold=0.4)
+
+
+def test_engine_with_screen_in_a_scan_beside_the_loop(measure: Measure, shared_ray: None, screened: Path) -> None:
+    record = measure(
+        *("scan", "--images", "150", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in+screen"),
+        *("--bundle", str(screened), "--sources", "local", "--repeats", "1"),
+    )
+    (row,) = record["figures"]["rows"]
+    assert record["settings"]["engine"] == "stand-in+screen"
+    assert sum(row["decided_by"].values()) == 150
+    assert set(row["decided_by"]) <= {"screen", "audit", "stand-in"}
+
+
+def test_engine_with_screen_needs_one(measure: Measure) -> None:
+    result = CliRunner().invoke(app, ["scan", "--engine", "stand-in+screen", "--bundle", "random"])
+    assert isinstance(result.exception, UsageError)
+    assert "has no screen" in str(result.exception)
+
+
+def test_screening_counts_what_it_lets_slip(measure: Measure, screened: Path, tmp_path: Path) -> None:
+    """Stand-ins: brightness decides, so that of images from dark to bright some are candidates and some slip."""
+    from tests.conftest import make_images
+
+    make_images(tmp_path / "images", 100, (96, 100))
+    record = measure(
+        *("screening", "--set", str(tmp_path / "images"), "--engine", "stand-in", "--bundle", str(screened)),
+        *("--runs", "20"),
+    )
+    figures = record["figures"]
+    assert (figures["images"], figures["audits"], figures["recall_lost_points"]) == (100, 20, None)
+    assert 40 < figures["candidates"] < 60
+    assert figures["kept_share"] == figures["kept"] / figures["candidates"] >= 0.995
+    assert 0.5 < figures["pass_share"] < 0.75
+    assert figures["audits_held"] == 20
+    assert f"100.00% of {figures['candidates']}" in render([record])
