@@ -40,14 +40,14 @@ class LocalCluster:
         self.address: str = self._ask("start")
         self.nodes: list[str] = []
 
-    def add_node(self, num_gpus: int = 1, num_cpus: int = 1, slow: float = 0.0) -> str:
+    def add_node(self, num_gpus: int = 1, num_cpus: int = 1, **resources: float) -> str:
         """Let a node join; returns its id once it has.
 
         Args:
             num_gpus, num_cpus: what it says it has.
-            slow: how many times longer a paced scorer takes there; see `benchmarks.paced`.
+            resources: further ones, such as those that `benchmarks.paced.PacedScorer` minds.
         """
-        node: str = self._ask("add", num_gpus=num_gpus, num_cpus=num_cpus, resources={"slow": slow} if slow else {})
+        node: str = self._ask("add", num_gpus=num_gpus, num_cpus=num_cpus, resources=resources)
         self.nodes.append(node)
         return node
 

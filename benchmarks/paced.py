@@ -17,7 +17,8 @@ from crater_ray.scorer import Scored, Scorer
 class PacedScorer(Scorer):
     """A scorer that waits a fixed time per image, and keeps count in a file, which outlives its process.
 
-    On a node with the resource `slow`, it takes as many times longer as there is of it.
+    On a node with the resource `slow`, it takes as many times longer as there is of it; on one with `broken`, its
+    process dies before it is ready.
 
     Args:
         as for `Scorer`; the subclasses that `paced` makes say how long and where to count.
@@ -31,13 +32,15 @@ class PacedScorer(Scorer):
 
         super().__init__(*arguments, **options)
         self._node = ray.get_runtime_context().get_node_id()
-        slow = next((node["Resources"].get("slow") for node in ray.nodes() if node["NodeID"] == self._node), None)
-        self._seconds = self.seconds * (slow or 1.0)
+        resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == self._node)
+        self._seconds = self.seconds * resources.get("slow", 1.0)
         self._images = 0
         self._file: int | None = None
         if self.counts is not None:
             name = Path(self.counts, f"{self._node}-{uuid.uuid4().hex}")
             self._file = os.open(name, os.O_CREAT | os.O_WRONLY)
+        if "broken" in resources:
+            os._exit(1)
 
     def score(self, batch: Any, *arguments: Any, **options: Any) -> Scored:
         """Score a batch, image by image as far as time and count are concerned."""

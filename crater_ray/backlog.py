@@ -22,6 +22,7 @@ MAX_FAILED_SHARDS = 3
 BLOCK_SECONDS = 2.0
 """Blocks are made so small that the quickest scorer needs no longer for one: so much is lost when a process dies."""
 MIN_BLOCK_IMAGES = 16
+"""And never smaller than this, nor other than a multiple of it: engines compute in batches of 8."""
 
 
 @dataclass
@@ -159,4 +160,5 @@ class Backlog:
         pace = self.pace()
         if not pace:
             return BLOCK_IMAGES
-        return max(MIN_BLOCK_IMAGES, min(BLOCK_IMAGES, int(BLOCK_SECONDS / pace)))
+        images = int(BLOCK_SECONDS / pace) // MIN_BLOCK_IMAGES * MIN_BLOCK_IMAGES
+        return max(MIN_BLOCK_IMAGES, min(BLOCK_IMAGES, images))

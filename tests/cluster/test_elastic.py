@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks import paced
 from benchmarks.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
+from crater_ray import pool
 from crater_ray.run import open_existing
 from tests.conftest import CLI, make_images
 
@@ -127,6 +128,17 @@ def test_scorer_that_dies_is_replaced_on_its_device(
         cluster.processes("Paced")[0].kill()
     check_whole(driver, tmp_path / "run")
     assert len(list(counts.iterdir())) == 3, "one scorer and two that replaced it"
+
+
+def test_device_on_which_scorers_always_die_is_left_out(
+    cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
+) -> None:
+    broken = cluster.add_node(broken=1)
+    driver = start(10)
+    check_whole(driver, tmp_path / "run")
+    assert paced.scored_images(counts) == {cluster.nodes[0]: IMAGES, broken: 0}
+    assert len(list(counts.glob(f"{broken}-*"))) <= pool.MAX_DEATHS
+    cluster.kill_node(broken)
 
 
 def test_slow_node_gets_little_and_does_not_hold_the_end(
