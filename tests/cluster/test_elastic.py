@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -141,16 +140,17 @@ def test_device_on_which_scorers_always_die_is_left_out(
     cluster.kill_node(broken)
 
 
-def test_slow_node_gets_little_and_does_not_hold_the_end(
+def test_slow_nodes_get_little_and_do_not_hold_the_end(
     cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
 ) -> None:
-    slow = cluster.add_node(slow=FOREVER)
-    driver = start(1)
+    quick, slow, slowest = cluster.nodes[0], cluster.add_node(slow=50), cluster.add_node(slow=FOREVER)
+    driver = start(10)
     check_whole(driver, tmp_path / "run")
     scored = paced.scored_images(counts)
-    assert scored[slow] < 16, "the slow node is still at its first block"
-    assert scored[cluster.nodes[0]] >= IMAGES
+    assert scored[quick] > scored.get(slow, 0)
+    assert scored.get(slowest, 0) < 16, "the slowest node is still at its first block"
     cluster.kill_node(slow)
+    cluster.kill_node(slowest)
 
 
 def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: Start, tmp_path: Path) -> None:
@@ -168,12 +168,9 @@ def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: S
         return False
 
     wait_until(stop_one, driver)
-    try:
-        check_whole(driver, tmp_path / "run")
-        assert stopped[0].status() == psutil.STATUS_STOPPED
-    finally:
-        with suppress(psutil.Error):
-            stopped[0].send_signal(signal.SIGKILL)
+    check_whole(driver, tmp_path / "run")  # its block was loaded by another: it cannot have come from a stopped process
+    with suppress(psutil.NoSuchProcess):  # Ray ends a driver's processes with it
+        stopped[0].kill()
 
 
 UNHELD = """
