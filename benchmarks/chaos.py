@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,6 @@ from benchmarks.faulty_s3 import FaultyS3, faulty
 from benchmarks.local_cluster import LocalCluster, clustered
 from benchmarks.local_s3 import serving
 from benchmarks.record import Record
-from crater_ray.progress import Progress
 
 NODES = 3
 FAULTS = ("500", "503", "reset", "cut", "short")
@@ -31,7 +31,7 @@ BUSY = 0.55
 """Share of the time for which scorers that were never disturbed would need to score; the rest is for kills."""
 FIRST, LAST = 0.02, 0.97
 """Between these shares of the parts, kills happen."""
-SILENT_SECONDS = 240
+SILENT_SECONDS = 600
 """No part for so long: the scan hangs."""
 REPORT_SECONDS = 15
 MAX_FAILURES = 10
@@ -71,7 +71,7 @@ class Chaos:
     shards: int
     kills: int
     rng: random.Random
-    say: Any
+    say: Callable[[int, Counter[str]], None]
     killed: Counter[str] = field(default_factory=Counter)
     exits: list[int] = field(default_factory=list)
 
@@ -194,8 +194,7 @@ def chaos(
             arguments += ["--out", str(out), "--shard-images", str(shard_images), "--address", at.address]
             command = paced.command(device_ms, counts, *arguments)
             started = time.monotonic()
-            progress = Progress(shards)
-            say = _Reporter(progress, shards, proxy)
+            say = _Reporter(shards, proxy)
             disturbed = Chaos(at, command, out, log, shards, kills, random.Random(seed), say)
             disturbed.run()
             seconds = time.monotonic() - started
@@ -218,16 +217,15 @@ def chaos(
 class _Reporter:
     """Prints a line on how far it is."""
 
-    progress: Progress
     shards: int
     proxy: FaultyS3
+    started: float = field(default_factory=time.monotonic)
 
     def __call__(self, parts: int, killed: Counter[str]) -> None:
-        self.progress.settled(Counter(parts=parts - self.progress.done))
-        left = self.progress.seconds_left()
+        left = (time.monotonic() - self.started) / 60 * (self.shards - parts) / parts if parts else None
         print(
             f"{parts:,} of {self.shards:,} parts, {killed.total()} kills, {sum(self.proxy.done.values()):,} faults, "
-            + (f"about {left / 60:.1f} minutes left" if left is not None else "starting"),
+            + (f"about {left:.0f} minutes left" if left is not None else "starting"),
             flush=True,
         )
 
