@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from crater_ray.run import Run
 
-COLUMNS = ("key", "score", "x", "y", "height", "width", "uri", "bundle", "stage")
+COLUMNS = ("key", "score", "x", "y", "diameter", "height", "width", "uri", "bundle", "stage", "places")
 SHOWN = 20
 CUT_OFFS = (0.5, 0.1, 0.01)
 """Scores for which the list of foils counts candidates."""
@@ -80,7 +80,11 @@ def threshold_for_budget(run: Run, budget: int) -> float:
 
 
 def write_csv(found: pa.Table, target: str | Path) -> None:
-    """Write a table as CSV to a file or to standard output (`-`). Names stand in it exactly as they are."""
+    """Write a table as CSV to a file or to standard output (`-`), lists in cells (`places`) left out.
+
+    Names stand in it exactly as they are.
+    """
+    found = found.select([field.name for field in found.schema if not pa.types.is_nested(field.type)])
     try:
         if target == "-":
             text = io.BytesIO()
@@ -132,10 +136,11 @@ def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
 
     Returns:
         `Prediction`, `FileName`, `key`; foil, frame, VMcode, stage coordinates and the like, as far as known;
-        `x`, `y` of the evidence in pixels from the centre of the image's first pixel; `right`, `down` from the
-        centre of the image, in pixels and, with `pixel_nm`, in um; `height`, `width`. Places are empty where the
-        network gave none.
+        `x`, `y` of the crater in pixels from the centre of the image's first pixel; `right`, `down` from the
+        centre of the image, in pixels and, with `pixel_nm`, in um; `diameter`, in pixels and nm; `height`, `width`.
+        Places are empty where the network gave none. An image with several places has a line for each.
     """
+    found = _a_line_for_each_place(found)
     columns = {name: found[name] for name in ("Prediction", "FileName", "key")}
     columns |= {name: found[name] for name in REIMAGE if name in found.column_names}
     columns |= {name: found[name] for name in ("x", "y")}
@@ -145,9 +150,26 @@ def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
         columns[f"{name}_px"] = offset
         if pixel_nm is not None:
             columns[f"{name}_um"] = pc.multiply(offset, pa.scalar(pixel_nm / 1000, pa.float32()))
+    columns["diameter_px"] = found["diameter"]
+    if pixel_nm is not None:
+        columns["diameter_nm"] = pc.multiply(found["diameter"], pa.scalar(pixel_nm, pa.float32()))
     columns |= {name: found[name] for name in ("height", "width")}
     order = [("foil", "ascending"), ("frame", "ascending"), ("Prediction", "descending"), ("key", "ascending")]
     return pa.table(columns).sort_by(order)
+
+
+def _a_line_for_each_place(found: pa.Table) -> pa.Table:
+    """Rows with several places, repeated with each of them and its score."""
+    several = found["places"].to_pylist()
+    at = [row for row, places in enumerate(several) for _ in range(max(1, len(places or ())))]
+    lines = found.take(pa.array(at, pa.int64()))
+    place = [one for places in several for one in (places or [None])]
+    for column, name in (("Prediction", "score"), ("x", "x"), ("y", "y"), ("diameter", "diameter")):
+        own = lines[column].to_pylist()
+        values = [mine if one is None else one[name] for mine, one in zip(own, place, strict=True)]
+        index = lines.schema.get_field_index(column)
+        lines = lines.set_column(index, lines.schema.field(index), pa.array(values, lines.schema.field(index).type))
+    return lines
 
 
 def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[str], console: Console) -> None:

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         pa.field("key", pa.string(), nullable=False),
         *(pa.field(name, pa.float32()) for name in ("score_a", "score_b", "x_a", "y_a", "x_b", "y_b", "distance_px")),
         pa.field("uri", pa.string()),
+        *(pa.field(name, pa.float32()) for name in ("diameter_a", "diameter_b")),
     ]
 )
 
@@ -93,7 +94,7 @@ def compare(a: Run, b: Run, threshold: float | None = None, distance: float = MO
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise UsageError(f"--threshold must lie between 0 and 1; received: {threshold}")
     cuts = (a.threshold, b.threshold) if threshold is None else (threshold, threshold)
-    names = ["key", "score", "x", "y"]
+    names = ["key", "score", "x", "y", "diameter"]
     old, new = (Results(run).table(names).combine_chunks() for run in (a, b))
     images = (old.num_rows, new.num_rows)
     place = pc.index_in(old["key"], value_set=new["key"].combine_chunks())

@@ -90,6 +90,7 @@ def write_page(
             "score": comparison.changes["score_b"],
             "x": pa.array([row[f"x_{one}"] for row, one in zip(rows, side, strict=True)], pa.float32()),
             "y": pa.array([row[f"y_{one}"] for row, one in zip(rows, side, strict=True)], pa.float32()),
+            "diameter": pa.array([row[f"diameter_{one}"] for row, one in zip(rows, side, strict=True)], pa.float32()),
             "group": comparison.changes["change"],
             "note": pa.array([_note(row) for row in rows], pa.string()),
         }

@@ -15,8 +15,8 @@ from scipy import fft
 
 SEARCH = 60
 """Rings are looked for this far from the evidence, in px each way: any pixel that it may have seen."""
-HALF = 100
-"""Half the side of the patch that is looked at, in px: a ring at the end of the search lies in it, surroundings too."""
+MARGIN = 40
+"""So much more of the image is taken each way, in px: a ring at the end of the search lies in it, surroundings too."""
 RADII = np.geomspace(2.0, 21.0, 12)
 ENOUGH = 3.5
 """Rings that stand out less than this give no diameter: there may be no ring at all."""
@@ -26,9 +26,8 @@ NOISE = 6.0
 """Gray levels added to the scatter along a ring, so that a smooth spot of no contrast is no ring."""
 SURROUNDINGS = 3.0
 """A rim that is so many times brighter against the floor than against its surroundings counts by the floor."""
-AT_PLACE = 16
+AT_PLACE = 20
 """How far from a given place `estimate_diameter` looks, in px each way."""
-PAD = 2 * HALF
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class Ring:
 
 
 @cache
-def _kernels() -> np.ndarray:
-    """Transforms of the means over ring, inside and surroundings of each radius: (3, radii, PAD, PAD // 2 + 1)."""
-    at = np.fft.fftfreq(PAD, 1 / PAD)
+def _kernels(side: int) -> np.ndarray:
+    """Transforms of the means over ring, inside and surroundings of each radius: (3, radii, side, side // 2 + 1)."""
+    at = np.fft.fftfreq(side, 1 / side)
     far = np.hypot(at[:, None], at[None, :])
     masks = []
     for radius in RADII:
@@ -61,35 +60,40 @@ def _kernels() -> np.ndarray:
     return np.asarray(fft.rfft2(np.asarray(masks, np.float32).swapaxes(0, 1)))
 
 
-def search_window(x: float, y: float, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def search_window(x: float, y: float, height: int, width: int, search: int = SEARCH) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the image in which `find_ring` looks around x, y."""
-    rows = np.arange(max(0, round(y) - SEARCH), min(height, round(y) + SEARCH + 1))
-    columns = np.arange(max(0, round(x) - SEARCH), min(width, round(x) + SEARCH + 1))
+    rows = np.arange(max(0, round(y) - search), min(height, round(y) + search + 1))
+    columns = np.arange(max(0, round(x) - search), min(width, round(x) + search + 1))
     return rows, columns
 
 
-def find_ring(pixels: np.ndarray, x: float, y: float, weight: np.ndarray) -> Ring | None:
+def find_ring(
+    pixels: np.ndarray, x: float, y: float, weight: np.ndarray | None = None, search: int = SEARCH
+) -> Ring | None:
     """The ring that stands out most near a place.
 
     Args:
         pixels: (h, w) uint8.
         x, y: where to look, in px.
-        weight: (rows, columns) of `search_window`, float: how much a ring with its centre there counts.
+        weight: (rows, columns) of `search_window`, float: how much a ring with its centre there counts; all the same
+            when None.
+        search: how far from x, y to look, in px each way.
 
     Returns:
         The ring; None when there is none but noise.
     """
-    rows, columns = search_window(x, y, *pixels.shape)
-    patch = _patch(pixels, x, y)
-    kernels = _kernels()
-    top, left = int(rows[0]) - round(y) + HALF, int(columns[0]) - round(x) + HALF
+    rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1], search)
+    half = search + MARGIN
+    patch = _patch(pixels, x, y, half)
+    kernels = _kernels(2 * half)
+    top, left = int(rows[0]) - round(y) + half, int(columns[0]) - round(x) + half
     area = (..., slice(top, top + len(rows)), slice(left, left + len(columns)))
-    ring, floor, around = fft.irfft2(fft.rfft2(patch) * kernels, s=(PAD, PAD))[area]
-    squares = fft.irfft2(fft.rfft2(patch * patch) * kernels[0], s=(PAD, PAD))[area]
+    ring, floor, around = fft.irfft2(fft.rfft2(patch) * kernels, s=patch.shape)[area]
+    squares = fft.irfft2(fft.rfft2(patch * patch) * kernels[0], s=patch.shape)[area]
     scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
     contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
     quality = contrast / scatter * np.sqrt(RADII).astype(np.float32)[:, None, None]
-    _, row, column = np.unravel_index(int((quality * weight).argmax()), quality.shape)
+    _, row, column = np.unravel_index(int((quality if weight is None else quality * weight).argmax()), quality.shape)
     here = quality[:, row, column]
     best = int(here.argmax())
     if here[best] < FAINT:
@@ -107,17 +111,15 @@ def estimate_diameter(pixels: np.ndarray, x: float, y: float) -> float | None:
     Returns:
         The diameter in px, rim crest to rim crest; None when no ring stands out enough.
     """
-    rows, columns = search_window(x, y, *pixels.shape)
-    near = [np.abs(at - round(place)) <= AT_PLACE for at, place in ((rows, y), (columns, x))]
-    ring = find_ring(pixels, x, y, np.outer(*near).astype(np.float32))
+    ring = find_ring(pixels, x, y, search=AT_PLACE)
     return ring.diameter if ring is not None and ring.clarity >= ENOUGH else None
 
 
-def _patch(pixels: np.ndarray, x: float, y: float) -> np.ndarray:
+def _patch(pixels: np.ndarray, x: float, y: float, half: int) -> np.ndarray:
     """A square of the image around a place, its edge continued where the image ends; float32 about 0."""
     height, width = pixels.shape
-    rows = np.clip(np.arange(PAD) + round(y) - HALF, 0, height - 1)
-    columns = np.clip(np.arange(PAD) + round(x) - HALF, 0, width - 1)
+    rows = np.clip(np.arange(2 * half) + round(y) - half, 0, height - 1)
+    columns = np.clip(np.arange(2 * half) + round(x) - half, 0, width - 1)
     patch: np.ndarray = pixels[np.ix_(rows, columns)].astype(np.float32)
     patch -= patch.mean()
     # A light blur against single bright pixels; their scatter would else outweigh small rims.

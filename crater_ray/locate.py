@@ -150,7 +150,7 @@ def find_place(
     added = np.maximum(contributions(peaks[None], weights)[0], 0)
     if not added.any():
         return Place(x, y, None)
-    rows, columns = search_window(x, y, *pixels.shape)
+    rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1])
     row, column = np.divmod(positions, feature_size(pixels.shape[1]))
     share = (added / added.sum()).astype(np.float32)
     weight = np.einsum("f,fr,fc->rc", share, _sees(rows, row), _sees(columns, column))

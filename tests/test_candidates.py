@@ -35,7 +35,7 @@ def images(tmp_path: Path) -> Path:
 @pytest.fixture
 def run_path(tmp_path: Path) -> Path:
     rows = [
-        row("k1", 0.7, x=10.0, y=20.0, uri="s3://b/real/k1/k1-001.jpg"),
+        row("k1", 0.7, x=10.0, y=20.0, diameter=8.5, uri="s3://b/real/k1/k1-001.jpg"),
         row("k2", 0.9, x=59.5, y=49.5),
         row("k3", 0.5),
         row("I1009N_1234", 0.8, x=0.0, y=0.0),
@@ -62,6 +62,8 @@ def test_the_csv_of_the_laboratories(run_path: Path, images: Path, tmp_path: Pat
     best = {one["key"]: one for one in rows}
     assert float(best["k1"]["Prediction"]) == pytest.approx(0.7)
     assert best["k1"]["FileName"] == "k1-001.jpg"
+    assert [best[key]["diameter"] for key in ("k1", "k2")] == ["8.5", ""]
+    assert "places" not in best["k1"]
     assert [best["k1"][n] for n in ("foil", "frame", "VMcode", "flags", "id")] == [
         "I1126N",
         "541",
@@ -137,6 +139,25 @@ def test_the_list_for_reimaging(run_path: Path, images: Path, tmp_path: Path, cl
     assert float(by_key["k1"]["right_um"]) == pytest.approx(-2.475)
     assert (by_key["k1"]["VMcode"], by_key["k1"]["x_coord"]) == ("7979425V1", "1.5")
     assert by_key["k3"]["right_px"] == ""
+    assert [float(by_key["k1"][name]) for name in ("diameter_px", "diameter_nm")] == [8.5, 425]
+    assert by_key["k2"]["diameter_nm"] == ""
+
+
+def test_a_frame_with_several_places_has_a_line_for_each(tmp_path: Path) -> None:
+    more = [
+        {"x": 700.0, "y": 5.0, "score": 0.9, "diameter": 20.0},
+        {"x": 10.0, "y": 20.0, "score": 0.75, "diameter": None},
+    ]
+    rows = [row("I1009N_7", 0.9, x=700.0, y=5.0, diameter=20.0, places=more), row("I1009N_8", 0.8, x=1.0, y=2.0)]
+    found = list_candidates(make_run(tmp_path / "run", rows), 0.5)
+    assert found.num_rows == 2
+    lines = reimaging_list(found, 50.0).to_pylist()
+    assert [(one["key"], one["x"], one["diameter_nm"]) for one in lines] == [
+        ("I1009N_7", 700, 1000),
+        ("I1009N_7", 10, None),
+        ("I1009N_8", 1, None),
+    ]
+    assert lines[1]["Prediction"] == pytest.approx(0.75)
 
 
 def test_without_a_pixel_size_there_are_no_micrometres(run_path: Path, tmp_path: Path, cli: Cli) -> None:

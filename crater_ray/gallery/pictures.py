@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,16 @@ class Subject:
 
     Attributes:
         uri: where it is.
-        x, y: pixel centre of the evidence; not a number when there is none.
+        x, y: where its crater is, in px; not a number when that is not known.
+        diameter: of the crater, in px; not a number when there is none.
+        estimate: look for a diameter in the pixels: the run, of an earlier version, has none.
     """
 
     uri: str
     x: float
     y: float
+    diameter: float = nan
+    estimate: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ async def _make_chunk(number: int, subjects: list[Subject], folder: Path, access
 def _draw(pixels: np.ndarray, subject: Subject, cell: np.ndarray) -> Picture:
     """Put the crop around the evidence, or the whole image made small, into its cell of the sprite."""
     height, width = pixels.shape
-    diameter = None
+    diameter = None if isnan(subject.diameter) else subject.diameter
     if isnan(subject.x) or isnan(subject.y):
         left = top = 0
         side = max(height, width)
@@ -118,7 +122,8 @@ def _draw(pixels: np.ndarray, subject: Subject, cell: np.ndarray) -> Picture:
         left, top = _start(subject.x, width), _start(subject.y, height)
         side = CROP
         crop = pixels[top : top + CROP, left : left + CROP]
-        diameter = estimate_diameter(pixels, subject.x, subject.y)
+        if subject.estimate:
+            diameter = estimate_diameter(pixels, subject.x, subject.y)
     cell[: crop.shape[0], : crop.shape[1]] = crop
     low, high = (int(level) for level in np.percentile(crop, (1, 99)))
     rounded = None if diameter is None else round(diameter, 1)

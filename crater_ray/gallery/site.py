@@ -49,7 +49,8 @@ class Gallery:
 
     Attributes:
         title: of the page.
-        candidates: in the order in which to show them: `key`, `uri`, `score`, `x`, `y`; optionally `foil`, `group`
+        candidates: in the order in which to show them: `key`, `uri`, `score`, `x`, `y`, `diameter` (estimated from the
+            pixels when all of them are empty); optionally `places`, `foil`, `group`
             (such as gained or lost), `note` (a line about it) and any of `DETAILS`.
         facts: about the run, for the page's head: run_id, bundle, source, threshold and so on; JSON values.
         distribution: see `crater_ray.gallery.distribution`, as JSON values.
@@ -130,10 +131,11 @@ def write(
 
 def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Iterator[list[Picture]]:
     jobs = []
+    estimate = table["diameter"].null_count == table.num_rows
     for number, start in enumerate(range(0, table.num_rows, CHUNK)):
         rows = table.slice(start, CHUNK)
-        x, y = (pc.fill_null(rows[name].cast(pa.float64()), np.nan).to_pylist() for name in ("x", "y"))
-        subjects = [Subject(*values) for values in zip(rows["uri"].to_pylist(), x, y, strict=True)]
+        numbers = (pc.fill_null(rows[name].cast(pa.float64()), np.nan).to_pylist() for name in ("x", "y", "diameter"))
+        subjects = [Subject(*values, estimate) for values in zip(rows["uri"].to_pylist(), *numbers, strict=True)]
         jobs.append((number, subjects, folder, access, whole))
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     if len(jobs) < WORTH_A_POOL or processes == 1:
@@ -148,11 +150,20 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
 
 def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict[str, Any]]:
     names = [name for name in ("x", "y", "uri", "note", "group", *DETAILS) if name in table.column_names]
-    rows = table.slice(number * CHUNK, CHUNK).select(names).to_pylist()
+    chunk = table.slice(number * CHUNK, CHUNK)
+    rows = chunk.select(names).to_pylist()
+    if "places" in table.column_names:
+        for row, places in zip(rows, chunk["places"].to_pylist(), strict=True):
+            row["places"] = [_described(place) for place in (places or ())[1:]]
     return [
-        {name: value for name, value in row.items() if value not in (None, "")} | asdict(picture)
+        {name: value for name, value in row.items() if value not in (None, "", [])} | asdict(picture)
         for row, picture in zip(rows, pictures, strict=True)
     ]
+
+
+def _described(place: dict[str, float | None]) -> str:
+    size = "" if place["diameter"] is None else f", \u2300 {place['diameter']:.0f} px"
+    return f"{place['x']:.1f}, {place['y']:.1f} px, score {place['score']:.4f}{size}"
 
 
 def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:

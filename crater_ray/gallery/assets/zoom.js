@@ -40,6 +40,7 @@ craterRay.zoom = (options) => {
     const data = craterRay.data();
     const rows = [["score", craterRay.score(data.scores[index])]];
     if (details.x !== undefined) rows.push(["place", `${details.x.toFixed(1)}, ${details.y.toFixed(1)} px`]);
+    for (const place of details.places || []) rows.push(["also at", place]);
     if (details.width) rows.push(["size", `${details.width} × ${details.height} px`]);
     rows.push(["about", craterRay.diameter(details)], ["change", data.groupOf(index)], ["", details.note], ["foil", data.foilOf(index)]);
     for (const name of ["frame", "VMcode", "id", "flags", "bad_focus", "tech", "comment", "bundle"]) rows.push([name, details[name]]);
