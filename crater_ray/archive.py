@@ -29,6 +29,13 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 LIST_COLUMNS = ("uri", "path", "key", "FileName", "filename", "file_name")
 BATCH = 10_000
+_NAME_TYPES = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_dictionary,
+    pa.types.is_integer,
+    pa.types.is_null,
+)
 
 
 @dataclass
@@ -235,13 +242,19 @@ def _read_list(source: str, data: bytes) -> list[str]:
             file = pq.ParquetFile(io.BytesIO(data))
             names = file.schema_arrow.names
             column = next((name for name in LIST_COLUMNS if name in names), names[0])
+            kind = file.schema_arrow.field(column).type
+            if not any(test(kind) for test in _NAME_TYPES):
+                raise UsageError(f"The key list {source!r} must hold texts in its column {column!r}; received: {kind}")
             return [str(value) for value in file.read([column])[column].to_pylist() if value is not None]
         text = data.decode("utf-8-sig")
-    except (UnicodeDecodeError, pa.ArrowInvalid, IndexError) as problem:
+    except (ValueError, OSError, pa.ArrowException, IndexError) as problem:
         raise UsageError(f"The key list {source!r} cannot be read: {problem}") from None
     if source.lower().endswith(".txt"):
         return [line.strip() for line in text.split("\n") if not line.lstrip().startswith("#")]
-    rows = list(csv.reader(io.StringIO(text)))
+    try:
+        rows = list(csv.reader(io.StringIO(text)))
+    except csv.Error as problem:
+        raise UsageError(f"The key list {source!r} cannot be read: {problem}") from None
     if not rows:
         return []
     column_name = next((name for name in LIST_COLUMNS if name in rows[0]), None)
@@ -255,7 +268,12 @@ def _listed(entries: list[str], folder: str) -> Iterator[Entry]:
     root = folder if all(_within(uri, folder) for uri in located) else _common_root(located)
     for uri in located:
         path = uri[len(root) :].lstrip("/")
-        yield path, uri if is_s3(uri) else "file://" + quote_from_bytes(os.fsencode(uri)), None, None
+        yield (
+            _text(os.fsencode(path)),
+            uri if is_s3(uri) else "file://" + quote_from_bytes(os.fsencode(uri)),
+            None,
+            None,
+        )
 
 
 def _locate(entry: str, folder: str) -> str:

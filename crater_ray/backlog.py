@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from crater_ray.errors import CraterRayError
 from crater_ray.faults import Fault
 from crater_ray.loader import BLOCK_IMAGES
+from crater_ray.log import at, log
 from crater_ray.manifest import Manifest
 from crater_ray.shard import Block, ShardWork
 
@@ -135,6 +136,7 @@ class Backlog:
             heapq.heappush(self._delayed, (due, self._order, block))
             return
         self.failed[block.shard] = why
+        log.error("left out after %d tries: %s", MAX_TRIES, why, extra=at(block.shard))
         self._open.pop(block.shard, None)
         self.left.discard(block.shard)
         self._failures_in_a_row += 1

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 FORMAT = 1
+MAX_WEIGHT_BYTES = 16 * PARAMETERS
 DEFAULT = Path(__file__).parent / "bundles" / "default"
 """The bundle that ships inside the package."""
 
@@ -108,9 +109,13 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
     folder = Path(folder)
     card = _read_card(folder)
     try:
+        with zipfile.ZipFile(folder / "weights.npz") as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > MAX_WEIGHT_BYTES:
+            raise ValueError(f"{size:,} bytes unpacked are more than any weights of {ARCHITECTURE} have")
         with np.load(folder / "weights.npz", allow_pickle=False) as stored:
             weights = {name: np.asarray(stored[name], np.float32) for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as problem:
         raise UsageError(
             f"The bundle {str(folder)!r} has no readable weights.npz ({problem}). Fetch or train the bundle again."
         ) from None
@@ -155,6 +160,12 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise UsageError(
             f"The bundle {str(folder)!r} is of another kind: this version reads format {FORMAT} of {ARCHITECTURE}; "
             f"received: format {card['format']} of {card['architecture']}"
+        )
+    threshold, notes = card["typical_threshold"], [card.get("trained", {}), card.get("figures", {})]
+    if not isinstance(threshold, int | float) or not all(isinstance(note, dict) for note in notes):
+        raise UsageError(
+            f"The card of the bundle {str(folder)!r} must have a number as typical_threshold, and objects as trained "
+            f"and figures; received: {str([threshold, *notes])[:200]}"
         )
     if card["preprocessing"] not in get_args(Preprocessing):
         raise UsageError(

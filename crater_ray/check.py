@@ -58,6 +58,7 @@ def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> C
     manifest = run.manifest
     check = Check(manifest.images, manifest.shards, audit=audit_of(run.record))
     published = run.published()
+    last = pa.array([], pa.string())
     for name, _ in run.folder.names("parts/"):
         shard = part.shard_of(name)
         if shard is None or shard >= manifest.shards:
@@ -72,7 +73,12 @@ def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> C
             check.problems.append(str(found))
             continue
         rows, footer = found
-        if not rows["key"].equals(manifest.shard(shard)["key"]):
+        keys = manifest.shard(shard)["key"].combine_chunks()
+        if not _in_order(last, keys):
+            check.problems.append(f"manifest.parquet does not have each key once, in order, in shard {shard}")
+            continue
+        last = keys[-1:]
+        if not rows["key"].combine_chunks().equals(keys):
             check.problems.append(f"{part.name(shard)} does not have the keys that the manifest gives its shard")
             continue
         check.parts[shard] = footer
@@ -106,6 +112,12 @@ def _read_parts(
                 yield number, future.result()
         for number, future in ahead:
             yield number, future.result()
+
+
+def _in_order(last: pa.Array, keys: pa.Array) -> bool:
+    """Whether keys increase strictly, from the last one before them on: only then is each of them there once."""
+    keys = pa.concat_arrays([last, keys])
+    return bool(pc.all(pc.less(keys[:-1], keys[1:])).as_py() is not False)
 
 
 def count_candidates(rows: pa.Table, threshold: float) -> int:

@@ -13,6 +13,7 @@ from crater_ray.cli_options import (
     Anonymous,
     Endpoint,
     EngineName,
+    Log,
     RunPath,
     Screening,
     ShardImages,
@@ -56,6 +57,7 @@ def scan(
     screen: Screening = False,
     shard_images: ShardImages = 1_000,
     address: Address = None,
+    log: Log = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long; write nothing.")] = False,
 ) -> None:
     """Score every image of an archive. The same command again goes on where a stopped scan left off."""
@@ -78,6 +80,7 @@ def scan(
         screen=screen,
         shard_images=shard_images,
         address=address,
+        log=log,
     )
     console = console_on()
     if dry_run:

@@ -92,7 +92,7 @@ class Lease:
     def _read(self) -> dict[str, Any] | None:
         try:
             content = json.loads(self._folder.read(NAME))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
         return content if isinstance(content, dict) else None
 
@@ -126,11 +126,11 @@ class Lease:
         """A holder on this machine can be looked for; one elsewhere has to be watched."""
         if content.get("host") != self._content["host"] or not isinstance(content.get("pid"), int):
             return False
-        if content["pid"] == os.getpid():
+        if content["pid"] == os.getpid() or content["pid"] < 1:
             return True
         try:
             os.kill(content["pid"], 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
             return False

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from crater_ray.decode import OK, UNREADABLE, Refusal, decode
 from crater_ray.fetch import fetch
+from crater_ray.metrics import note_loaded
 from crater_ray.storage import Access, StorageError
 
 BLOCK_IMAGES = 64
@@ -86,6 +87,7 @@ def load(
     finally:
         loop.close()
     loaded.node = _node()
+    note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
     return loaded, pixels
 
 

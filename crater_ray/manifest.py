@@ -142,7 +142,7 @@ class Manifest:
     def __init__(self, path: Path, run_id: str) -> None:
         try:
             self._file = pq.ParquetFile(path, memory_map=True)
-        except (pa.ArrowInvalid, OSError) as problem:
+        except (pa.ArrowException, OSError) as problem:
             raise CraterRayError(f"The run's manifest.parquet cannot be read: {problem}") from None
         metadata = self._file.schema_arrow.metadata or {}
         if not self._file.schema_arrow.equals(SCHEMA, check_metadata=False):
@@ -154,7 +154,10 @@ class Manifest:
 
     def shard(self, number: int) -> pa.Table:
         """The rows of one shard, in order of key."""
-        return self._file.read_row_group(number, use_threads=False)
+        try:
+            return self._file.read_row_group(number, use_threads=False)
+        except (pa.ArrowException, OSError) as problem:
+            raise CraterRayError(f"The run's manifest.parquet is damaged: {' '.join(str(problem).split())}") from None
 
     def rows(self, number: int) -> int:
         """How many images a shard has."""

@@ -39,6 +39,8 @@ SCHEMA = pa.schema(
 LATER = ("diameter", "places")
 """Columns that parts of earlier versions do not have; missing ones read as null."""
 FORMAT = "1"
+MAX_ROWS, MAX_BYTES = 10_000_000, 2 << 30
+"""A part that claims more is not read: it is none of ours, and would take the memory of whoever checks the run."""
 _NAME = re.compile(r"parts/part-(\d{5,})\.parquet")
 
 
@@ -131,13 +133,19 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     """
     where = name(shard)
     try:
-        rows = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read(use_threads=False)
-        found = digest(rows) if _has_columns(rows) else None
+        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
+        if not _has_columns(file.schema_arrow):
+            raise DamagedPart(f"{where} does not have a part's columns")
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        if file.metadata.num_rows > MAX_ROWS or sum(group.total_byte_size for group in groups) > MAX_BYTES:
+            raise DamagedPart(f"{where} claims {file.metadata.num_rows:,} rows, or more bytes than a part can have")
+        rows = file.read(use_threads=False)
+        found = digest(rows)
     except (OSError, pa.ArrowException, ValueError) as problem:
         raise DamagedPart(f"{where} is damaged: {' '.join(str(problem).split())[:200]}") from None
     if found is None:
         raise DamagedPart(f"{where} does not have a part's columns")
-    texts = [[text.decode("utf-8", "replace") for text in pair] for pair in (rows.schema.metadata or {}).items()]
+    texts = [[text.decode("utf-8", "replace")[:100] for text in pair] for pair in (rows.schema.metadata or {}).items()]
     metadata = dict(texts)
     claimed = {field: metadata.get(f"crater_ray.{field}", "") for field in ("run_id", "shard", "rows", "digest")}
     if claimed["run_id"] != run_id:
@@ -152,10 +160,10 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     return _complete(rows.replace_schema_metadata(None)), footer
 
 
-def _has_columns(rows: pa.Table) -> bool:
+def _has_columns(schema: pa.Schema) -> bool:
     """Whether these are a part's columns; the `LATER` ones may be missing."""
-    expected = [field for field in SCHEMA if field.name in rows.column_names or field.name not in LATER]
-    return bool(rows.schema.equals(pa.schema(expected), check_metadata=False))
+    expected = [field for field in SCHEMA if field.name in schema.names or field.name not in LATER]
+    return bool(schema.equals(pa.schema(expected), check_metadata=False))
 
 
 def _complete(rows: pa.Table) -> pa.Table:

@@ -21,6 +21,7 @@ from crater_ray.bundle import Bundle
 from crater_ray.cluster import Device
 from crater_ray.faults import Fault, classify, reason
 from crater_ray.loader import Loaded, load
+from crater_ray.log import at, log, log_refused
 from crater_ray.pool import Member, ScorerPool
 from crater_ray.progress import Progress
 from crater_ray.publisher import Publisher
@@ -326,12 +327,15 @@ class Pipeline:
         shard = self._backlog.shard(block)
         if shard.complete:
             self._backlog.close(shard)
-            self._publisher.publish(shard.number, shard.rows(self.work.bundle_id))
+            rows = shard.rows(self.work.bundle_id)
+            log_refused(shard.number, rows)
+            self._publisher.publish(shard.number, rows)
 
     def _note_published(self, block: bool = False) -> None:
         for footer in self._publisher.collect(block):
             self.progress.published += footer.rows
             self._backlog.published()
+            log.info("published with %d rows", footer.rows, extra=at(footer.shard))
 
     def _again(self, block: Block, problem: Exception) -> None:
         self._failed(block, classify(problem), reason(problem))
@@ -339,6 +343,7 @@ class Pipeline:
     def _failed(self, block: Block, fault: Fault, why: str) -> None:
         """A copy of a block came to nothing; while there is another, nothing is lost."""
         self.progress.retries += 1
+        log.warning("images %d to %d: %s: %s", block.start, block.stop - 1, fault.name, why, extra=at(block.shard))
         block.copies -= 1
         if block.copies == 0 and self._backlog.wanted(block):
             self._backlog.again(block, fault, why)
@@ -349,4 +354,5 @@ class Pipeline:
             (member.name, min(1.0, member.busy_seconds / max(now - member.started, 1e-9)))
             for member in self._pool.members.values()
         ]
+        self.progress.queue = len(self._loaded)
         self.show()

@@ -11,6 +11,7 @@ from typing import Any
 from crater_ray.cluster import Device, devices, gone, processors
 from crater_ray.errors import CraterRayError
 from crater_ray.faults import reason
+from crater_ray.log import log
 
 START_SECONDS = 300
 """How long a scorer may take until it answers (network storage, a cold TensorFlow) before it is given up."""
@@ -135,6 +136,7 @@ class ScorerPool:
         member = self._starting.pop(ref)
         try:
             member.name = ray.get(ref)
+            log.info("a scorer is ready on %s: %s", member.device.address, member.name)
             member.started = time.monotonic()
         except RayError as problem:
             cause = getattr(problem, "cause", None)
@@ -167,6 +169,7 @@ class ScorerPool:
         """
         if not self._remove(member):
             return False
+        log.warning("a scorer on %s was lost: %s", member.device.address, why)
         self.deaths[member.device] += 1
         self._last_words = why
         self._refreshed = 0.0

@@ -22,6 +22,7 @@ class Progress:
         candidates, refused: among the images settled in this session.
         reasons: settled images by status.
         retries: blocks that had to be loaded or scored again.
+        queue: blocks that are loaded and wait for a scorer.
         devices: name and share of the time spent computing (0..1) of each scorer; name None while it starts.
     """
 
@@ -32,6 +33,7 @@ class Progress:
     candidates: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     retries: int = 0
+    queue: int = 0
     bytes_read: int = 0
     devices: list[tuple[str | None, float]] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)

@@ -157,9 +157,7 @@ class Run:
         try:
             content: dict[str, Any] = json.loads(self.folder.read(SUCCESS))
             return content
-        except FileNotFoundError:
-            return None
-        except ValueError:
+        except (FileNotFoundError, ValueError, RecursionError):
             return None
 
     def parts(self) -> Iterator[pa.Table]:
@@ -226,8 +224,12 @@ def find(folder: Folder) -> Run | None:
         record = json.loads(data)
         known = record["format"] == FORMAT and isinstance(record["run_id"], str)
         known = known and isinstance(record["settings"], dict) and isinstance(record["sessions"], list)
-        float(record["settings"]["threshold"])
-    except (ValueError, KeyError, TypeError):
+        record["settings"]["threshold"] = float(record["settings"]["threshold"])
+        for session in record["sessions"]:
+            datetime.fromisoformat(session["started"])
+            float(session.get("images_per_minute") or 0)
+            known = known and isinstance(session.get("images_per_minute") or 0.0, int | float)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{folder.uri}/{RECORD} is damaged or not of a run.") from None
     if not known:
         raise UsageError(f"{folder.uri}/{RECORD} is of format {record.get('format')!r}; this version reads {FORMAT}.")

@@ -20,6 +20,7 @@ from crater_ray.check import Check
 from crater_ray.engine import resolve
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.lease import Lease
+from crater_ray.log import log, logging_to
 from crater_ray.progress import Progress
 from crater_ray.run import Run
 from crater_ray.session import begin_session, end_session, open_run_folder
@@ -81,6 +82,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     """
     from crater_ray.cluster import connected
     from crater_ray.display import Display
+    from crater_ray.metrics import Meter
     from crater_ray.pipeline import Pipeline, Work
 
     started = time.monotonic()
@@ -88,7 +90,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     engine = resolve(settings.engine, bundle, screened=settings.screen)
     run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
-    with run, _terminate_as_interrupt(), lease:
+    with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
         run.reload()  # another scan may have ended while its lease was watched
         if not run.has_manifest():
             if choice:
@@ -113,18 +115,29 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                 settings.screen,
             )
             ended = "failed"
+            log.info("a session begins: %d of %d shards to do", len(todo), run.manifest.shards)
             try:
                 with (
                     connected(settings.address),
                     _terminate_as_interrupt(),  # once more: Ray has just put its own answer to SIGTERM in place
                     Display(progress, console) as display,
+                    Meter(progress, run.id) as meter,
                 ):
-                    failed = Pipeline(work, todo, progress, display.show).execute()
+
+                    def show() -> None:
+                        display.show()
+                        meter.show()
+
+                    failed = Pipeline(work, todo, progress, show).execute()
                     ended = "failed" if failed else "complete"
             except KeyboardInterrupt:
                 ended = "interrupted"
                 raise
+            except CraterRayError as problem:
+                log.error("%s", problem)
+                raise
             finally:
+                log.info("the session ends: %s, %d images published", ended, progress.published)
                 end_session(run, session, progress, ended)
             check = run.check()
         if check.whole and (todo or run.success() is None):

@@ -14,6 +14,7 @@ from crater_ray.engine import Engine, create
 from crater_ray.engine.screens import create_screen
 from crater_ray.errors import CraterRayError
 from crater_ray.locate import find_places
+from crater_ray.metrics import note_scored
 from crater_ray.network import TILE
 from crater_ray.tiles import WHOLE_PIXELS, merge_places, tile_corners
 
@@ -110,7 +111,9 @@ class Scorer:
             else:
                 score[part], place[part], places[part] = self._score_images(images)
             start = stop
-        return Scored(row, score, place, places, stage, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        note_scored(seconds)
+        return Scored(row, score, place, places, stage, seconds)
 
     def _score_screened(
         self, images: np.ndarray, audited: np.ndarray

@@ -30,6 +30,7 @@ class ScanSettings:
         screen: have the bundle's screen look first, and the network only at what it lets pass.
         shard_images: images per shard, the unit of publishing and resuming.
         address: a Ray cluster to join; None for this machine alone.
+        log: a file to append a structured log to; see `crater_ray.log`.
     """
 
     source: str
@@ -43,6 +44,7 @@ class ScanSettings:
     screen: bool = False
     shard_images: int = SHARD_IMAGES
     address: str | None = None
+    log: Path | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:

@@ -38,6 +38,7 @@ def ray_here() -> Iterator[None]:
     """A private Ray that scans of this process share."""
     from crater_ray.cluster import connected
 
+    os.environ.update(RAY_metrics_report_interval_ms="500")  # tests look at metrics
     with connected(None):
         yield
 
