@@ -135,7 +135,8 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
     for number, start in enumerate(range(0, table.num_rows, CHUNK)):
         rows = table.slice(start, CHUNK)
         numbers = (pc.fill_null(rows[name].cast(pa.float64()), np.nan).to_pylist() for name in ("x", "y", "diameter"))
-        subjects = [Subject(*values, estimate) for values in zip(rows["uri"].to_pylist(), *numbers, strict=True)]
+        places = zip(rows["uri"].to_pylist(), *numbers, strict=True)
+        subjects = [Subject(uri, x, y, diameter, estimate) for uri, x, y, diameter in places]
         jobs.append((number, subjects, folder, access, whole))
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     if len(jobs) < WORTH_A_POOL or processes == 1:
