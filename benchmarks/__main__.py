@@ -16,7 +16,9 @@ from benchmarks.memory import memory
 from benchmarks.node_loss import node_loss
 from benchmarks.paper import paper
 from benchmarks.peers import peers
+from benchmarks.places import places
 from benchmarks.readme import readme
+from benchmarks.rescan import rescan
 from benchmarks.scale import scale
 from benchmarks.scan import scan
 from benchmarks.screening import screening
@@ -38,7 +40,21 @@ def commands() -> None:
     """Measure crater-ray. Every command prints a table; --json FILE keeps the figures and the environment."""
 
 
-measuring = (scan, paper, forward, stages, peers, scale, archive, agreement, screening, memory, manifest)
+measuring = (
+    scan,
+    paper,
+    forward,
+    stages,
+    peers,
+    scale,
+    archive,
+    agreement,
+    screening,
+    places,
+    rescan,
+    memory,
+    manifest,
+)
 disturbing = (kills, node_loss, chaos)
 for command in (*measuring, *disturbing, readme):
     app.command()(command)

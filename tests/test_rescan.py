@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +14,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.local_s3 import PUBLIC, LocalS3
+from benchmarks.local_s3 import LocalS3
+from benchmarks.rescan import measure, right
 from crater_ray import archive as archive_module
 from crater_ray import open_run
 from crater_ray.errors import CraterRayError, UsageError
@@ -239,62 +235,10 @@ def test_an_incomplete_run_is_not_merged(tmp_path: Path) -> None:
         merged(tmp_path, "run", "one")
 
 
-class CountingRelay:
-    """Passes bytes on to a server and notes what is asked of it."""
-
-    def __init__(self, endpoint_url: str) -> None:
-        server = urlsplit(endpoint_url)
-        self._server = (server.hostname, server.port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.requests: list[str] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._server)
-            threading.Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
-            threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
-
-    def _pass_on(self, source: socket.socket, target: socket.socket, note: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                if note:
-                    found = re.findall(rb"^((?:GET|HEAD|PUT) \S+) HTTP/1.1\r$", data, re.MULTILINE)
-                    self.requests += [unquote(line.decode()) for line in found]
-                target.sendall(data)
-        with suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        self._listener.close()
-
-
-def test_a_rescan_of_a_bucket_reads_only_the_chosen_images(
-    s3: LocalS3, tmp_path: Path, untrained: Path, ray_here: None, quiet: Console
-) -> None:
-    make_images(tmp_path / "archive", 40)
-    s3.upload(tmp_path / "archive", PUBLIC, "rescan/real/")
-    access = Access(s3.endpoint_url)
-    out, second = f"s3://{PUBLIC}/rescan/run", f"s3://{PUBLIC}/rescan/again"
-    source = f"s3://{PUBLIC}/rescan/real"
-    scan(ScanSettings(source, out, untrained, access, engine="stand-in", threshold=0.5, shard_images=10), quiet)
-    relay = CountingRelay(s3.endpoint_url)
-    try:
-        seen = Access(relay.endpoint_url)
-        settings = RescanSettings(out, second, untrained, "score >= 0.8", access=seen, engine="stand-in", threshold=0.5)
-        outcome = rescan(settings, quiet)
-    finally:
-        relay.close()
-    with open_existing(out, access) as base, open_existing(second, access) as new:
-        chosen = choose(base, "score >= 0.8", None, (), 1000)["key"].to_pylist()
-        assert 1 < len(chosen) < 10
-        assert outcome.check.statuses == {"ok": len(chosen)}
-        asked = [line for line in relay.requests if "rescan/real" in line]
-        assert sorted(asked) == sorted(f"GET /{PUBLIC}/rescan/real/{key}/{key}-001.jpg" for key in chosen)
-        result = merge(base, [new], f"s3://{PUBLIC}/rescan/merged", access)
-    assert (result.check.whole, result.replaced) == (True, len(chosen))
+def test_a_rescan_of_a_bucket_reads_only_the_chosen_images(s3: LocalS3, ray_here: None) -> None:
+    figures = measure(s3, 2_000, 5.0)
+    assert figures["images_chosen"] == figures["rows_replaced"] == 100
+    assert figures["reads_of_images"] == figures["images_read"] == 100
+    assert figures["reads_of_others"] == figures["listings_of_the_archive"] == 0
+    assert figures["merged_whole"]
+    assert right(figures)
