@@ -235,7 +235,10 @@ def retrain(
     validation: Annotated[Path, typer.Option(help="Held-out data set of whole images.")],
     test: Annotated[Path, typer.Option(help="Frozen test data set of whole images.")],
     bundle: Annotated[Path | None, typer.Option(help="Where to start; the bundle that ships if absent.")] = None,
-    minutes: Annotated[float, typer.Option(help="Budget of wall time.")] = 20.0,
+    layers: Annotated[str, typer.Option(help="dense: the last ones alone, in seconds; all: then all.")] = "all",
+    minutes: Annotated[float, typer.Option(help="Budget of wall time for all layers.")] = 20.0,
+    megapixels: Annotated[float | None, typer.Option(help="Budget in image area: equal compute.")] = None,
+    learning_rate: Annotated[float, typer.Option(help="Of the dense layers.")] = 5e-4,
     seed: Annotated[int, typer.Option(help="Decides order and flips.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
@@ -243,19 +246,27 @@ def retrain(
     """Train a bundle on with confirmed craters and false positives; exit 1 if it is not better."""
     import json
 
+    if layers not in ("dense", "all"):
+        raise UsageError(f"--layers must be dense or all; received: {layers!r}")
+
     from training import backend, dataset
 
     backend.start(threads)
     from crater_ray.bundle import DEFAULT, load
     from training import retrain as retraining
     from training.fit import Settings
+    from training.head import HeadSettings
 
     before, data = load(bundle or DEFAULT), dataset.read(base)
     recipe = str(before.trained.get("recipe", {}).get("name", "matched"))
-    settings = Settings(recipe=recipe, seed=seed, minutes=minutes, dtype=backend.policy(precision))
+    dtype = backend.policy(precision)
+    settings = Settings(recipe=recipe, seed=seed, minutes=minutes, megapixels=megapixels, dtype=dtype)
     added = retraining.read_added(images, verdicts, data.shape)
     sets = data, dataset.read(validation), dataset.read(test)
-    after, comparison = retraining.retrain(before, added, *sets, settings, out / "fit")
+    head = HeadSettings(learning_rate=learning_rate, seed=seed)
+    after, comparison = retraining.retrain(
+        before, added, *sets, settings, out / "fit", layers="dense" if layers == "dense" else "all", head=head
+    )
     after.save(out)
     (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
     print(retraining.table(comparison))

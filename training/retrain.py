@@ -1,13 +1,18 @@
-"""Retraining: a bundle learns from confirmed craters and false positives, and must prove that it got better."""
+"""Retraining: a bundle learns from confirmed craters and false positives, and must prove that it got better.
+
+A quarter of the added images is held out. The weights kept are those, the first ones among them, that do best on these
+and on the validation set together: retraining cannot end worse than it began by that measure.
+"""
 
 from __future__ import annotations
 
 import csv
 import glob
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +20,24 @@ import pyarrow as pa
 from crater_ray.bundle import Bundle
 from crater_ray.decode import Refusal, decode
 from crater_ray.errors import UsageError
+from crater_ray.network import TILE, Weights
 from training.calibrate import REVIEW_BUDGET, fold_line, platt
 from training.compose import table_row
 from training.dataset import COLUMNS, DataSet
 from training.fit import Data, Settings, fit
+from training.head import HeadSettings, Pool, fit_head, held_out_loss
 from training.intervals import budget_threshold, wilson
-from training.scoring import logits, probability
+from training.scoring import logits, pooled, probability
 
 VERDICTS = {"crater": 1, "blank": 0}
 
 MOST_ADDED = 0.5
 """Added images make up at most this part of a training set: few images must not be learnt by heart."""
+
+HELD_OUT = 4
+"""One of so many added images is not trained on but helps to choose the weights."""
+
+Layers = Literal["dense", "all"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +54,34 @@ class Added:
     label: np.ndarray
     keys: tuple[str, ...]
 
+    def take(self, rows: np.ndarray) -> Added:
+        """The images of these rows."""
+        return Added(self.pixels[rows], self.label[rows], tuple(self.keys[row] for row in rows))
+
+    def split(self) -> tuple[Added, Added]:
+        """Those to train on and those held out: of each label every fourth, in an order that only keys decide.
+
+        Of fewer than four none is held out; where that leaves none at all, all serve for both.
+        """
+        held: list[int] = []
+        for label in (0, 1):
+            rows = np.flatnonzero(self.label == label)
+            by_name = sorted(rows.tolist(), key=lambda row: zlib.crc32(self.keys[row].encode()))
+            held += by_name[HELD_OUT - 1 :: HELD_OUT]
+        if not held:
+            return self, self
+        rest = np.setdiff1d(np.arange(len(self.label)), held)
+        return self.take(rest), self.take(np.sort(np.asarray(held)))
+
 
 def read_added(folder: Path, verdicts: Path, shape: tuple[int, int]) -> Added:
-    """Read images named by a CSV with the columns `key` and `verdict` (crater or blank).
+    """Read images named by a CSV with the columns `key` and `verdict` (crater or blank); `x`, `y` too, if it has them.
 
     Args:
         folder: holds `<key>.<suffix>`, or `<key>/<key>-001.<suffix>` as in an archive.
         verdicts: the CSV.
-        shape: height and width in pixels that are wanted; images are cut at their middle or continued by mirroring.
+        shape: height and width in pixels that are wanted; images are cut around x, y, so that what was judged is in
+            them, or else at their middle; small ones are continued by mirroring.
 
     Raises:
         UsageError: a column, an image or a verdict is missing or wrong.
@@ -69,7 +101,7 @@ def read_added(folder: Path, verdicts: Path, shape: tuple[int, int]) -> Added:
         if row["verdict"] not in VERDICTS:
             raise UsageError(f"The verdict on {row['key']!r} must be crater or blank; received: {row['verdict']!r}")
         labels.append(VERDICTS[row["verdict"]])
-        pixels.append(_fit_shape(_read(folder, row["key"]), shape))
+        pixels.append(_fit_shape(_read(folder, row["key"]), shape, _place(row)))
     return Added(np.stack(pixels), np.asarray(labels), tuple(row["key"] for row in rows))
 
 
@@ -82,6 +114,8 @@ def retrain(
     settings: Settings,
     folder: Path,
     *,
+    layers: Layers = "all",
+    head: HeadSettings = HeadSettings(),
     say: Callable[[str], None] = print,
 ) -> tuple[Bundle, dict[str, Any]]:
     """Train a bundle further on its training images and the added ones; compare before and after.
@@ -92,8 +126,10 @@ def retrain(
         base: whole images of the training split, so that nothing is forgotten.
         validation: held-out whole images: the best epoch, calibration and threshold are chosen on them.
         test: the frozen test set; must share nothing with the others.
-        settings: recipe, budget and seed; only whole images are used.
+        settings: recipe, budget and seed, for all layers; only whole images are used.
         folder: checkpoint, log and best weights.
+        layers: `dense` fits the dense layers alone, in seconds; `all` then goes on with the whole network.
+        head: how the dense layers are fitted.
         say: is told how it goes.
 
     Returns:
@@ -102,27 +138,72 @@ def retrain(
     """
     if test.card.get("split") != "test":
         raise UsageError(f"--test must be of the test split; received: {test.card.get('split')!r}")
-    mixed = mix(base, added)
-    weights = fit(settings, Data(mixed, validation, mixed, validation), folder, start=bundle.weights, say=say)
-    label = validation.column("label")
-    logit = logits(weights, bundle.preprocessing, validation)
-    slope, offset = platt(label, logit)
-    score = probability(slope * logit + offset)
+    if len(added.label) == 0:
+        raise UsageError("There is no image to learn from: the verdicts name none.")
+    learnt, held = added.split()
+    weights = _fit_dense(bundle, base, validation, learnt, held, head, say)
+    if layers == "all":
+        mixed = mix(base, learnt)
+        fitted = fit(settings, Data(mixed, validation, mixed, validation), folder, start=weights, say=say)
+        weights = _better(bundle, weights, fitted, validation, held, say)
+    facts = {"from": bundle.id, "added": len(added.label), "layers": layers, "seed": settings.seed}
     after = replace(
         bundle,
-        weights=fold_line(weights, slope, offset),
-        typical_threshold=round(float(np.clip(budget_threshold(score[label == 0], REVIEW_BUDGET), 1e-4, 0.999)), 4),
-        trained={**bundle.trained, "retrained": {"from": bundle.id, "added": len(added.label), "seed": settings.seed}},
+        weights=weights,
+        trained={**bundle.trained, "retrained": facts},
         figures={},
         name=f"{bundle.name} retrained",
     )
+    if validation.shape == TILE:  # the scores of crops are no scale for those of whole images
+        after = _calibrated(after, validation)
     comparison = compare(bundle, after, added, test)
     return replace(after, figures={"retraining": comparison}), comparison
 
 
+def _fit_dense(
+    bundle: Bundle,
+    base: DataSet,
+    validation: DataSet,
+    learnt: Added,
+    held: Added,
+    settings: HeadSettings,
+    say: Callable[[str], None],
+) -> Weights:
+    def pool(data: DataSet) -> Pool:
+        return Pool(pooled(bundle.weights, bundle.preprocessing, data), data.column("label"))
+
+    train, judged = (pool(base), pool(_data(learnt))), (pool(validation), pool(_data(held)))
+    weights, start, least = fit_head(bundle.weights, train, judged, settings)
+    say(f"dense layers: held-out loss {start:.4f} before, {least:.4f} after")
+    return weights
+
+
+def _better(
+    bundle: Bundle, start: Weights, fitted: Weights, validation: DataSet, held: Added, say: Callable[[str], None]
+) -> Weights:
+    """Those of two networks' weights that do better on the held-out images; the first if they do the same."""
+    losses = []
+    for weights in (start, fitted):
+        sets = (validation, _data(held))
+        judged = tuple(Pool(pooled(weights, bundle.preprocessing, data), data.column("label")) for data in sets)
+        losses.append(held_out_loss(weights, judged))
+    say(f"all layers: held-out loss {losses[0]:.4f} before, {losses[1]:.4f} after")
+    return fitted if losses[1] < losses[0] else start
+
+
+def _calibrated(bundle: Bundle, validation: DataSet) -> Bundle:
+    """The bundle with its scores calibrated, and its threshold chosen, on held-out whole images."""
+    label = validation.column("label")
+    logit = logits(bundle.weights, bundle.preprocessing, validation)
+    slope, offset = platt(label, logit)
+    score = probability(slope * logit + offset)
+    threshold = round(float(np.clip(budget_threshold(score[label == 0], REVIEW_BUDGET), 1e-4, 0.999)), 4)
+    return replace(bundle, weights=fold_line(bundle.weights, slope, offset), typical_threshold=threshold)
+
+
 def compare(before: Bundle, after: Bundle, added: Added, test: DataSet) -> dict[str, Any]:
     """Recall and false alarms of two bundles at their typical thresholds, on a test set and on added images."""
-    held = DataSet((added.pixels,), _table(added), {"digest": "added", "split": "added"})
+    held = _data(added)
     table: dict[str, Any] = {}
     for name, one in (("before", before), ("after", after)):
         for place, data in (("test", test), ("added", held)):
@@ -157,6 +238,10 @@ def mix(base: DataSet, added: Added) -> DataSet:
     return DataSet((*base.shards, added.pixels[rows]), table, card)
 
 
+def _data(added: Added) -> DataSet:
+    return DataSet((added.pixels,), _table(added), {"digest": "added", "split": "added"})
+
+
 def _table(added: Added) -> pa.Table:
     rows = [
         table_row(int(label), source="added", background=key, quality=0)
@@ -177,10 +262,26 @@ def _read(folder: Path, key: str) -> np.ndarray:
     raise UsageError(f"No image for the key {key!r} in {str(folder)!r}.")
 
 
-def _fit_shape(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _place(row: dict[str, str]) -> tuple[float, float] | None:
+    """Row and column of what was judged, in px, where the verdict says so."""
+    if not row.get("x") or not row.get("y"):
+        return None
+    try:
+        return float(row["y"]), float(row["x"])
+    except ValueError:
+        raise UsageError(
+            f"The place of {row['key']!r} must be two numbers, in pixels; received: {row['x']!r}, {row['y']!r}"
+        ) from None
+
+
+def _fit_shape(pixels: np.ndarray, shape: tuple[int, int], place: tuple[float, float] | None) -> np.ndarray:
     missing = [max(0, wanted - have) for wanted, have in zip(shape, pixels.shape, strict=True)]
     padded = np.pad(pixels, [(m // 2, m - m // 2) for m in missing], mode="symmetric")
-    top, left = ((have - wanted) // 2 for have, wanted in zip(padded.shape, shape, strict=True))
+    middle = place or tuple((have - 1) / 2 for have in pixels.shape)
+    top, left = (
+        min(max(0, round(at + m // 2 - (wanted - 1) / 2)), have - wanted)
+        for at, m, have, wanted in zip(middle, missing, padded.shape, shape, strict=True)
+    )
     return padded[top : top + shape[0], left : left + shape[1]]
 
 

@@ -19,6 +19,18 @@ def logits(
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """The network's logit for each image, float64 (n,): convolutions in float32, the small dense head in float64."""
+    return head(weights, pooled(weights, preprocessing, data, batch=batch, progress=progress))
+
+
+def pooled(
+    weights: Weights,
+    preprocessing: Preprocessing,
+    data: DataSet,
+    *,
+    batch: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """What the convolutions find in each image: the global maximum of each feature, float64 (n, 32)."""
     import keras
 
     network = build(preprocessing)
@@ -33,7 +45,7 @@ def logits(
         found[rows] = np.asarray(body.predict_on_batch(data.images(filled)[..., None]))[: len(rows)]
         if progress is not None:
             progress(int(rows[-1]) + 1, len(data))
-    return head(weights, found)
+    return found
 
 
 def head(weights: Weights, peaks: np.ndarray) -> np.ndarray:
