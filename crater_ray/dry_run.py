@@ -41,7 +41,7 @@ def dry_run(settings: ScanSettings, console: Console) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine, bundle, screened=settings.screen)
+    engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
     screen = screen_of(settings, bundle)
     held = next(open_folder(settings.out, settings.access).names(), None)
     table, listing, repeated = list_archive(settings, console)

@@ -87,7 +87,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
 
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine, bundle, screened=settings.screen)
+    engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
     run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
     with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:

@@ -49,11 +49,11 @@ class Engine(Protocol):
         ...
 
 
-def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False) -> str:
+def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False, cluster: str | None = None) -> str:
     """The engine that a name stands for.
 
-    `auto` is `keras-bf16` where this machine's processor computes in bfloat16 and has no GPU beside it, else `keras`.
-    With a screen it is `openvino`, if that is installed: few images reach the full network, and those should cost
+    `auto` is `keras-bf16` where this machine's processor computes in bfloat16 and has no GPU beside it, else, and on
+    clusters, `keras`. With a screen it is `openvino`, if that is installed: few images reach the full network, and those should cost
     little. Either is chosen only if the bundle's card says that it was measured to keep `KEPT_SHARE` of the
     candidates.
 
@@ -61,6 +61,7 @@ def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False) 
         name: as the user gives it.
         bundle: the network; checked for what the engine needs of it.
         screened: whether a screen goes before it.
+        cluster: address of a Ray cluster, whose processors are not known here; RAY_ADDRESS when None.
 
     Raises:
         UsageError: there is no such engine, what it needs is not installed, or not in the bundle.
@@ -68,7 +69,8 @@ def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False) 
     if name not in NAMES:
         raise UsageError(f"--engine must be one of {', '.join(NAMES)}; received: {name!r}")
     if name == "auto":
-        return _best(bundle, screened)
+        elsewhere = bool(cluster or os.environ.get("RAY_ADDRESS"))
+        return "keras" if bundle is None or elsewhere or _has_gpu() else _best(bundle, screened)
     if name.startswith("openvino"):
         from crater_ray.engine.openvino_engine import NUMBERS, card_ranges, require_openvino
 
@@ -78,9 +80,7 @@ def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False) 
     return name
 
 
-def _best(bundle: Bundle | None, screened: bool) -> str:
-    if bundle is None or os.environ.get("RAY_ADDRESS") or _has_gpu():
-        return "keras"
+def _best(bundle: Bundle, screened: bool) -> str:
     if screened and _agrees(bundle, "openvino_int8") and importlib.util.find_spec("openvino"):
         return "openvino"
     tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"

@@ -1,0 +1,69 @@
+"""Which engine `auto` stands for, and bfloat16 beside float32."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crater_ray import bundle as bundles
+from crater_ray import engine as engines
+from crater_ray.bundle import Bundle
+from crater_ray.engine import create, resolve
+from crater_ray.errors import UsageError
+
+GOOD = {"keras_bf16": {"kept_share": 0.998}, "openvino_int8": {"kept_share": 0.996, "ranges": {"conv1": 1.0}}}
+
+
+@pytest.fixture
+def bundle(untrained: Path) -> Bundle:
+    return bundles.load(untrained)
+
+
+@pytest.fixture
+def processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with bfloat16 and without GPU, whatever this one is."""
+    monkeypatch.setattr(engines, "computes_in_bfloat16", lambda: True)
+    monkeypatch.setattr(engines, "_has_gpu", lambda: False)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def test_auto_is_bfloat16_where_the_card_allows_it(processor: None, bundle: Bundle) -> None:
+    assert resolve("auto", bundle) == "keras"
+    assert resolve("auto", replace(bundle, figures=GOOD)) == "keras-bf16"
+    worse = replace(bundle, figures={"keras_bf16": {"kept_share": 0.99}})
+    assert resolve("auto", worse) == "keras"
+
+
+def test_auto_behind_a_screen_is_openvino_where_the_card_allows_it(processor: None, bundle: Bundle) -> None:
+    installed = importlib.util.find_spec("openvino") is not None
+    assert resolve("auto", replace(bundle, figures=GOOD), screened=True) == ("openvino" if installed else "keras-bf16")
+    assert resolve("auto", bundle, screened=True) == "keras"
+
+
+@pytest.mark.parametrize("what", ["gpu", "cluster", "processor"])
+def test_auto_is_float32_elsewhere(processor: None, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    match what:
+        case "gpu":
+            monkeypatch.setattr(engines, "_has_gpu", lambda: True)
+        case "cluster":
+            monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+        case "processor":
+            monkeypatch.setattr(engines, "computes_in_bfloat16", lambda: False)
+    assert resolve("auto", replace(bundle, figures=GOOD)) == "keras"
+
+
+def test_unknown_engine_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"keras-bf16.*received: 'keras-fp8'"):
+        resolve("keras-fp8")
+
+
+def test_bfloat16_says_nearly_what_float32_says(bundle: Bundle) -> None:
+    images = np.random.default_rng(1).integers(0, 256, (3, 100, 120), np.uint8)
+    exact, rounded = create("keras", bundle).score(images), create("keras-bf16", bundle).score(images)
+    assert rounded.scores.dtype == rounded.peaks.dtype == np.float32
+    assert 0 < np.abs(exact.peaks - rounded.peaks).max() < 0.05 * exact.peaks.max()
+    assert np.abs(exact.scores - rounded.scores).max() < 0.02
