@@ -53,9 +53,9 @@ def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False, 
     """The engine that a name stands for.
 
     `auto` is `keras-bf16` where this machine's processor computes in bfloat16 and has no GPU beside it, else, and on
-    clusters, `keras`. With a screen it is `openvino`, if that is installed: few images reach the full network, and those should cost
-    little. Either is chosen only if the bundle's card says that it was measured to keep `KEPT_SHARE` of the
-    candidates.
+    clusters, `keras`. With a screen it is `openvino`, if that is installed: few images reach the full network, and
+    those should cost little. Either is chosen only if the bundle's card says that it was measured to keep
+    `KEPT_SHARE` of the candidates.
 
     Args:
         name: as the user gives it.

@@ -111,17 +111,6 @@ def test_node_loss_is_timed_to_the_end(measure: Measure) -> None:
     assert run["ratio"] == pytest.approx(run["taken_s"] / run["needed_s"], abs=0.01)
 
 
-def test_node_loss_is_timed_to_the_end(measure: Measure) -> None:
-    record = measure(
-        *("node-loss", "--images", "1500", "--nodes", "2", "--device-ms", "10", "--at", "0.2"),
-        *("--shard-images", "50", "--distinct", "6"),
-    )
-    (run,) = record["figures"]["runs"]
-    assert run["settled"] + run["left"] == 1500
-    assert run["left"] > 0
-    assert run["ratio"] == pytest.approx(run["taken_s"] / run["needed_s"], abs=0.01)
-
-
 def test_archive_is_projected_from_stages(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("archive", "--stage-images", "12", "--scan-images", "150", "--distinct", "6"),
