@@ -111,10 +111,12 @@ def _decode(data: bytes) -> np.ndarray | Refusal:
             # It would read every EXIF block there is, and turn the image as EXIF says.
             image.load_end = lambda: None  # type: ignore[method-assign]
         image.load()
-        if image.mode.startswith(("I", "F")):
-            return _stretch(image)
-        gray = np.empty((height, width), np.uint8)
-        for band, pixels_of_band in _bands(image):
+        # Where EXIF says to turn a TIFF, Pillow gives the size of the turned image; a copy has that of its pixels.
+        stored = image if image.im.size == image.size else image.copy()
+        if stored.mode.startswith(("I", "F")):
+            return _stretch(stored)
+        gray = np.empty((stored.height, stored.width), np.uint8)
+        for band, pixels_of_band in _bands(stored):
             gray[band] = pixels_of_band
         if image.format == "JPEG" and (gray[-8:, -8:] == FILL).all() and _ends_early(data):
             return Refusal(UNREADABLE, "its end marker comes before its end: the lower part is missing", height, width)

@@ -31,6 +31,8 @@ MAX_BYTES = 512 * 1024 * 1024
 AHEAD_BYTES = 4 * 1024 * 1024
 """Objects up to this length are fetched ahead; longer ones one by one, so that a block of them fits into memory."""
 
+_NO_MEMORY = Refusal(UNSUPPORTED, "reading it needs more memory than there is")
+
 Fetched = bytes | memoryview | Refusal | StorageError
 
 
@@ -85,6 +87,8 @@ def _read_file(uri: str) -> Fetched:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             return _too_long(size) or file.read()
+    except MemoryError:
+        return _NO_MEMORY
     except (FileNotFoundError, NotADirectoryError):
         return Refusal(MISSING, "the file is not there (any more)")
     except IsADirectoryError:
@@ -115,6 +119,8 @@ async def _get_object(uri: str, access: Access, longest: int) -> Fetched | None:
         if size > longest:
             return _too_long(size)
         return memoryview(await answer.bytes_async())
+    except MemoryError:
+        return _NO_MEMORY
     except FileNotFoundError:
         return Refusal(MISSING, "the object is not there (any more)")
     except (BaseError, OSError) as problem:
@@ -132,6 +138,8 @@ def _get_with_boto3(bucket: str, key: str, access: Access, longest: int) -> Fetc
             return _too_long(answer["ContentLength"])
         data: bytes = answer["Body"].read()
         return data
+    except MemoryError:
+        return _NO_MEMORY
     except Exception as problem:
         code = code_of(problem)
         if code in ("NoSuchKey", "404"):

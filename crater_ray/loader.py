@@ -83,12 +83,12 @@ def load(
     loop = asyncio.new_event_loop()
     try:
         with bounded_memory():
-            loaded, pixels = loop.run_until_complete(_load(uris, access, last_try, sizes))
+            loaded, images = loop.run_until_complete(_load(uris, access, last_try, sizes))
     finally:
         loop.close()
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
-    return loaded, pixels
+    return loaded, _to_arrow(images)
 
 
 def _node() -> str:
@@ -105,6 +105,7 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
     system choose which process to kill.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    pa.array([0])  # Arrow takes address space for all its work at once; that is not the images' doing
     try:
         with open("/proc/self/statm", "rb") as statm:
             limit = int(statm.read().split()[5]) * resource.getpagesize() + more
@@ -121,7 +122,7 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
 
 async def _load(
     uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None
-) -> tuple[Loaded, pa.RecordBatch]:
+) -> tuple[Loaded, list[tuple[int, np.ndarray]]]:
     loaded = Loaded()
     images: list[tuple[int, np.ndarray]] = []
     pixels = 0
@@ -152,7 +153,7 @@ async def _load(
             break
     if fault is not None and faults == loaded.done:
         raise fault
-    return loaded, _to_arrow(images)
+    return loaded, images
 
 
 def _note(loaded: Loaded, answer: np.ndarray | Refusal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -12,10 +13,13 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
+from PIL import Image
 from rich.console import Console
 
-from crater_ray import bundle, lease
+from crater_ray import bundle, lease, part
+from crater_ray import run as run_folder
 from crater_ray.errors import CraterRayError
 from crater_ray.folder import LocalFolder, open_folder
 from crater_ray.lease import Lease
@@ -23,6 +27,7 @@ from crater_ray.run import open_existing
 from crater_ray.scan import Outcome, scan
 from crater_ray.session import open_run_folder
 from crater_ray.settings import ScanSettings
+from crater_ray.storage import StorageError
 from tests.conftest import CLI, make_images
 
 IMAGES = 3_000
@@ -196,3 +201,142 @@ def test_scorers_and_loaders_die_and_the_scan_goes_on(ray_here: None, many: Path
     check_whole(run)
     with open_existing(run) as opened:
         assert opened.record["sessions"][-1]["retried_blocks"] >= 1
+
+
+class Killer(threading.Thread):
+    """Does what the operating system does when memory runs out: kills, without a word, the loader that takes most."""
+
+    def __init__(self, megabytes: int) -> None:
+        super().__init__(daemon=True)
+        self.limit = megabytes * 2**20
+        self.kills = 0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        at_rest: dict[int, int] = {}
+        while not self.ended.wait(0.002):
+            for process in ray_processes("load"):
+                try:
+                    memory = process.memory_info().rss
+                    if memory - at_rest.setdefault(process.pid, memory) > self.limit:
+                        process.kill()
+                        self.kills += 1
+                except psutil.Error:
+                    continue
+
+
+def test_image_over_which_loaders_are_killed_for_memory_gets_a_row_and_costs_no_other(
+    ray_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = make_images(tmp_path / "archive", 70)
+    side = 7_900
+    Image.new("RGB", (side, side)).save(tmp_path / "archive/huge.png")  # 62 megapixels: 320 MB while it is decoded
+    killer = Killer(150)
+    killer.start()
+    try:
+        settings = ScanSettings(str(tmp_path / "archive"), str(tmp_path / "run"), engine="stand-in")
+        outcome = scan(settings, Console(quiet=True))
+    finally:
+        killer.ended.set()
+        killer.join()
+    assert killer.kills >= 3
+    assert outcome.failed == {}
+    with open_existing(tmp_path / "run") as run:
+        assert run.check().whole
+        rows = {row["key"]: row for table in run.parts() for row in table.to_pylist()}
+    assert set(rows) == {*keys, "huge"}
+    assert rows["huge"]["status"] == "unreadable"
+    assert "the process that read this image died" in rows["huge"]["error"]
+    assert all(rows[key]["status"] == "ok" for key in keys)
+
+
+def test_output_that_becomes_read_only_ends_in_one_line_and_the_run_goes_on_later(
+    ray_here: None, tmp_path: Path
+) -> None:
+    source = tmp_path / "archive"
+    make_images(source, 60)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=50m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    settings = ScanSettings(str(source), str(disk / "run"), engine="stand-in", shard_images=5)
+    try:
+        publish = run_folder.Run.publish
+
+        def publish_and_lock(run: run_folder.Run, shard: int, rows: pa.Table) -> part.Footer:
+            footer = publish(run, shard, rows)
+            if shard == 3:
+                subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=False)
+            return footer
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_folder.Run, "publish", publish_and_lock)
+            with pytest.raises(StorageError, match="may not be written or read"):
+                scan(settings, Console(quiet=True))
+        with open_existing(disk / "run") as run:
+            done = len(run.check().parts)
+        assert 1 <= done < 12
+        with pytest.raises(StorageError, match="may not be written or read"):
+            scan(settings, Console(quiet=True))
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        outcome = scan(settings, Console(quiet=True))
+        assert outcome.check.whole
+        assert outcome.images == 60 - 5 * done
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+MAD_CLOCK = """
+import datetime, itertools, random, sys, time
+
+jumps = random.Random(int(sys.argv.pop(1)))
+tell = time.time
+time.time = lambda: tell() + jumps.uniform(-90_000, 90_000)
+
+class Mad(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + datetime.timedelta(seconds=jumps.uniform(-90_000, 90_000))
+
+datetime.datetime = Mad
+from crater_ray.cli import main
+main()
+"""
+
+
+def test_clock_that_jumps_by_a_day_either_way_changes_nothing(many: Path, tmp_path: Path) -> None:
+    """Every look at the wall clock gives another time, of yesterday or tomorrow; the driver is killed in between."""
+    run = tmp_path / "run"
+    arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
+    with (tmp_path / "log").open("wb") as log:
+        driver = subprocess.Popen([sys.executable, "-c", MAD_CLOCK, "1", *arguments], stdout=log, stderr=log)
+    wait_for_parts(run, 5, driver)
+    driver.kill()
+    driver.wait(60)
+    finished = parts(run)
+    for number, command in enumerate((arguments, ["verify", str(run)], ["status", str(run)])):
+        done = subprocess.run(
+            [sys.executable, "-c", MAD_CLOCK, str(number + 2), *command],
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "images a minute in the last session" in done.stdout
+    check_whole(run)
+    after = parts(run)
+    assert {name: after[name] for name in finished} == finished, "finished shards were done again"
+
+
+def test_nothing_is_decided_by_the_wall_clock() -> None:
+    """Durations, retries, leases and rates go by `time.monotonic`; the wall clock is only written down."""
+    package = Path(__file__).parent.parent / "crater_ray"
+    written_down = {"run.py", "part.py", "compare_report.py", "gallery/__init__.py"}
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        names = {f"{node.value.id}.{node.attr}" for node in attributes if isinstance(node.value, ast.Name)}
+        assert not names & {"time.time", "time.localtime", "time.gmtime", "datetime.utcnow", "datetime.today"}, path
+        assert "datetime.now" not in names or path.relative_to(package).as_posix() in written_down, path
