@@ -171,6 +171,8 @@ def test_odd_names_come_through_csv(tmp_path: Path, cli: Cli) -> None:
     assert answer.returncode == 0, answer.stderr
     assert sorted(one["key"] for one in read(tmp_path / "c.csv")) == sorted(ODD_KEYS)
     assert sorted(path.name for path in (tmp_path / "foils").rglob("*")) == ["foils.csv", "no-foil.csv"]
+    cli("candidates", tmp_path / "run", "--reimage", tmp_path / "again.csv")
+    assert sorted(one["key"] for one in read(tmp_path / "again.csv")) == sorted(ODD_KEYS)
 
 
 def test_a_foil_can_not_leave_the_folder(tmp_path: Path, cli: Cli) -> None:

@@ -251,6 +251,9 @@ def _table(added: Added) -> pa.Table:
 
 
 def _read(folder: Path, key: str) -> np.ndarray:
+    # A key is data: whatever it says, only what lies in the folder is read.
+    if Path(key).is_absolute() or ".." in Path(key).parts:
+        raise UsageError(f"The key {key!r} leads out of {str(folder)!r}.")
     exact, name = glob.escape(key), glob.escape(Path(key).name)
     for pattern in (f"{exact}.*", f"{exact}/{name}-*.*", exact):
         for path in sorted(folder.glob(pattern)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from crater_ray.bundle import DEFAULT, load
 from crater_ray.errors import UsageError
 from crater_ray.network import Weights
+from tests.made_runs import ODD_KEYS
 from training.head import LAYERS, HeadSettings, Pool, fit_head, gradient, held_out_loss
 from training.retrain import Added, read_added
 from training.scoring import head
@@ -105,3 +107,25 @@ def test_images_are_cut_around_what_was_judged(tmp_path: Path) -> None:
     verdicts.write_text("key,verdict,x,y\na,crater,left,30\n")
     with pytest.raises(UsageError, match="two numbers"):
         read_added(tmp_path, verdicts, (104, 104))
+
+
+def test_odd_keys_are_found_and_none_leads_out_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "images"
+    inside = [key for key in ODD_KEYS if ".." not in key]
+    assert len(inside) == len(ODD_KEYS) - 1
+    for number, key in enumerate(inside):
+        path = folder / f"{key}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((104, 104), number, np.uint8)).save(path)
+    verdicts = tmp_path / "verdicts.csv"
+
+    def say(keys: list[str]) -> Added:
+        with verdicts.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("key", "verdict"), *((key, "blank") for key in keys)])
+        return read_added(folder, verdicts, (104, 104))
+
+    assert say(inside).pixels[:, 0, 0].tolist() == list(range(len(inside)))
+    Image.fromarray(np.zeros((104, 104), np.uint8)).save(tmp_path / "outside.png")
+    for key in ("../../outside", str(tmp_path / "outside")):
+        with pytest.raises(UsageError, match="leads out of"):
+            say([key])
