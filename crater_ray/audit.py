@@ -120,10 +120,13 @@ class Audit:
 
 
 def audit_of(record: Mapping[str, Any]) -> Audit | None:
-    """An audit without counts for the run that this run.json belongs to; None when it has no screen."""
-    if not record["settings"].get("screen"):
+    """An audit without counts for the run that this run.json belongs to; None when it has no screen.
+
+    Merged runs have none either: where rows were replaced, those audited are no random sample any more.
+    """
+    if not record["settings"].get("screen") or "screen_promise" not in record:
         return None
-    return Audit(promise=float(record.get("screen_promise", 1.0)))
+    return Audit(promise=float(record["screen_promise"]))
 
 
 def _count(mask: Any) -> int:
