@@ -72,6 +72,8 @@ def start(many: Path, tmp_path: Path, cluster: LocalCluster, counts: Path) -> It
     for process in started:
         process.kill()
         process.wait()
+    for node in cluster.nodes[1:]:
+        cluster.kill_node(node)
 
 
 def parts(run: Path) -> int:
@@ -100,7 +102,7 @@ def test_nodes_die_and_join_while_a_scan_goes_on(
 ) -> None:
     stays = cluster.nodes[0]
     dies = cluster.add_node()
-    driver = start(20)
+    driver = start(40)
     wait_until(lambda: parts(tmp_path / "run") >= 3 and {stays, dies} <= set(paced.scored_images(counts)), driver)
     cluster.kill_node(dies)
     joins = cluster.add_node()
@@ -114,7 +116,6 @@ def test_nodes_die_and_join_while_a_scan_goes_on(
         assert sum(session["devices"].values()) == 2
     # What had been done on the dead node and was settled is not done again.
     assert sum(scored.values()) < IMAGES + 8 * 64
-    cluster.kill_node(joins)
 
 
 def test_scorer_that_dies_is_replaced_on_its_device(
@@ -137,7 +138,6 @@ def test_device_on_which_scorers_always_die_is_left_out(
     check_whole(driver, tmp_path / "run")
     assert paced.scored_images(counts) == {cluster.nodes[0]: IMAGES, broken: 0}
     assert len(list(counts.glob(f"{broken}-*"))) <= pool.MAX_DEATHS
-    cluster.kill_node(broken)
 
 
 def test_slow_nodes_get_little_and_do_not_hold_the_end(
@@ -149,8 +149,6 @@ def test_slow_nodes_get_little_and_do_not_hold_the_end(
     scored = paced.scored_images(counts)
     assert scored[quick] > scored.get(slow, 0)
     assert scored.get(slowest, 0) < 16, "the slowest node is still at its first block"
-    cluster.kill_node(slow)
-    cluster.kill_node(slowest)
 
 
 def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: Start, tmp_path: Path) -> None:
