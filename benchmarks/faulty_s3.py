@@ -33,6 +33,7 @@ class FaultyS3:
         endpoint_url: its address.
         share: probability of each fault for a GET of an object: `500`, `503`, `reset`, `cut` (the body ends before its
             announced length), `short` (a shorter body that announces itself as whole), `stall`, `403`.
+        only: GET faults befall only objects whose name contains this.
         put_share: the same for a PUT: `500`, `503`, `reset` (nothing is stored), and `500 after`, `reset after`, `404
             after`: the object is stored, but the answer says otherwise.
         put_only: PUT faults befall only objects whose name contains this.
@@ -47,6 +48,7 @@ class FaultyS3:
 
     endpoint_url: str
     share: dict[str, float]
+    only: str = ""
     put_share: dict[str, float] = field(default_factory=dict)
     put_only: str = ""
     list_share: dict[str, float] = field(default_factory=dict)
@@ -90,7 +92,8 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
 
         def do_GET(self) -> None:
             listing = "list-type" in self.path
-            fault = self.choose(proxy.list_share if listing else proxy.share, counts=not listing)
+            share = proxy.share if proxy.only in self.path else {}
+            fault = self.choose(proxy.list_share if listing else share, counts=not listing)
             if self.committed(fault):
                 return
             if fault == "stall":

@@ -74,6 +74,24 @@ def test_each_fault_alone_never_becomes_a_verdict(
     storage.bulk_store.cache_clear()
 
 
+def test_one_object_that_storage_never_gives_is_a_verdict_only_on_the_last_try(
+    s3: LocalS3, stored: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "RETRIES", 1)
+    monkeypatch.setattr(fetch, "PAUSES", (0.01,))
+    storage.bulk_store.cache_clear()
+    uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:4]]
+    with faulty(s3.endpoint_url, {"500": 1.0}) as proxy:
+        proxy.only = stored[2]
+        access = Access(proxy.endpoint_url, anonymous=True)
+        with pytest.raises(StorageError, match=stored[2]):
+            load(uris, access)
+        loaded, _ = load(uris, access, last_try=True)
+    assert loaded.status == ["ok", "ok", "unreadable", "ok"]
+    assert "500" in str(loaded.error[2])
+    storage.bulk_store.cache_clear()
+
+
 def test_stalled_request_is_given_up_and_repeated(
     s3: LocalS3, stored: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
