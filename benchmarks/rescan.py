@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -38,6 +39,7 @@ def rescan(
     """Requests that a rescan of a part of a run makes, counted at the S3 server; exit 1 if one is wrong."""
     record = Record("rescan", {"images": images, "share": share})
     with serving() as server:
+        os.environ.update(server.environment())
         record.figures = measure(server, images, share) | {"meaning": MEANING}
     record.write(json)
     f = record.figures
