@@ -114,8 +114,9 @@ def find_places(
     found = np.flatnonzero(evidence.scores >= floor)
     if not len(found):
         return places
+    _, height, width = images.shape
     places[found, :2] = np.stack(
-        locate(evidence.peaks[found], evidence.positions[found], *images.shape[1:], weights), axis=1
+        locate(evidence.peaks[found], evidence.positions[found], height, width, weights), axis=1
     )
     clear = found[evidence.scores[found] >= threshold]
 
