@@ -43,6 +43,10 @@ def agreement(
     layers: Annotated[
         int | None, typer.Option("--layers", metavar="N", min=1, help="8-bit activations.  [default: all but the last]")
     ] = None,
+    confirm: Annotated[
+        float,
+        typer.Option("--confirm", metavar="W", min=0, max=0.5, help="Scores this near the threshold again in float32."),
+    ] = 0.0,
     engine: options.Engine = "openvino",
     bundle: options.BundleName = "default",
     threshold: Annotated[float | None, typer.Option("--threshold", metavar="T", help="[default: the bundle's]")] = None,
@@ -58,12 +62,19 @@ def agreement(
         "calibration": calibration,
         "quantile": quantile,
     }
-    settings |= {"layers": layers, "engine": engine, "bundle": bundle, "threshold": threshold, "seed": seed}
+    settings |= {
+        "confirm": confirm,
+        "layers": layers,
+        "engine": engine,
+        "bundle": bundle,
+        "threshold": threshold,
+        "seed": seed,
+    }
     compared = image_set.make(images, seed=seed, crater_share=craters)
     record = Record("agreement", settings, compared.describe(images))
     with tempfile.TemporaryDirectory(prefix="crater-ray-agreement-") as work:
         folder = options.bundle_folder(bundle, Path(work))
-        common: dict[str, Any] = {"bundle": str(folder), "engine": engine, "threshold": threshold}
+        common: dict[str, Any] = {"bundle": str(folder), "engine": engine, "threshold": threshold, "confirm": confirm}
         ranges = None
         if engine == "openvino":
             others = image_set.make(calibration, seed=seed + 1_000, crater_share=craters)
@@ -85,12 +96,12 @@ def agreement(
 
 def _keep(folder: Path, engine: str, figures: dict[str, Any], settings: dict[str, Any]) -> None:
     from crater_ray.bundle import load
-    from crater_ray.engine.openvino_engine import CARD_ENTRY
+    from crater_ray.engine import ENTRIES
 
     if figures["candidates"] == 0:
         raise UsageError("Nothing is written: keras has no candidate among these images, so they show no agreement.")
     bundle = load(folder)
-    name = CARD_ENTRY if engine == "openvino" else engine.replace("-", "_")
+    name = ENTRIES.get(engine, engine.replace("-", "_"))
     how = {key: settings[key] for key in ("images", "crater_share", "calibration", "quantile", "layers", "seed")}
     entry = {key: value for key, value in figures.items() if key not in ("meaning", "promised_kept_share")}
     replace(bundle, figures={**bundle.figures, name: {**entry, "measured_on": how}}).save(folder)
@@ -105,22 +116,21 @@ def calibrated(bundle: str, files: list[str], quantile: float, layers: int | Non
 
 
 def compared(
-    bundle: str, engine: str, threshold: float | None, files: list[str], ranges: dict[str, float] | None
+    bundle: str, engine: str, threshold: float | None, files: list[str], ranges: dict[str, float] | None, confirm: float
 ) -> dict[str, Any]:
     """Compare an engine with keras; meant for a fresh process."""
     from crater_ray.bundle import load
-    from crater_ray.engine import create
+    from crater_ray.engine import ENTRIES, create
     from crater_ray.engine.agreement import compare
 
     network = load(bundle)
-    if ranges is not None:
-        from crater_ray.engine.openvino_engine import OpenVinoEngine
-
-        other: Any = OpenVinoEngine(network, "int8", ranges=ranges)
-    else:
-        other = create(engine, network)
+    # As the card would say it: calibration and margin are what is tried here, whatever it says now.
+    tried = {**({"ranges": ranges} if ranges else {}), "confirm": confirm}
+    entry = ENTRIES.get(engine)
+    network = replace(network, figures={**network.figures, entry: tried}) if entry else network
+    other = create(engine, network, threshold=threshold)
     found = compare(create("keras", network), other, _batches(files), network, threshold)
-    return {**asdict(found), "kept_share": found.kept_share}
+    return {**asdict(found), "kept_share": found.kept_share, "confirm": confirm}
 
 
 def _batches(files: list[str]) -> Iterator[np.ndarray]:

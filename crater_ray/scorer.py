@@ -66,7 +66,7 @@ class Scorer:
         self._screen = bundle.screen if screened else None
         self._problem: CraterRayError | None = None
         try:
-            self._engine: Engine = create(engine, bundle, threads)
+            self._engine: Engine = create(engine, bundle, threads, threshold)
             if self._screen:
                 self._screening = create_screen(engine, self._screen, threads)
         except CraterRayError as problem:  # an actor that dies at birth cannot say why; one that is asked can

@@ -67,3 +67,19 @@ def test_bfloat16_says_nearly_what_float32_says(bundle: Bundle) -> None:
     assert rounded.scores.dtype == rounded.peaks.dtype == np.float32
     assert 0 < np.abs(exact.peaks - rounded.peaks).max() < 0.05 * exact.peaks.max()
     assert np.abs(exact.scores - rounded.scores).max() < 0.02
+
+
+def test_close_calls_are_decided_in_float32(bundle: Bundle) -> None:
+    images = np.random.default_rng(2).integers(0, 256, (6, 100, 120), np.uint8)
+    exact = create("keras", bundle).score(images).scores
+    plain = create("keras-bf16", bundle).score(images).scores
+    threshold = float(np.sort(exact)[2])
+    within = float(np.abs(plain - threshold).max()) / 2
+    careful = replace(bundle, figures={"keras_bf16": {"confirm": within}})
+    engine = create("keras-bf16", careful, threshold=threshold)
+    said = engine.score(images).scores
+    close = np.abs(plain - threshold) <= within
+    assert 0 < close.sum() < 6
+    np.testing.assert_allclose(said[close], exact[close], atol=1e-6)
+    np.testing.assert_array_equal(said[~close], plain[~close])
+    assert "float32" in engine.device

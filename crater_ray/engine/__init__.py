@@ -16,6 +16,11 @@ from crater_ray.errors import UsageError
 
 NAMES = ("auto", "keras", "keras-bf16", "openvino", "openvino-bf16", "openvino-float", "stand-in")
 
+EXACT = {"keras-bf16": "keras", "openvino": "openvino-float", "openvino-bf16": "openvino-float"}
+"""The float32 engine that confirms the close calls of each rounding one."""
+ENTRIES = {"keras-bf16": "keras_bf16", "openvino": "openvino_int8", "openvino-bf16": "openvino_bf16"}
+"""Where in the card's figures stands what was measured of each."""
+
 KEPT_SHARE = 0.995
 """Share of float32's candidates that an engine must have been measured to keep, to be chosen unasked."""
 
@@ -108,14 +113,33 @@ def computes_in_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def create(name: str, bundle: Bundle, threads: int | None = None) -> Engine:
+def create(name: str, bundle: Bundle, threads: int | None = None, threshold: float | None = None) -> Engine:
     """Make the engine of that name ready on this process's device.
 
     Args:
         name: as `resolve` gives it.
         bundle: the network.
         threads: processor threads to use; all when None. Ignored on GPUs.
+        threshold: from which score an image is a candidate; the bundle's typical one when None. Where the card says
+            so (`confirm`), scores near it are computed again in float32.
     """
+    made = _create(name, bundle, threads)
+    within = confirm_within(name, bundle)
+    if not within:
+        return made
+    from crater_ray.engine.confirm import Confirming
+
+    threshold = bundle.typical_threshold if threshold is None else threshold
+    return Confirming(made, lambda: _create(EXACT[name], bundle, threads), threshold, within)
+
+
+def confirm_within(name: str, bundle: Bundle) -> float:
+    """How near to the threshold the card wants an engine's scores confirmed; 0 for not at all."""
+    measured = bundle.figures.get(ENTRIES.get(name, ""))
+    return float(measured.get("confirm") or 0.0) if isinstance(measured, Mapping) else 0.0
+
+
+def _create(name: str, bundle: Bundle, threads: int | None) -> Engine:
     if name in ("keras", "keras-bf16"):
         from crater_ray.engine.keras_engine import KerasEngine
 
