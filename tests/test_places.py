@@ -13,6 +13,7 @@ from crater_ray.locate import find_place, find_places, locate
 from crater_ray.network import feature_size
 from crater_ray.scorer import Scorer
 from crater_ray.simulate import simulate_frame
+from crater_ray.simulate.frame import Frame
 from crater_ray.tiles import SAME, merge_places
 
 BUNDLE = bundles.load(bundles.DEFAULT)
@@ -20,7 +21,7 @@ BUNDLE = bundles.load(bundles.DEFAULT)
 
 def test_detected_craters_are_where_they_are_said_to_be() -> None:
     rng = np.random.default_rng(5)
-    frames = []
+    frames: list[Frame] = []
     while len(frames) < 40:
         frame = simulate_frame(rng, (160, 208), (float(rng.uniform(8, 34)),))
         if frame.craters[0].contrast_to_noise > 5:
@@ -91,9 +92,9 @@ def test_a_frame_with_several_craters_lists_them_all() -> None:
         frame = simulate_frame(rng, (576, 700), (16.0, 26.0))
         one, other = frame.craters
         apart = np.hypot(one.x - other.x, one.y - other.y) * (min(c.contrast_to_noise for c in frame.craters) > 10)
-    batch = [[0], [576], [700], [frame.pixels.tobytes()]]
+    columns: list[list[object]] = [[0], [576], [700], [frame.pixels.tobytes()]]
     scorer = Scorer(BUNDLE, "keras", BUNDLE.typical_threshold)
-    scored = scorer.score(_batch(batch))
+    scored = scorer.score(_batch(columns))
     places = scored.places[0]
     assert [place["score"] for place in places] == sorted((place["score"] for place in places), reverse=True)
     assert (places[0]["x"], places[0]["y"], places[0]["score"]) == (*scored.place[0, :2], scored.score[0])
