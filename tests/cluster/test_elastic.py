@@ -185,15 +185,16 @@ def test_two_drivers_at_once_end_with_the_same_parts(many: Path, tmp_path: Path)
     run = tmp_path / "run"
     arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
     logs = [tmp_path / "log", tmp_path / "log2"]
-    drivers = []
-    for log in logs:
-        with log.open("wb") as output:
-            command = [sys.executable, "-c", UNHELD, *arguments]
-            drivers.append(subprocess.Popen(command, stdout=output, stderr=output))
-        while len(drivers) == 1 and not (run / "manifest.parquet").exists():
-            assert drivers[0].poll() is None, logs[0].read_text()
-            time.sleep(0.02)
-    codes = [driver.wait(150) for driver in drivers]
+    drivers: list[subprocess.Popen[bytes]] = []
+    with clustered() as alone:  # no GPU: each driver gets a scorer of its own
+        for log in logs:
+            with log.open("wb") as output:
+                command = [sys.executable, "-c", UNHELD, *arguments, "--address", alone.address]
+                drivers.append(subprocess.Popen(command, stdout=output, stderr=output))
+            while len(drivers) == 1 and not (run / "manifest.parquet").exists():
+                assert drivers[0].poll() is None, logs[0].read_text()
+                time.sleep(0.02)
+        codes = [driver.wait(150) for driver in drivers]
     assert codes == [0, 0], [log.read_text()[-1000:] for log in logs]
     check_whole(drivers[0], run)
     with open_existing(run) as opened:
