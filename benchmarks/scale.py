@@ -150,7 +150,7 @@ def one(
 
 def _waiting(device_ms: float) -> type[WaitingScorer]:
     class Waiting(WaitingScorer):
-        def __init__(self, bundle: Any, engine: str, threshold: float, threads: int | None = None) -> None:
-            super().__init__(bundle, f"{engine}@{device_ms}", threshold, threads)
+        def __init__(self, bundle: Any, engine: str, *arguments: Any) -> None:
+            super().__init__(bundle, f"{engine}@{device_ms}", *arguments)
 
     return Waiting

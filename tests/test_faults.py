@@ -299,9 +299,9 @@ class Mad(datetime.datetime):
     def now(cls, tz=None):
         return super().now(tz) + datetime.timedelta(seconds=jumps.uniform(-90_000, 90_000))
 
-datetime.datetime = Mad
-from crater_ray.cli import main
-main()
+from crater_ray import cli, part, run
+part.datetime = run.datetime = Mad  # not in the module of the standard library: compiled code relies on its own
+cli.main()
 """
 
 
