@@ -36,6 +36,7 @@ def synthesize(
     backgrounds: Annotated[str | None, typer.Option(help="Folder or s3:// of blanks, beside simulated foil.")] = None,
     least_diameter: Annotated[float | None, typer.Option(help="Leave out smaller craters, in pixels.")] = None,
     plain: Annotated[bool, typer.Option(help="Take photographs as they are, without new contrast or noise.")] = False,
+    most_craters: Annotated[int, typer.Option(help="Up to so many craters in an image that has any.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes at once.")] = 2,
 ) -> None:
     """Warp seed craters and merge them into blanks: a data set folder."""
@@ -54,6 +55,7 @@ def synthesize(
         backgrounds=backgrounds,
         least_diameter=least_diameter,
         plain=plain,
+        most_craters=most_craters,
     )
     with bar("images") as tell:
         card = make(order, out, workers=workers, progress=tell)

@@ -1,4 +1,4 @@
-"""Batches for training: crops in which the crater is well seen, flipped, turned, with another gamma, in any order."""
+"""Batches for training: crops in which a crater is well seen, flipped, turned, with another gamma, in any order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 
 from training.dataset import DataSet
 
+UNKNOWN = -1.0
+"""Label of a crop that holds only parts of craters, or craters that can hardly be seen: it teaches nothing as a whole."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -16,15 +19,14 @@ class Batch:
 
     Attributes:
         images: uint8 (n, h, w, 1).
-        labels: float32 (n, 1).
-        x, y, diameter: the crater in the coordinates of `images`, (n,), NaN without one.
+        labels: float32 (n, 1): 1 with a crater, 0 without, `UNKNOWN`.
+        craters: of each image, float32 (k, 4) of x, y, diameter in the coordinates of `images`, and 1 if visible or
+            else 0; NaN where the place of its crater is not known.
     """
 
     images: np.ndarray
     labels: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    diameter: np.ndarray
+    craters: tuple[np.ndarray, ...]
 
 
 def epoch(
@@ -45,24 +47,32 @@ def epoch(
         images: how many at most; fewer only by the rest that fills no batch.
         batch: images in a batch.
         crop: height and width of the part of each image that is used.
-        least_diameter: smaller craters are left out.
+        least_diameter: smaller craters are left out, or count as not visible beside larger ones.
         gamma_spread: largest natural logarithm of the gamma that changes an image's tones, up or down; 0 for none.
     """
-    label = data.column("label")
-    craters = np.flatnonzero((label == 1) & (np.nan_to_num(data.column("diameter_px")) >= least_diameter))
-    blanks = np.flatnonzero(label == 0)
+    craters = tuple(_without_small(found, least_diameter) for found in data.craters)
+    marked = np.flatnonzero([bool((found[:, 3] > 0).any()) for found in craters])
+    blanks = np.flatnonzero(data.column("label") == 0)
     half = batch // 2
-    order = [_shuffled(rng, rows, images // batch * half) for rows in (craters, blanks)]
-    place = {name: data.column(name) for name in ("x", "y", "diameter_px")}
+    order = [_shuffled(rng, rows, images // batch * half) for rows in (marked, blanks)]
     for start in range(0, images // batch * half, half):
         rows = np.concatenate([rows[start : start + half] for rows in order])
-        x, y, diameter = (place[name][rows].astype(np.float32) for name in ("x", "y", "diameter_px"))
-        pixels, x, y = _crop(rng, data.images(rows), x, y, diameter, crop)
-        pixels, x, y = _turn(rng, pixels, x, y)
+        pixels, found = _crop(rng, data.images(rows), [craters[row] for row in rows], crop)
+        pixels, found = _turn(rng, pixels, found)
         if gamma_spread:
             pixels = _change_tones(rng, pixels, gamma_spread)
-        labels = (np.arange(2 * half) < half).astype(np.float32)[:, None]
-        yield Batch(pixels[..., None], labels, x, y, diameter)
+        cropped = tuple(crop) != data.shape
+        labels = np.asarray([[_label(one, crop, cropped)] for one in found], np.float32)
+        yield Batch(pixels[..., None], labels, tuple(found))
+
+
+def _without_small(craters: np.ndarray, least: float) -> np.ndarray:
+    if not (craters[:, 2] < least).any():
+        return craters
+    # Beside larger ones small craters stay where they are: they must count neither as craters nor as blanks.
+    craters = craters.copy()
+    craters[craters[:, 2] < least, 3] = 0
+    return craters
 
 
 def _shuffled(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndarray:
@@ -72,47 +82,67 @@ def _shuffled(rng: np.random.Generator, rows: np.ndarray, count: int) -> np.ndar
 
 
 def _crop(
-    rng: np.random.Generator,
-    pixels: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    diameter: np.ndarray,
-    crop: tuple[int, int],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng: np.random.Generator, pixels: np.ndarray, craters: list[np.ndarray], crop: tuple[int, int]
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Cut each image around one of its visible craters, anywhere where it has none."""
     if pixels.shape[1:] == tuple(crop):
-        return pixels, x, y
-    cropped = np.empty((len(pixels), *crop), np.uint8)
-    margin = np.nan_to_num(diameter) * 0.75 + 3.0
-    tops = _starts(rng, y, margin, pixels.shape[1], crop[0])
-    lefts = _starts(rng, x, margin, pixels.shape[2], crop[1])
-    for index, (top, left) in enumerate(zip(tops, lefts, strict=True)):
+        return pixels, [found.copy() for found in craters]
+    cropped, moved = np.empty((len(pixels), *crop), np.uint8), []
+    for index, found in enumerate(craters):
+        visible = found[found[:, 3] > 0]
+        x, y, diameter = visible[rng.integers(len(visible)), :3] if len(visible) else (np.nan, np.nan, 0.0)
+        margin = float(diameter) * 0.75 + 3.0
+        top = _start(rng, float(y), margin, pixels.shape[1], crop[0])
+        left = _start(rng, float(x), margin, pixels.shape[2], crop[1])
         cropped[index] = pixels[index, top : top + crop[0], left : left + crop[1]]
-    return cropped, x - lefts, y - tops
+        moved.append(found - np.asarray([left, top, 0, 0], np.float32))
+    return cropped, moved
 
 
-def _starts(rng: np.random.Generator, centre: np.ndarray, margin: np.ndarray, length: int, crop: int) -> np.ndarray:
-    """Where each crop begins along one axis so that the crater lies inside it; anywhere without a crater."""
-    there = np.isfinite(centre)
-    middle = np.where(there, centre, 0.0)
-    low = np.where(there, np.clip(np.ceil(middle + margin - crop), 0, length - crop), 0).astype(int)
-    high = np.where(there, np.clip(np.floor(middle - margin), 0, length - crop), length - crop).astype(int)
-    return rng.integers(low, np.maximum(low, high) + 1)
+def _start(rng: np.random.Generator, centre: float, margin: float, length: int, crop: int) -> int:
+    """Where a crop begins along one axis so that the crater lies inside it; anywhere without a crater."""
+    low, high = 0, length - crop
+    if np.isfinite(centre):
+        low, high = (
+            int(np.clip(edge, 0, length - crop))
+            for edge in (np.ceil(centre + margin - crop), np.floor(centre - margin))
+        )
+    return int(rng.integers(low, max(low, high) + 1))
+
+
+def _label(craters: np.ndarray, crop: tuple[int, int], cropped: bool) -> float:
+    if not len(craters):
+        return 0.0
+    if np.isnan(craters[:, 0]).any():
+        return UNKNOWN if cropped else 1.0
+    x, y, radius = craters[:, 0], craters[:, 1], craters[:, 2] / 2
+    inside = (x >= radius) & (x <= crop[1] - 1 - radius) & (y >= radius) & (y <= crop[0] - 1 - radius)
+    if (inside & (craters[:, 3] > 0)).any():
+        return 1.0
+    touching = (x > -radius) & (x < crop[1] - 1 + radius) & (y > -radius) & (y < crop[0] - 1 + radius)
+    return UNKNOWN if touching.any() else 0.0
 
 
 def _turn(
-    rng: np.random.Generator, pixels: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng: np.random.Generator, pixels: np.ndarray, craters: list[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Flip a batch up-down, left-right or about its diagonal, each with even odds; half of it for variety."""
     height, width = pixels.shape[1:]
-    x, y, pixels = x.copy(), y.copy(), pixels.copy()
+    pixels = pixels.copy()
     for part in (slice(0, None, 2), slice(1, None, 2)):
         if rng.random() < 0.5:
-            pixels[part], y[part] = pixels[part, ::-1].copy(), height - 1 - y[part]
+            pixels[part] = pixels[part, ::-1].copy()
+            for found in craters[part]:
+                found[:, 1] = height - 1 - found[:, 1]
         if rng.random() < 0.5:
-            pixels[part], x[part] = pixels[part, :, ::-1].copy(), width - 1 - x[part]
+            pixels[part] = pixels[part, :, ::-1].copy()
+            for found in craters[part]:
+                found[:, 0] = width - 1 - found[:, 0]
         if height == width and rng.random() < 0.5:
-            pixels[part], x[part], y[part] = pixels[part].swapaxes(1, 2).copy(), y[part].copy(), x[part].copy()
-    return pixels, x, y
+            pixels[part] = pixels[part].swapaxes(1, 2).copy()
+            for found in craters[part]:
+                found[:, :2] = found[:, 1::-1].copy()
+    return pixels, craters
 
 
 def _change_tones(rng: np.random.Generator, pixels: np.ndarray, spread: float) -> np.ndarray:

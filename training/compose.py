@@ -22,6 +22,9 @@ VISIBILITY = 8.0
 """Least contrast-to-noise times diameter in pixels of a crater. It is the square root of the area times the contrast,
 up to a factor near 1, as in Rose's criterion (Rose 1948, JOSA 38): below about 5 no observer sees a disc in noise."""
 
+CROWD = 0.1
+"""Squares of the diameters of all craters of one image, of its area, at most: more would not find room."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -94,15 +97,11 @@ def compose(
 
     diameter = draw_diameter(rng, recipe) if crater else None
     if crater and rng.random() < recipe.planted_share:
-        return _simulated(rng, shape, name, diameter)
-    if photographs and rng.random() < (recipe.real_share if crater else recipe.real_share * (1 - recipe.planted_share)):
-        photograph = photographs[int(rng.integers(len(photographs)))]
-        canvas, source, background = cut(rng, photograph, shape, plain=plain), "real", photograph.name
-        quality, defect = int(rng.integers(*JPEG_QUALITY)), "photograph"
-    else:
-        blank = _simulated(rng, shape, name, None, encode=False)
-        canvas, source, background = blank.pixels.astype(np.float32), "simulated", name
-        quality, defect = int(blank.row["jpeg_quality"]), str(blank.row["defect"])
+        return _simulated(rng, shape, name, *([diameter] if diameter else []))
+    real_share = recipe.real_share if crater else recipe.real_share * (1 - recipe.planted_share)
+    canvas, source, background, quality, defect = _blank(
+        rng, photographs, shape, name, plain=plain, real_share=real_share
+    )
     look = draw_look(rng)
     if diameter is None:
         if rng.random() < recipe.decoy_share:
@@ -123,18 +122,109 @@ def compose(
     return _finish(canvas, quality, row)
 
 
+def compose_crowd(
+    rng: np.random.Generator,
+    recipe: Recipe,
+    seeds: Sequence[Seed],
+    photographs: Sequence[Photograph],
+    shape: tuple[int, int],
+    name: str,
+    *,
+    most: int,
+) -> Sample:
+    """Make one training image with up to `most` craters, some of which may be too faint to see; as `compose` else.
+
+    One image then teaches as much as many: a network that is told of every position learns from each crater apart.
+    """
+    from crater_ray.simulate.frame import contrast_to_noise
+
+    diameters = _draw_crowd(rng, recipe, shape, most)
+    if rng.random() < recipe.planted_share:
+        sample = _simulated(rng, shape, name, *diameters)
+        return Sample(sample.pixels, _row_of_crowd(sample.row))
+    canvas, source, background, quality, _ = _blank(
+        rng, photographs, shape, name, plain=False, real_share=recipe.real_share
+    )
+    look = draw_look(rng)
+    if rng.random() < recipe.decoy_share:
+        _paste_decoys(rng, canvas, recipe, look)
+    placed: list[tuple[float, float, float]] = []
+    for diameter in diameters:
+        for _ in range(50):
+            x, y = _place(rng, shape, diameter)
+            if all(np.hypot(x - px, y - py) > 0.8 * (diameter + size) for px, py, size in placed):
+                break
+        else:
+            continue
+        warped = _warp(rng, seeds[int(rng.integers(len(seeds)))], diameter, recipe, look)
+        if recipe.matched_merge:
+            paste_matched(canvas, warped, x, y, look, rng)
+        else:
+            paste_plain(canvas, warped, x, y)
+        placed.append((x, y, diameter))
+    pixels = np.clip(np.round(canvas), 0, 255).astype(np.uint8)
+    row = table_row(1, source=f"merged-{source}", background=background, quality=quality)
+    row["craters"] = [_listed(x, y, d, contrast_to_noise(pixels, x, y, d)) for x, y, d in placed]
+    return Sample(encode_jpeg(pixels, quality), _row_of_crowd(row))
+
+
+def _draw_crowd(rng: np.random.Generator, recipe: Recipe, shape: tuple[int, int], most: int) -> list[float]:
+    """Diameters from large to small, as many as find room without touching."""
+    wanted = int(rng.integers(max(1, most // 3), most + 1))
+    diameters = sorted((draw_diameter(rng, recipe) for _ in range(wanted)), reverse=True)
+    room = np.cumsum(np.square(diameters)) <= CROWD * shape[0] * shape[1]
+    return [diameter for diameter, fits in zip(diameters, room, strict=True) if fits or diameter is diameters[0]]
+
+
+def _listed(x: float, y: float, diameter: float, ratio: float) -> dict[str, Any]:
+    return {
+        "x": x,
+        "y": y,
+        "diameter_px": diameter,
+        "contrast_to_noise": ratio,
+        "visible": ratio * diameter >= VISIBILITY,
+    }
+
+
+def _row_of_crowd(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the first visible crater, or else the first, in the columns that speak of one crater."""
+    if not row.get("craters"):
+        return row
+    first = next((crater for crater in row["craters"] if crater["visible"]), row["craters"][0])
+    return {**row, **{name: first[name] for name in ("x", "y", "diameter_px", "contrast_to_noise")}}
+
+
+def _blank(
+    rng: np.random.Generator,
+    photographs: Sequence[Photograph],
+    shape: tuple[int, int],
+    name: str,
+    *,
+    plain: bool,
+    real_share: float,
+) -> tuple[np.ndarray, str, str, int, str]:
+    """A background to paste into, float32 (h, w); what it is, its name, its JPEG quality and its largest defect."""
+    if photographs and rng.random() < real_share:
+        photograph = photographs[int(rng.integers(len(photographs)))]
+        canvas = cut(rng, photograph, shape, plain=plain)
+        return canvas, "real", photograph.name, int(rng.integers(*JPEG_QUALITY)), "photograph"
+    blank = _simulated(rng, shape, name, encode=False)
+    quality, defect = int(blank.row["jpeg_quality"]), str(blank.row["defect"])
+    return blank.pixels.astype(np.float32), "simulated", name, quality, defect
+
+
 def _simulated(
-    rng: np.random.Generator, shape: tuple[int, int], name: str, diameter: float | None, *, encode: bool = True
+    rng: np.random.Generator, shape: tuple[int, int], name: str, *diameters: float, encode: bool = True
 ) -> Sample:
     from crater_ray.simulate import simulate_frame
 
-    frame = simulate_frame(rng, shape=shape, diameters_px=() if diameter is None else (diameter,))
+    frame = simulate_frame(rng, shape=shape, diameters_px=diameters)
     quality = int(frame.jpeg_quality)
     largest = max(frame.defects, key=lambda defect: defect.size_px, default=None)
     row = table_row(
-        int(diameter is not None),
+        int(bool(diameters)),
         source="simulated",
-        defect="" if diameter is not None or largest is None else str(largest.kind),
+        defect="" if diameters or largest is None else str(largest.kind),
         background=name,
         quality=quality,
     )
@@ -145,6 +235,8 @@ def _simulated(
             "y": float(planted.y),
             "contrast_to_noise": float(planted.contrast_to_noise),
         }
+    if len(frame.craters) > 1:
+        row["craters"] = [_listed(c.x, c.y, c.diameter_px, c.contrast_to_noise) for c in frame.craters]
     return Sample(encode_jpeg(frame.pixels, quality) if encode else frame.pixels, row)
 
 

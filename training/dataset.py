@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,13 @@ COLUMNS: dict[str, pa.DataType] = {
     "seed_crater": pa.int32(),
     "background": pa.string(),
     "jpeg_quality": pa.int16(),
+    "craters": pa.list_(
+        pa.struct({"x": pa.float32(), "y": pa.float32(), "diameter_px": pa.float32(), "visible": pa.bool_()})
+    ),
 }
 """Columns of the table: label 1 with a crater and 0 without; x, y the crater's centre in pixels, NaN on blanks;
-seed_crater -1 where no cut-out was pasted; defect the most prominent confusable structure of a blank, or ''."""
+seed_crater -1 where no cut-out was pasted; defect the most prominent confusable structure of a blank, or '';
+craters all of them where an image has several (x, y and so on then speak of the first that is visible), else null."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,22 @@ class DataSet:
     def column(self, name: str) -> np.ndarray:
         """One column of the table as an array (n,)."""
         return np.asarray(self.table[name].to_numpy(zero_copy_only=False))
+
+    @cached_property
+    def craters(self) -> tuple[np.ndarray, ...]:
+        """The craters of each image: float32 (k, 4) of x, y, diameter in pixels, and 1 if visible or else 0.
+
+        A crater whose place is not known has NaN for its first three numbers.
+        """
+        columns = [self.column(name).astype(np.float32) for name in ("x", "y", "diameter_px", "label")]
+        one = np.stack(columns, axis=1)
+        listed = self.table["craters"].to_pylist() if "craters" in self.table.column_names else [None] * len(self)
+        return tuple(
+            np.asarray([[c["x"], c["y"], c["diameter_px"], c["visible"]] for c in several], np.float32)
+            if several
+            else one[row : row + 1][one[row : row + 1, 3] == 1]
+            for row, several in enumerate(listed)
+        )
 
     def first(self, count: int) -> DataSet:
         """The same data set without the images after the first `count`."""

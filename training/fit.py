@@ -25,6 +25,9 @@ from training.trainable import build_trainable, losses, position_targets
 if TYPE_CHECKING:
     import keras
 
+CROP_AREA = 150 * 150
+"""Pixels of an image of the first step: batch sizes and epochs are given in such images."""
+
 BUDGETS = ("minutes", "megapixels")
 FIGURES = ("validation_auc", "accuracy", "recall_at_4")
 LOG = ("step", "epoch", "minutes", "images", "megapixels", "learning_rate", "loss", *FIGURES)
@@ -95,8 +98,7 @@ def fit(
         settings: recipe, seed, budget.
         data: what to learn from.
         folder: where checkpoint, log and best weights are kept.
-        start: weights to begin with, for training on. There is then no first step, and no auxiliary loss either:
-            its layer does not ship, so that it would begin by teaching noise.
+        start: weights to begin with, for training on. There is then no first step.
         say: is told one line after each epoch.
 
     Returns:
@@ -151,22 +153,25 @@ def _step(
 
     train, validation = data.of(state.step)
     keras.utils.set_random_seed(settings.seed + 1000 * state.step)
-    model = build_trainable(recipe, batch_norm=recipe.batch_norm and state.step == 1, dtype=settings.dtype)
+    model = build_trainable(recipe, batch_norm=recipe.batch_norm and start is None, dtype=settings.dtype)
     optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
-    loss_weights = {"score": 1.0, "map": recipe.position_loss if start is None else 0.0}
+    # Training on, the map's own layer would begin by teaching noise: it does not ship.
+    loss_weights = {"score": 1.0, "local": recipe.position_loss, "map": recipe.position_loss if start is None else 0.0}
     model.compile(optimizer=optimizer, loss=losses(recipe), loss_weights=loss_weights, jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
     if state.epoch:
         checkpoint.restore(folder / "checkpoint.npz", model, optimizer)
     elif start is not None:
         pour(start, model)
+    elif state.step == 2 and recipe.batch_norm:
+        # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
+        checkpoint.restore(folder / "checkpoint.npz", model, None)
     elif state.step == 2:
         pour(load_best(folder, 1), model)
-        _pour_map(folder, model)
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     while (used := settings.used(state)) < end:
         progress = (used - state.spent) / max(end - state.spent, 1e-9)
-        loss, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end)
+        loss, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, begun=start is not None)
         figures = _validate(model, validation)
         state.epoch += 1
         if figures["validation_auc"] > state.best:
@@ -185,16 +190,18 @@ def _epoch(
     state: State,
     progress: float,
     end: float,
+    *,
+    begun: bool,
 ) -> tuple[float, float]:
     """One epoch, cut short when the step's budget is used; gives mean loss and last learning rate."""
     now = plan.stage(recipe, state.step, progress)
     crop = (now.crop, now.crop) if now.crop and now.crop < min(train.shape) else train.shape
     size, images = settings.batches[state.step - 1], settings.epoch_images
     area = crop[0] * crop[1]
-    if state.step == 2:
-        # Batches and epochs of smaller crops have more of them: an optimizer step costs the same.
-        size = max(2, size * (train.shape[0] * train.shape[1]) // area // 2 * 2)
-        images = max(2 * size, settings.epoch_images * 150 * 150 // area)
+    # Batches and epochs of smaller crops have more of them: an optimizer step costs the same.
+    whole = train.shape[0] * train.shape[1]
+    size = max(2, size * (whole if state.step == 2 else min(whole, CROP_AREA)) // area // 2 * 2)
+    images = max(2 * size, settings.epoch_images * min(whole, CROP_AREA) // area)
     # Random numbers depend on step and epoch only: a resumed fit sees the same batches.
     rng = np.random.default_rng([settings.seed, state.step, state.epoch])
     total, count, rate = 0.0, 0, 0.0
@@ -212,13 +219,10 @@ def _epoch(
         if used >= end:
             break
         began = time.monotonic()
-        share = (used - state.spent) / max(end - state.spent, 1e-9)
-        rate = plan.learning_rate(recipe, state.step, state.batches, share)
+        rate = plan.learning_rate(recipe, state.batches, used, begun=begun)
         optimizer.learning_rate.assign(rate)
-        targets = {
-            "score": batch.labels,
-            "map": position_targets(crop, batch.labels[:, 0], batch.x, batch.y, batch.diameter),
-        }
+        where = position_targets(crop, batch.craters)
+        targets = {"score": batch.labels, "local": where, "map": where}
         total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         model.reset_metrics()
         count += 1
@@ -246,20 +250,9 @@ def _validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
 
 
 def _save_best(folder: Path, step: int, model: keras.Model) -> None:
-    where = model.get_layer("map")
-    for name, arrays in (
-        (f"best-step{step}", fold(model)),
-        (f"best-map-step{step}", {"kernel": where.kernel.numpy(), "bias": where.bias.numpy()}),
-    ):
-        with (folder / f"{name}.partial").open("wb") as stream:
-            np.savez(stream, **{key: np.asarray(array) for key, array in arrays.items()})  # type: ignore[arg-type]
-        (folder / f"{name}.partial").replace(folder / f"{name}.npz")
-
-
-def _pour_map(folder: Path, model: keras.Model) -> None:
-    with np.load(folder / "best-map-step1.npz", allow_pickle=False) as stored:
-        model.get_layer("map").kernel.assign(stored["kernel"])
-        model.get_layer("map").bias.assign(stored["bias"])
+    with (folder / f"best-step{step}.partial").open("wb") as stream:
+        np.savez(stream, **fold(model))  # type: ignore[arg-type]
+    (folder / f"best-step{step}.partial").replace(folder / f"best-step{step}.npz")
 
 
 def _fixed(settings: Settings, data: Data) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from crater_ray.errors import UsageError
 from training import backgrounds, recipes, seeds
-from training.compose import VISIBILITY, compose_visible
+from training.compose import VISIBILITY, compose_crowd, compose_visible
 from training.dataset import write_shard, write_table
 from training.foreign import DIAMETERS, compose_foreign
 
@@ -41,6 +41,7 @@ class Order:
         backgrounds: folder or s3:// of photographs, or nothing for simulated foil only.
         least_diameter: leaves out smaller craters.
         plain: take photographs as they are, without changing contrast or adding noise.
+        most_craters: up to so many craters, a third at least, in each image that has any: for training.
     """
 
     recipe: str
@@ -53,6 +54,7 @@ class Order:
     backgrounds: str | None = None
     least_diameter: float | None = None
     plain: bool = False
+    most_craters: int = 1
 
 
 def synthesize(
@@ -89,6 +91,7 @@ def synthesize(
         "backgrounds": "photographs and simulated foil" if order.backgrounds else "simulated foil",
         "least_diameter": order.least_diameter,
         "plain_photographs": order.plain,
+        "most_craters": order.most_craters,
         "least_visibility": VISIBILITY,
         "simulator": _simulator(),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
@@ -127,6 +130,8 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
         crater = index % 2 == 0
         if recipe is None:
             sample = compose_foreign(rng, photographs, order.shape, name, crater=crater)
+        elif crater and order.most_craters > 1:
+            sample = compose_crowd(rng, recipe, own_seeds, photographs, order.shape, name, most=order.most_craters)
         else:
             sample = compose_visible(
                 rng, recipe, own_seeds, photographs, order.shape, name, crater=crater, plain=order.plain

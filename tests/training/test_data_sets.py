@@ -92,12 +92,14 @@ def test_crops_keep_the_crater_and_know_where_it_went(sets: dict[str, DataSet]) 
     data = sets["train"]
     rng = np.random.default_rng(0)
     for batch in epoch(data, rng, images=64, batch=16, crop=(108, 108), least_diameter=6.0):
-        crater = batch.labels[:, 0] == 1
-        assert crater.sum() == 8
-        assert (np.isfinite(batch.x) == crater).all()
-        for centre in (batch.x[crater], batch.y[crater]):
-            assert (centre > batch.diameter[crater] / 2 - 1).all()
-            assert (centre < 108 - batch.diameter[crater] / 2 + 1).all()
+        assert batch.labels[:, 0].tolist() == [1] * 8 + [0] * 8
+        assert [len(found) for found in batch.craters] == [1] * 8 + [0] * 8
+        x, y, diameter, visible = np.concatenate(batch.craters).T
+        assert (diameter >= 6.0).all()
+        assert (visible == 1).all()
+        for centre in (x, y):
+            assert (centre > diameter / 2 - 1).all()
+            assert (centre < 108 - diameter / 2 + 1).all()
 
 
 def test_turned_images_keep_the_crater_under_its_coordinates(sets: dict[str, DataSet]) -> None:
@@ -110,22 +112,57 @@ def test_turned_images_keep_the_crater_under_its_coordinates(sets: dict[str, Dat
     data = DataSet((marked,), table, {"digest": "marked"})
     for number in range(12):
         for batch in epoch(data, np.random.default_rng(number), images=4, batch=4, crop=(108, 108), least_diameter=0.0):
-            for image, x, y in zip(batch.images, batch.x, batch.y, strict=True):
-                assert image[int(y), int(x), 0] == 255
+            for image, found in zip(batch.images[:2], batch.craters[:2], strict=True):
+                assert image[int(found[0, 1]), int(found[0, 0]), 0] == 255
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> DataSet:
+    """Images with four to twelve craters each, and blanks."""
+    folder = tmp_path_factory.mktemp("crowd") / "set"
+    order = Order("matched", 24, (300, 300), backgrounds=str(photographs), most_craters=12)
+    synthesize(order, folder, workers=1)
+    return read(folder)
+
+
+def test_a_crowd_does_not_touch_and_all_of_it_is_listed(crowd: DataSet) -> None:
+    assert crowd.column("label").tolist() == [1, 0] * 12
+    counts = [len(found) for found in crowd.craters]
+    assert counts[1::2] == [0] * 12
+    assert max(counts) > 4
+    for found in crowd.craters[::2]:
+        x, y, diameter, _ = found.T
+        apart = np.hypot(x[:, None] - x, y[:, None] - y) - 0.79 * (diameter[:, None] + diameter)
+        assert (apart[~np.eye(len(x), dtype=bool)] > 0).all()
+        assert (diameter**2).sum() <= max(0.1 * 300 * 300, diameter.max() ** 2) + 1
+
+
+def test_crops_of_a_crowd_are_labelled_by_what_they_hold(crowd: DataSet) -> None:
+    for batch in epoch(crowd, np.random.default_rng(1), images=96, batch=8, crop=(124, 124), least_diameter=8.0):
+        for label, found in zip(batch.labels[:, 0], batch.craters, strict=True):
+            x, y, diameter, visible = found.T
+            reach = diameter / 2
+            inside = (np.minimum(x, y) >= reach) & (np.maximum(x, y) <= 123 - reach)
+            assert (label == 1) == bool((inside & (visible == 1)).any())
+            assert (visible[diameter < 8.0] == 0).all()
+            if label == 0:
+                assert not ((np.minimum(x, y) > -reach) & (np.maximum(x, y) < 123 + reach)).any()
 
 
 def test_position_targets_mark_the_nearest_and_ignore_the_rest_that_sees_it() -> None:
-    nothing = np.nan
-    target = position_targets(
-        (384, 512),
-        np.array([1, 0, 1]),
-        np.array([45.5 + 16 * 3, nothing, nothing]),
-        np.array([45.5 + 16 * 5, nothing, nothing]),
-        np.array([10.0, nothing, nothing]),
-    )
-    assert target.shape == (3, 19, 27, 1)
+    x, y = 45.5 + 16 * 3, 45.5 + 16 * 5
+    crater = np.array([[x, y, 10.0, 1.0]])
+    faint = np.array([[x, y, 10.0, 0.0]])
+    second = np.array([[x, y, 10.0, 1.0], [x + 32, y, 10.0, 1.0]])
+    nowhere = np.array([[np.nan, np.nan, np.nan, 1.0]])
+    target = position_targets((384, 512), (crater, np.empty((0, 4)), nowhere, faint, second))
+    assert target.shape == (5, 19, 27, 1)
+    assert (target[0] == 1).sum() == 1
     assert target[0, 5, 3, 0] == 1
     assert target[0, 5, 5, 0] == -1
     assert target[0, 5, 10, 0] == 0
     assert (target[1] == 0).all()
     assert (target[2] == -1).all()
+    assert target[3, 5, 3, 0] == -1
+    assert (target[3] == 0).sum() == (target[0] == 0).sum()
+    assert [target[4, 5, column, 0] for column in (3, 4, 5)] == [1, -1, 1]
