@@ -10,7 +10,7 @@ import numpy as np
 from training.dataset import DataSet
 
 UNKNOWN = -1.0
-"""Label of a crop that holds only parts of craters, or craters that can hardly be seen: it teaches nothing as a whole."""
+"""Label of a crop that holds only parts of craters, or such as can hardly be seen: it teaches nothing as a whole."""
 
 
 @dataclass(frozen=True)

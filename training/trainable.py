@@ -86,7 +86,7 @@ def is_normalised(number: int) -> bool:
 
 
 def losses(recipe: Recipe) -> dict[str, Any]:
-    """The loss of each output: of the score, blanks weighted; and of both maps. What is negative in truth is ignored."""
+    """The loss of each output: the score, blanks weighted; and both maps. What is negative in truth is ignored."""
     from keras import ops
 
     def score_loss(truth: Any, logit: Any) -> Any:
