@@ -10,6 +10,7 @@ from benchmarks.agreement import agreement
 from benchmarks.archive import archive
 from benchmarks.chaos import chaos
 from benchmarks.forward import forward
+from benchmarks.gallery import gallery
 from benchmarks.kills import kills
 from benchmarks.manifest import manifest
 from benchmarks.memory import memory
@@ -52,6 +53,7 @@ measuring = (
     screening,
     places,
     rescan,
+    gallery,
     memory,
     manifest,
 )

@@ -224,6 +224,45 @@ def _kills(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _places(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"{figures['detected']:,} detected of {figures['images']:,} simulated craters"
+    return [
+        (f"{what}: place within 8 px + half a diameter", f"{100 * figures['place_within']:.1f}%", ""),
+        (f"{what}: diameter within 25%", f"{100 * figures['diameters_right']:.1f}%", ""),
+    ]
+
+
+def _rescan(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"rescan of {figures['images_chosen']:,} of {figures['images']:,} images"
+    read = f"{figures['images_read']:,} and {figures['reads_of_others']:,}"
+    return [(f"{what}: chosen and other images read", read, "")]
+
+
+def _gallery(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"gallery of {figures['candidates']:,} candidates"
+    return [
+        (f"{what}, seconds", f"{figures['made_seconds']:,}", ""),
+        (f"{what}: first page opened in Chromium, seconds", *_figure(figures["opened_seconds"], 2)),
+    ]
+
+
+def _node_loss(record: dict[str, Any]) -> list[Row]:
+    what = f"one of {record['settings']['nodes']} nodes killed: time to the end over what the others need"
+    return [(what, *_figure(record["figures"]["ratio"], 2))]
+
+
+def _chaos(record: dict[str, Any]) -> list[Row]:
+    figures = record["figures"]
+    what = f"{record['images']['images']:,} images, {figures['kills']} kills, {record['settings']['faults']:.0%} faults"
+    return [
+        (f"{what}: lost and doubled", f"{figures['lost']} and {figures['doubled']}", ""),
+        (f"{what}: scored again", f"{100 * figures['redone_share']:.1f}%", ""),
+    ]
+
+
 def _times(figure: dict[str, Any], factor: float) -> dict[str, Any]:
     return {name: factor * figure[name] for name in ("median", "min", "max")}
 
@@ -241,4 +280,9 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "memory": _memory,
     "manifest": _manifest,
     "kills": _kills,
+    "places": _places,
+    "rescan": _rescan,
+    "gallery": _gallery,
+    "node-loss": _node_loss,
+    "chaos": _chaos,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from benchmarks import image_set
 from benchmarks.__main__ import app
+from benchmarks.gallery import BROWSERS
 from benchmarks.local_s3 import LocalS3
 from benchmarks.readme import render
 from crater_ray.errors import UsageError
@@ -148,6 +150,16 @@ def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     assert row["nodes"] == 2
     assert row["driver_ms_per_image"]["median"] > 0
     assert row["efficiency"]["median"] > 0
+
+
+def test_a_gallery_is_made_and_opened(measure: Measure, shared_ray: None) -> None:
+    pytest.importorskip("playwright", reason="the Python package playwright is not installed")
+    if not any(map(shutil.which, BROWSERS)):
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    figures = measure("gallery", "--images", "30", "--distinct", "6", "--repeats", "1")["figures"]
+    assert figures["candidates"] == 30
+    assert figures["opened_seconds"]["median"] > 0
+    assert 0 < figures["largest_file_mb"] < 5
 
 
 def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.readme import BEGIN, END, readme
+from benchmarks.__main__ import app
+from benchmarks.readme import BEGIN, END, RENDERERS, readme
 from benchmarks.record import Record, spread
 from crater_ray.errors import UsageError
 
@@ -34,6 +35,11 @@ def test_table_replaces_what_was_between_the_marks(tmp_path: Path) -> None:
     assert "| manifest of 2,000,000 keys, seconds | 3.0 | 2.0-9.0 | `python -m benchmarks manifest` |" in text
     assert "killed 10 times" in text
     assert text.count("| measured |") == 1
+
+
+def test_every_measuring_command_has_its_rows() -> None:
+    named = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}  # type: ignore[union-attr]
+    assert named - {"readme"} == set(RENDERERS)
 
 
 def test_a_page_without_marks_and_other_json_are_refused(tmp_path: Path) -> None:
