@@ -65,9 +65,11 @@ def synthesize(
 @app.command()
 def fit(
     out: Annotated[Path, typer.Argument(help="Folder of the fit: checkpoint, log, best weights. Run again to resume.")],
-    data: Annotated[Path, typer.Option(help="Training data set of crops, such as 150x150.")],
+    data: Annotated[list[Path], typer.Option(help="Training data set for step 1; may be given several times.")],
     validation: Annotated[Path, typer.Option(help="Validation data set of crops.")],
-    whole: Annotated[Path | None, typer.Option(help="Training data set of whole images, for step 2.")] = None,
+    whole: Annotated[
+        list[Path] | None, typer.Option(help="Whole images for step 2; may be given several times.")
+    ] = None,
     whole_validation: Annotated[Path | None, typer.Option(help="Validation data set of whole images.")] = None,
     recipe: Annotated[str, typer.Option(help="original or matched.")] = "matched",
     minutes: Annotated[float, typer.Option(help="Budget of wall time for both steps together.")] = 60.0,
@@ -76,6 +78,8 @@ def fit(
     epoch_images: Annotated[int, typer.Option(help="Images from one checkpoint to the next in step 1.")] = 6400,
     batch: Annotated[int, typer.Option(help="Images in a batch of step 1.")] = 64,
     batch_whole: Annotated[int, typer.Option(help="Images in a batch of step 2.")] = 8,
+    start: Annotated[Path | None, typer.Option(help="Folder of another fit to go on from.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest; the recipe's if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and crops.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
@@ -96,12 +100,20 @@ def fit(
         epoch_images=epoch_images,
         batches=(batch, batch_whole),
         dtype=backend.policy(precision),
+        learning_rate=learning_rate,
     )
-    opened = [dataset.read(path) if path else None for path in (whole, whole_validation)]
+    if start is not None and not (start / "checkpoint.npz").exists():
+        raise UsageError(f"--start {str(start)!r} holds no checkpoint of a fit.")
+
+    def opened(paths: list[Path] | None) -> dataset.DataSet | None:
+        return dataset.join([dataset.read(path) for path in paths]) if paths else None
+
+    train = dataset.join([dataset.read(path) for path in data])
     run(
         settings,
-        Data(dataset.read(data), dataset.read(validation), *opened),
+        Data(train, dataset.read(validation), opened(whole), opened([whole_validation] if whole_validation else None)),
         out,
+        earlier=start,
         say=lambda line: print(line, flush=True),
     )
 

@@ -103,6 +103,21 @@ class DataSet:
         return chosen
 
 
+def join(sets: Sequence[DataSet]) -> DataSet:
+    """Several data sets of one size as one.
+
+    Raises:
+        UsageError: their sizes differ.
+    """
+    if len({data.shape for data in sets}) != 1:
+        raise UsageError(f"Data sets to be joined must have one size; received: {[data.shape for data in sets]}")
+    if len(sets) == 1:
+        return sets[0]
+    shards = tuple(shard for data in sets for shard in data.shards)
+    table = pa.concat_tables([data.table for data in sets], promote_options="default")
+    return DataSet(shards, table, {**sets[0].card, "digest": "+".join(data.digest for data in sets)})
+
+
 def write_shard(folder: Path, number: int, pixels: np.ndarray) -> None:
     """Write one shard, uint8 (n, height, width), so that a killed run leaves no half file under its name."""
     temporary = folder / f"pixels-{number:05d}.partial"

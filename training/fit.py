@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ class Settings:
         epoch_images: images in an epoch of step 1; a checkpoint and a validation follow each.
         batches: images in a batch, of the first and of the second step.
         dtype: Keras policy of the layers.
+        learning_rate: the highest; the recipe's, or less for a network that was trained before, when None.
+        begun: digest of what a fit that goes on from another began with; see `fit`.
     """
 
     recipe: str
@@ -57,6 +60,8 @@ class Settings:
     epoch_images: int = 6400
     batches: tuple[int, int] = (64, 8)
     dtype: str = "float32"
+    learning_rate: float | None = None
+    begun: str | None = None
 
     def used(self, state: State) -> float:
         """Share of the budget that is used, 0..1."""
@@ -90,6 +95,7 @@ def fit(
     folder: Path,
     *,
     start: Weights | None = None,
+    earlier: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Weights:
     """Fit the network, or go on where a killed fit stopped.
@@ -99,6 +105,7 @@ def fit(
         data: what to learn from.
         folder: where checkpoint, log and best weights are kept.
         start: weights to begin with, for training on. There is then no first step.
+        earlier: folder of another fit to go on from, in both steps, batch normalisation and all.
         say: is told one line after each epoch.
 
     Returns:
@@ -109,6 +116,9 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
+    if earlier is not None:
+        digest = hashlib.sha256((earlier / "checkpoint.npz").read_bytes()).hexdigest()[:12]
+        settings = replace(settings, begun=digest)
     fixed = _fixed(settings, data)
     state = checkpoint.peek(folder / "checkpoint.npz") or State(step=1 if start is None else 2, settings=fixed)
     state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
@@ -120,7 +130,7 @@ def fit(
         )
     last_step = 2 if settings.step_two_share > 0 or start is not None else 1
     while True:
-        _step(settings, recipe, data, folder, state, start, say)
+        _step(settings, recipe, data, folder, state, start, earlier, say)
         if state.step == last_step:
             return load_best(folder, state.step)
         state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, settings.used(state)
@@ -147,6 +157,7 @@ def _step(
     folder: Path,
     state: State,
     start: Weights | None,
+    earlier: Path | None,
     say: Callable[[str], None],
 ) -> None:
     import keras
@@ -163,6 +174,8 @@ def _step(
         checkpoint.restore(folder / "checkpoint.npz", model, optimizer)
     elif start is not None:
         pour(start, model)
+    elif state.step == 1 and earlier is not None:
+        checkpoint.restore(earlier / "checkpoint.npz", model, None)
     elif state.step == 2 and recipe.batch_norm:
         # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
         checkpoint.restore(folder / "checkpoint.npz", model, None)
@@ -171,7 +184,7 @@ def _step(
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     while (used := settings.used(state)) < end:
         progress = (used - state.spent) / max(end - state.spent, 1e-9)
-        loss, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, begun=start is not None)
+        loss, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, start is not None)
         figures = _validate(model, validation)
         state.epoch += 1
         if figures["validation_auc"] > state.best:
@@ -190,11 +203,12 @@ def _epoch(
     state: State,
     progress: float,
     end: float,
-    *,
-    begun: bool,
+    retraining: bool,
 ) -> tuple[float, float]:
     """One epoch, cut short when the step's budget is used; gives mean loss and last learning rate."""
-    now = plan.stage(recipe, state.step, progress)
+    begun = retraining or settings.begun is not None
+    now = plan.stage(recipe, state.step, progress, begun=begun)
+    highest = settings.learning_rate or recipe.learning_rate * (plan.BEGUN_RATE if begun and recipe.cosine else 1.0)
     crop = (now.crop, now.crop) if now.crop and now.crop < min(train.shape) else train.shape
     size, images = settings.batches[state.step - 1], settings.epoch_images
     area = crop[0] * crop[1]
@@ -219,7 +233,7 @@ def _epoch(
         if used >= end:
             break
         began = time.monotonic()
-        rate = plan.learning_rate(recipe, state.batches, used, begun=begun)
+        rate = plan.learning_rate(recipe, state.batches, used, highest=highest)
         optimizer.learning_rate.assign(rate)
         where = position_targets(crop, batch.craters)
         targets = {"score": batch.labels, "local": where, "map": where}

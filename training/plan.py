@@ -41,29 +41,30 @@ WARM_UP = 250
 """Optimizer steps over which the learning rate rises to its highest."""
 
 BEGUN_RATE = 0.25
-"""Highest learning rate for a network that was trained before, of that for a fresh one."""
+"""Highest learning rate for a network that was trained before, of that for a fresh one, unless it is given."""
 
 LOWEST_RATE = 0.01
 """The learning rate at the end, of the highest."""
 
 
-def stage(recipe: Recipe, step: int, progress: float) -> Stage:
-    """The stage at a share `progress` (0..1) of the budget of step 1 or 2."""
+def stage(recipe: Recipe, step: int, progress: float, *, begun: bool = False) -> Stage:
+    """The stage at a share `progress` (0..1) of the budget of step 1 or 2; the last for a network trained before."""
     stages = {1: CURRICULUM, 2: CURRICULUM_TWO}[step] if recipe.curriculum else FLAT
+    if begun:
+        return stages[-1]
     return next((one for one in stages if progress < one.until), stages[-1])
 
 
-def learning_rate(recipe: Recipe, batches: int, progress: float, *, begun: bool) -> float:
+def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: float) -> float:
     """The learning rate for the next optimizer step: along one cosine through both steps.
 
     Args:
-        recipe: says the highest, and whether it changes.
+        recipe: says whether it changes.
         batches: optimizer steps already taken in this step of the fit.
         progress: share of the whole budget already used, 0..1.
-        begun: the network was trained before.
+        highest: rate that is reached after the warm-up.
     """
     if not recipe.cosine:
-        return recipe.learning_rate
-    highest = recipe.learning_rate * (BEGUN_RATE if begun else 1.0)
+        return highest
     falling = LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + np.cos(np.pi * min(progress, 1.0)))
     return float(highest * min(1.0, (batches + 1) / WARM_UP) * falling)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 EPSILON = 1e-3
 """What batch normalisation adds to the variance."""
 
+HARDEST = 4
+"""Of so many blank positions of each image, those most like craters, the mean loss counts as much as that of all."""
+
 
 def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32") -> keras.Model:
     """Build the network for training, with fresh weights.
@@ -96,10 +99,15 @@ def losses(recipe: Recipe) -> dict[str, Any]:
     def map_loss(truth: Any, logit: Any) -> Any:
         entropy = _cross_entropy(ops.maximum(truth, 0.0), logit)
         positive, negative = ops.cast(truth > 0.5, "float32"), ops.cast(ops.abs(truth) < 0.5, "float32")
-        # Few positions hold a crater: craters and blanks are averaged apart, or blanks would drown them.
-        return 0.5 * (
-            ops.sum(entropy * positive) / ops.maximum(ops.sum(positive), 1.0)
-            + ops.sum(entropy * negative) / ops.maximum(ops.sum(negative), 1.0)
+        # Few positions hold a crater: craters and blanks are averaged apart, or blanks would drown them. Of the blank
+        # ones most are empty, and the few that are mistaken for craters would drown in turn: they count again.
+        size = ops.shape(truth)[1] * ops.shape(truth)[2]
+        flat = ops.pad(ops.reshape(entropy * negative, (-1, size)), ((0, 0), (0, HARDEST)))
+        hardest = ops.top_k(flat, k=HARDEST)[0]
+        wrong, empty = ops.sum(hardest), ops.sum(entropy * negative)
+        taken = ops.sum(ops.minimum(ops.sum(negative, axis=(1, 2, 3)), HARDEST))
+        return 0.5 * ops.sum(entropy * positive) / ops.maximum(ops.sum(positive), 1.0) + 0.25 * (
+            empty / ops.maximum(ops.sum(negative), 1.0) + wrong / ops.maximum(taken, 1.0)
         )
 
     return {"score": score_loss, "local": map_loss, "map": map_loss}
