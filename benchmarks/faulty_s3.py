@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import random
 import socket
 import struct
@@ -32,12 +33,14 @@ class FaultyS3:
     Attributes:
         endpoint_url: its address.
         share: probability of each fault for a GET of an object: `500`, `503`, `reset`, `cut` (the body ends before its
-            announced length), `short` (a shorter body that announces itself as whole), `stall`, `403`.
+            announced length), `short` (a shorter body that announces itself as whole), `stall` (no answer for
+            `stall_seconds`), `hang` (the same in the middle of the body), `403`.
         only: GET faults befall only objects whose name contains this.
-        put_share: the same for a PUT: `500`, `503`, `reset` (nothing is stored), and `500 after`, `reset after`, `404
-            after`: the object is stored, but the answer says otherwise.
+        put_share: the same for a PUT: `500`, `503`, `reset`, `stall` (nothing is stored), and `500 after`, `reset
+            after`, `404 after`: the object is stored, but the answer says otherwise.
         put_only: PUT faults befall only objects whose name contains this.
-        list_share: the same for listings: `500`, `503`, `reset`.
+        list_share: the same for listings: `500`, `503`, `reset`, `stall`.
+        times: faults befall each request so often at most; repeated any more, it is answered.
         done: how often each fault was committed.
         requests: how many requests came.
         expired: requests signed with one of these access keys are refused ...
@@ -52,6 +55,7 @@ class FaultyS3:
     put_share: dict[str, float] = field(default_factory=dict)
     put_only: str = ""
     list_share: dict[str, float] = field(default_factory=dict)
+    times: float = math.inf
     done: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     gets: int = 0
@@ -83,6 +87,7 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
     target = urlsplit(behind)
     rng = random.Random(seed)
     lock = threading.Lock()
+    befallen: Counter[tuple[str, str]] = Counter()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -96,13 +101,14 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
             fault = self.choose(proxy.list_share if listing else share, counts=not listing)
             if self.committed(fault):
                 return
-            if fault == "stall":
-                time.sleep(proxy.stall_seconds)
             response, body = self.forward(b"")
             if fault == "short":
                 body = body[: len(body) // 2]
-            self.answer(response.status, body[: len(body) // 2] if fault == "cut" else body, len(body), response)
-            if fault == "cut":
+            broken_off = fault in ("cut", "hang")
+            self.answer(response.status, body[: len(body) // 2] if broken_off else body, len(body), response)
+            if fault == "hang":
+                time.sleep(proxy.stall_seconds)
+            if broken_off:
                 self.close_connection = True
 
         def do_PUT(self) -> None:
@@ -135,12 +141,14 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
         def choose(self, share: dict[str, float], counts: bool = False) -> str | None:
             with lock:
                 proxy.requests += 1
+                share = share if befallen[self.command, self.path] < proxy.times else {}
                 weights = list(share.values())
                 fault = rng.choices([*share, None], [*weights, max(0.0, 1 - sum(weights))])[0]
                 if proxy.refuses(self.headers.get("Authorization", "")):
                     fault = "expired"
                 if fault:
                     proxy.done[fault] += 1
+                    befallen[self.command, self.path] += 1
                 elif counts:
                     proxy.gets += 1
                 return fault
@@ -160,6 +168,9 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
             elif fault == "reset":
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
+                self.close_connection = True
+            elif fault == "stall":
+                time.sleep(proxy.stall_seconds)
                 self.close_connection = True
             else:
                 return False

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,25 @@ class JsonLines(logging.Formatter):
         return json.dumps(content)  # ASCII: a key's control characters and line breaks stay escapes
 
 
+class LogFile(logging.FileHandler):
+    """A log file that may become full in mid-scan: that is said once, in one line, and the scan goes on."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        problem = sys.exc_info()[1]
+        if not isinstance(problem, OSError):
+            super().handleError(record)
+        elif not self._said:
+            self._said = True
+            why = problem.strerror or problem
+            sys.stderr.write(f"The log {self.baseFilename!r} cannot be written now: {why}. The scan goes on.\n")
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def logging_to(path: Path | None, run_id: str) -> Iterator[None]:
     """Append what is logged to a file, for as long as the context lasts.
@@ -75,7 +95,7 @@ def logging_to(path: Path | None, run_id: str) -> Iterator[None]:
         yield
         return
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = LogFile(path, encoding="utf-8")
     except OSError as problem:
         raise CraterRayError(f"The log {str(path)!r} cannot be written: {problem.strerror}. Check --log.") from None
     handler.setFormatter(JsonLines(run_id))

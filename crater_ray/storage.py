@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RETRIES = 5
 TIMEOUT_SECONDS = 60.0
-"""For one GET, body included: site images have about 60 KB, raw frames 800 KB."""
+"""For one GET of an image, body included: site images have about 60 KB, raw frames 800 KB. Else for each word of it."""
 
 
 class StorageError(CraterRayError):
@@ -81,7 +81,7 @@ def s3_client(access: Access) -> Any:
         signature_version=UNSIGNED if access.anonymous else None,
         retries={"max_attempts": 5, "mode": "standard"},
         connect_timeout=10,
-        read_timeout=60,
+        read_timeout=TIMEOUT_SECONDS,
         s3={"addressing_style": "path"} if access.endpoint_url or _ENDPOINT_VARIABLES & set(os.environ) else None,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

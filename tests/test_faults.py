@@ -250,6 +250,32 @@ def test_image_over_which_loaders_are_killed_for_memory_gets_a_row_and_costs_no_
     assert all(rows[key]["status"] == "ok" for key in keys)
 
 
+KILLED_BY_RAY = """
+import time, ray
+from crater_ray.cluster import connected
+from crater_ray.faults import classify
+with connected(None):
+    try:
+        ray.get(ray.remote(lambda: time.sleep(60)).options(max_retries=0).remote())
+    except ray.exceptions.RayError as problem:
+        print(type(problem).__name__, classify(problem).name)
+"""
+
+
+def test_process_that_ray_kills_for_memory_counts_as_one_that_the_system_killed() -> None:
+    """Ray steps in before the system does, where it can; an image may be the cause of that, too."""
+    settings = {"RAY_memory_usage_threshold": "0.001", "RAY_memory_monitor_refresh_ms": "100"}  # any use is too much
+    answer = subprocess.run(
+        [sys.executable, "-c", KILLED_BY_RAY],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert answer.stdout.split() == ["OutOfMemoryError", "CRASH"], answer.stderr[-2000:]
+
+
 def test_output_that_becomes_read_only_ends_in_one_line_and_the_run_goes_on_later(
     ray_here: None, tmp_path: Path
 ) -> None:

@@ -138,6 +138,14 @@ def test_log_that_cannot_be_written_is_one_line(cli: Cli, archive: Path, tmp_pat
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no file without room here")
+def test_log_that_becomes_full_is_one_line_and_the_scan_goes_on(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    answer = cli("scan", archive, "--out", tmp_path / "run", "--engine", "stand-in", "--log", "/dev/full")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.count("The log '/dev/full' cannot be written now: No space left on device") == 1
+    assert "Traceback" not in answer.stderr
+
+
 WITHOUT_RAY = """
 import sys
 for name in ("ray", "tensorflow", "keras", "obstore", "openvino"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from benchmarks.faulty_s3 import faulty
 from benchmarks.local_s3 import ACCESS_KEY, PUBLIC, RENEWED_ACCESS_KEY, SECRET_KEY, LocalS3
 from crater_ray import fetch, storage
+from crater_ray.folder import open_folder
 from crater_ray.loader import load
 from crater_ray.run import open_existing
 from crater_ray.scan import scan
@@ -92,17 +94,53 @@ def test_one_object_that_storage_never_gives_is_a_verdict_only_on_the_last_try(
     storage.bulk_store.cache_clear()
 
 
+REPEATS = {"500": 4, "503": 4, "reset": 4, "cut": 2, "short": 2}
+"""As often as the client itself repeats a GET, and more often than we do; and as often as we do, where it does not."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_that_passes_is_outlasted_within_one_load(s3: LocalS3, stored: list[str], fault: str) -> None:
+    uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:8]]
+    sizes = [s3.client.head_object(Bucket=PUBLIC, Key=uri.split("/", 3)[3])["ContentLength"] for uri in uris]
+    with faulty(s3.endpoint_url, {fault: 1.0}) as proxy:
+        proxy.times = REPEATS[fault]
+        loaded, _ = load(uris, Access(proxy.endpoint_url, anonymous=True), sizes=sizes)
+        assert proxy.done[fault] == 8 * REPEATS[fault]
+    assert set(loaded.status) == {"ok"}
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang"])
 def test_stalled_request_is_given_up_and_repeated(
-    s3: LocalS3, stored: list[str], monkeypatch: pytest.MonkeyPatch
+    s3: LocalS3, stored: list[str], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 1.0)
     storage.bulk_store.cache_clear()
-    uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:20]]
-    with faulty(s3.endpoint_url, {"stall": 0.2}, seed=4) as proxy:
+    uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:8]]
+    with faulty(s3.endpoint_url, {fault: 1.0}) as proxy:
+        proxy.times, proxy.stall_seconds = 1, 100.0
+        started = time.monotonic()
         loaded, _ = load(uris, Access(proxy.endpoint_url, anonymous=True))
-        assert proxy.done["stall"]
+        assert time.monotonic() - started < 20, "given up by chance: 30 s is the client's own limit"
+        assert proxy.done[fault] == 8
     assert set(loaded.status) == {"ok"}
     storage.bulk_store.cache_clear()
+
+
+def test_stalled_listing_and_part_are_given_up_and_repeated(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 1.0)
+    storage.s3_client.cache_clear()
+    s3.client.create_bucket(Bucket="stalled")
+    with faulty(s3.endpoint_url, {"stall": 1.0}) as proxy:
+        proxy.put_share = proxy.list_share = proxy.share
+        proxy.times, proxy.stall_seconds = 1, 100.0
+        folder = open_folder("s3://stalled/run", Access(proxy.endpoint_url))
+        started = time.monotonic()
+        folder.publish("parts/one", b"rows")
+        assert dict(folder.names()) == {"parts/one": 4}
+        assert folder.read("parts/one") == b"rows"
+        assert time.monotonic() - started < 20
+        assert proxy.done["stall"] == 3
+    storage.s3_client.cache_clear()
 
 
 def test_object_replaced_since_listing_is_believed_in_the_end(s3: LocalS3, stored: list[str]) -> None:
@@ -254,6 +292,8 @@ def test_parts_stored_with_an_error_for_an_answer_are_neither_lost_nor_doubled(
                 break
             except StorageError:
                 continue  # what anybody would do: the same command again
+        else:
+            pytest.fail("the same command again and again did not get there")
         assert outcome.failed == {}
         assert sum(proxy.done[fault] for fault in STORED_BUT_ERROR) >= 3, proxy.done
         assert sum(proxy.done[fault] for fault in ("500", "503", "reset")) >= 3, proxy.done
