@@ -113,9 +113,14 @@ def join(sets: Sequence[DataSet]) -> DataSet:
         raise UsageError(f"Data sets to be joined must have one size; received: {[data.shape for data in sets]}")
     if len(sets) == 1:
         return sets[0]
-    shards = tuple(shard for data in sets for shard in data.shards)
+    shards: list[np.ndarray] = []
+    for data in sets:
+        left = len(data)  # `first` leaves more images in the shards than rows in the table
+        for shard in data.shards:
+            shards.append(shard[:left])
+            left -= len(shards[-1])
     table = pa.concat_tables([data.table for data in sets], promote_options="default")
-    return DataSet(shards, table, {**sets[0].card, "digest": "+".join(data.digest for data in sets)})
+    return DataSet(tuple(shards), table, {**sets[0].card, "digest": "+".join(data.digest for data in sets)})
 
 
 def write_shard(folder: Path, number: int, pixels: np.ndarray) -> None:

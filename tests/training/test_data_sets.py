@@ -11,7 +11,7 @@ import pytest
 from crater_ray.errors import UsageError
 from training import seeds
 from training.batches import epoch
-from training.dataset import DataSet, read
+from training.dataset import DataSet, join, read
 from training.synthesize import Order, synthesize
 from training.trainable import position_targets
 
@@ -135,6 +135,15 @@ def test_a_crowd_does_not_touch_and_all_of_it_is_listed(crowd: DataSet) -> None:
         apart = np.hypot(x[:, None] - x, y[:, None] - y) - 0.79 * (diameter[:, None] + diameter)
         assert (apart[~np.eye(len(x), dtype=bool)] > 0).all()
         assert (diameter**2).sum() <= max(0.1 * 300 * 300, diameter.max() ** 2) + 1
+
+
+def test_joined_sets_follow_one_another(crowd: DataSet, sets: dict[str, DataSet]) -> None:
+    both = join([crowd.first(5), crowd])
+    assert len(both) == 29
+    assert (both.images([4, 5, 28]) == crowd.images([4, 0, 23])).all()
+    assert [len(found) for found in both.craters] == [len(found) for found in (*crowd.craters[:5], *crowd.craters)]
+    with pytest.raises(UsageError, match="one size"):
+        join([crowd, sets["train"]])
 
 
 def test_crops_of_a_crowd_are_labelled_by_what_they_hold(crowd: DataSet) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,24 @@ def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_
             both.append({key: stored[key] for key in stored.files if key != "state"})
     assert both[0].keys() == both[1].keys()
     assert all(np.allclose(both[0][key], both[1][key], atol=1e-4) for key in both[0])
+
+
+def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path) -> None:
+    data = Data(easy["train"], easy["validation"].first(20))
+    settings = Settings("matched", megapixels=0.3, step_two_share=0.0, epoch_images=16, batches=(8, 4))
+    fit(settings, data, tmp_path / "first", say=lambda _: None)
+    resting = replace(settings, learning_rate=1e-9)
+    fit(resting, data, tmp_path / "second", earlier=tmp_path / "first", say=lambda _: None)
+    fit(resting, data, tmp_path / "other", say=lambda _: None)
+    kernels = []
+    for name in ("first", "second", "other"):
+        with np.load(tmp_path / name / "checkpoint.npz") as stored:
+            kernels.append(stored["model0"])
+    assert kernels[0].shape == (3, 3, 1, 64)
+    assert np.abs(kernels[0] - kernels[1]).max() < 1e-6
+    assert np.abs(kernels[0] - kernels[2]).max() > 1e-3
+    with pytest.raises(UsageError, match="begun"):  # it is not the same fit without what it began with
+        fit(resting, data, tmp_path / "second", say=lambda _: None)
 
 
 def test_missing_data_for_the_second_step_is_explained(easy: dict[str, DataSet], tmp_path: Path) -> None:
