@@ -78,7 +78,7 @@ def fit(
     epoch_images: Annotated[int, typer.Option(help="Images from one checkpoint to the next in step 1.")] = 6400,
     batch: Annotated[int, typer.Option(help="Images in a batch of step 1.")] = 64,
     batch_whole: Annotated[int, typer.Option(help="Images in a batch of step 2.")] = 8,
-    start: Annotated[Path | None, typer.Option(help="Folder of another fit to go on from.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Folder of another fit, or of a bundle, to go on from.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest; the recipe's if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and crops.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
@@ -102,8 +102,6 @@ def fit(
         dtype=backend.policy(precision),
         learning_rate=learning_rate,
     )
-    if start is not None and not (start / "checkpoint.npz").exists():
-        raise UsageError(f"--start {str(start)!r} holds no checkpoint of a fit.")
 
     def opened(paths: list[Path] | None) -> dataset.DataSet | None:
         return dataset.join([dataset.read(path) for path in paths]) if paths else None

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crater_ray.bundle import load as load_bundle
 from crater_ray.errors import UsageError
 from crater_ray.network import Weights
 from training import checkpoint, plan
 from training.batches import epoch
 from training.checkpoint import State
 from training.dataset import DataSet
-from training.fold import fold, pour
+from training.fold import fold, pour, unfold
 from training.intervals import roc_area
 from training.recipes import Recipe, find
 from training.trainable import build_trainable, losses, position_targets
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 CROP_AREA = 150 * 150
 """Pixels of an image of the first step: batch sizes and epochs are given in such images."""
+
+CHECKPOINT = "checkpoint.npz"
+SOME = 32
+"""Training images on which a bundle's activations are measured before it is trained on."""
 
 BUDGETS = ("minutes", "megapixels")
 FIGURES = ("validation_auc", "accuracy", "recall_at_4")
@@ -105,7 +110,7 @@ def fit(
         data: what to learn from.
         folder: where checkpoint, log and best weights are kept.
         start: weights to begin with, for training on. There is then no first step.
-        earlier: folder of another fit to go on from, in both steps, batch normalisation and all.
+        earlier: folder of another fit, or of a bundle, to go on from, in both steps.
         say: is told one line after each epoch.
 
     Returns:
@@ -117,10 +122,9 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
     if earlier is not None:
-        digest = hashlib.sha256((earlier / "checkpoint.npz").read_bytes()).hexdigest()[:12]
-        settings = replace(settings, begun=digest)
+        settings = replace(settings, begun=_digest(earlier))
     fixed = _fixed(settings, data)
-    state = checkpoint.peek(folder / "checkpoint.npz") or State(step=1 if start is None else 2, settings=fixed)
+    state = checkpoint.peek(folder / CHECKPOINT) or State(step=1 if start is None else 2, settings=fixed)
     state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
     if state.settings != fixed:
         changed = {key: (state.settings.get(key), fixed[key]) for key in fixed if state.settings.get(key) != fixed[key]}
@@ -171,14 +175,14 @@ def _step(
     model.compile(optimizer=optimizer, loss=losses(recipe), loss_weights=loss_weights, jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
     if state.epoch:
-        checkpoint.restore(folder / "checkpoint.npz", model, optimizer)
+        checkpoint.restore(folder / CHECKPOINT, model, optimizer)
     elif start is not None:
         pour(start, model)
     elif state.step == 1 and earlier is not None:
-        checkpoint.restore(earlier / "checkpoint.npz", model, None)
+        _go_on(earlier, model, recipe, train)
     elif state.step == 2 and recipe.batch_norm:
         # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
-        checkpoint.restore(folder / "checkpoint.npz", model, None)
+        checkpoint.restore(folder / CHECKPOINT, model, None)
     elif state.step == 2:
         pour(load_best(folder, 1), model)
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
@@ -190,8 +194,30 @@ def _step(
         if figures["validation_auc"] > state.best:
             state.best = figures["validation_auc"]
             _save_best(folder, state.step, model)
-        checkpoint.save(folder / "checkpoint.npz", model, optimizer, state)
+        checkpoint.save(folder / CHECKPOINT, model, optimizer, state)
         _log(folder, settings, state, loss, rate, figures, say)
+
+
+def _digest(earlier: Path) -> str:
+    """Twelve hexadecimal digits of what a fit begins with.
+
+    Raises:
+        UsageError: there is neither a fit nor a bundle.
+    """
+    if (earlier / CHECKPOINT).exists():
+        return hashlib.sha256((earlier / CHECKPOINT).read_bytes()).hexdigest()[:12]
+    return load_bundle(earlier).id
+
+
+def _go_on(earlier: Path, model: keras.Model, recipe: Recipe, train: DataSet) -> None:
+    """Begin with the variables of another fit, or with a bundle's weights."""
+    if (earlier / CHECKPOINT).exists():
+        checkpoint.restore(earlier / CHECKPOINT, model, None)
+    elif recipe.batch_norm:
+        rows = np.linspace(0, len(train) - 1, min(SOME, len(train))).astype(int)
+        unfold(load_bundle(earlier).weights, model, train.images(rows)[..., None])
+    else:
+        pour(load_bundle(earlier).weights, model)
 
 
 def _epoch(

@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the convolution before it: same function, none of the extra parameters."""
+"""Folding batch normalisation into the convolution before it, same function, no extra parameters; and taking it out."""
 
 from __future__ import annotations
 
@@ -51,3 +51,30 @@ def pour(weights: Weights, model: keras.Model) -> None:
         if f"{layer.name}/kernel" in weights:
             layer.kernel.assign(weights[f"{layer.name}/kernel"])
             layer.bias.assign(weights[f"{layer.name}/bias"])
+
+
+def unfold(weights: Weights, model: keras.Model, images: np.ndarray) -> None:
+    """Put the shipping network's weights into a trainable model with batch normalisation that changes nothing at first.
+
+    Each normalisation gets the mean and deviation that its input has on some images, as what it takes away and as what
+    it gives back, so that training goes on from there as if the network had been normalised all along.
+
+    Args:
+        weights: of the shipping network.
+        model: made by `build_trainable`.
+        images: uint8 (n, h, w, 1), such as will be trained on.
+    """
+    import keras
+
+    pour(weights, model)
+    norms = [layer for layer in model.layers if hasattr(layer, "moving_variance")]
+    for norm in norms:
+        norm.gamma.assign(np.full(norm.gamma.shape, np.sqrt(1.0 + norm.epsilon), np.float32))
+    given = keras.Model(model.inputs, [norm.input for norm in norms]).predict_on_batch(images)
+    for norm, values in zip(norms, given, strict=True):
+        each = tuple(range(values.ndim - 1))
+        mean, variance = (np.asarray(moment, np.float32) for moment in (values.mean(each), values.var(each)))
+        norm.gamma.assign(np.sqrt(variance + norm.epsilon))
+        norm.beta.assign(mean)
+        norm.moving_mean.assign(mean)
+        norm.moving_variance.assign(variance)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build
+from crater_ray.network import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build, read_weights
 from training.calibrate import fold_line
-from training.fold import fold
+from training.fold import fold, unfold
 from training.recipes import MATCHED
 from training.scoring import head, probability
 from training.trainable import build_trainable
@@ -49,6 +49,31 @@ def test_folding_batch_normalisation_is_exact() -> None:
     after = np.asarray(shipped.predict_on_batch(images))[:, 0]
     assert np.ptp(before) > 1e-3
     assert np.abs(before - after).max() < 1e-4
+
+
+def test_a_network_that_is_normalised_again_says_the_same() -> None:
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(1)
+    shipped = build(MATCHED.preprocessing)
+    weights = read_weights(shipped)
+    model = build_trainable(MATCHED, batch_norm=True)
+    images = rng.integers(0, 256, (6, 124, 140, 1), dtype=np.uint8)
+    unfold(weights, model, images)
+    others = rng.integers(0, 256, (4, 108, 124, 1), dtype=np.uint8)
+    before = np.asarray(shipped.predict_on_batch(others))[:, 0]
+    after = probability(np.asarray(model.predict_on_batch(others)["score"])[:, 0])
+    assert np.abs(before - after).max() < 1e-4
+    # In training it hardly differs, and folding gives the weights back.
+    trained = probability(np.asarray(model(images, training=True)["score"])[:, 0])
+    assert np.abs(trained - np.asarray(shipped.predict_on_batch(images))[:, 0]).max() < 1e-2
+    assert all(np.allclose(array, weights[name], atol=1e-4) for name, array in unfolded(weights, images).items())
+
+
+def unfolded(weights: dict[str, np.ndarray], images: np.ndarray) -> dict[str, np.ndarray]:
+    """The weights after taking normalisation out of them and folding it in again."""
+    model = build_trainable(MATCHED, batch_norm=True)
+    unfold(weights, model, images)
+    return fold(model)
 
 
 def test_the_calibration_line_lands_in_the_last_layer() -> None:
