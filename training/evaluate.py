@@ -98,8 +98,8 @@ def evaluate(
             scores[f"{contender.name}|{name}"] = score
             figures = measure(data, score, typical=contender.typical)
             results["figures"].setdefault(contender.name, {})[name] = figures
-            recall = figures["recall_at_budget_4_to_36_px"]["share"]
-            say(f"{contender.name} on {name}: recall {recall:.1%} at 4% of blanks, area {figures['roc_area']:.4f}")
+            recall = report.share(figures["recall_at_budget_4_to_36_px"])
+            say(f"{contender.name} on {name}: recall {recall} at 4% of blanks, area {figures['roc_area']:.4f}")
     np.savez(folder / "scores.npz", **scores)  # type: ignore[arg-type]
     (folder / "report.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(report.markdown(results), encoding="utf-8")

@@ -110,9 +110,9 @@ def _at(label: np.ndarray, score: np.ndarray, threshold: float) -> dict[str, Any
 
 
 def _share(hit: np.ndarray) -> dict[str, Any]:
-    """A proportion with its 95% Wilson interval."""
+    """A proportion, of nothing None, with its 95% Wilson interval."""
     low, high = wilson(int(hit.sum()), len(hit))
-    share = float(hit.mean()) if len(hit) else float("nan")
+    share = float(hit.mean()) if len(hit) else None
     return {"share": share, "of": len(hit), "low": low, "high": high}
 
 

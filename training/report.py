@@ -22,7 +22,7 @@ def markdown(results: dict[str, Any]) -> str:
             [
                 [row, *(pick(results["figures"][name][test]) for name in names)]
                 for row, pick in (
-                    ("recall of 4-36 px at 4% of blanks", lambda f: _share(f["recall_at_budget_4_to_36_px"])),
+                    ("recall of 4-36 px at 4% of blanks", lambda f: share(f["recall_at_budget_4_to_36_px"])),
                     ("area under ROC", lambda f: f"{f['roc_area']:.4f}"),
                     ("average precision", lambda f: f"{f['average_precision']:.4f}"),
                     ("expected calibration error", _calibration_error),
@@ -38,11 +38,11 @@ def markdown(results: dict[str, Any]) -> str:
             ("False alarms by source, at 4% of blanks", "false_alarms_by_source"),
         ):
             rows = [
-                [group, *(_share(results["figures"][name][test][key][group]) for name in names)] for group in first[key]
+                [group, *(share(results["figures"][name][test][key][group]) for name in names)] for group in first[key]
             ]
             lines += [f"**{title}**", "", *_table(["", *names], rows)]
         rows = [
-            [name, label, f"{at['threshold']:.4g}", _share(at["sensitivity"]), _share(at["specificity"])]
+            [name, label, f"{at['threshold']:.4g}", share(at["sensitivity"]), share(at["specificity"])]
             for name in names
             for label, at in results["figures"][name][test]["thresholds"].items()
         ]
@@ -101,7 +101,8 @@ def _calibration_error(figures: dict[str, Any]) -> str:
     return f"{figures['calibration']['expected_calibration_error']:.4f}"
 
 
-def _share(one: dict[str, Any]) -> str:
+def share(one: dict[str, Any]) -> str:
+    """A proportion of `training.measures`, with its interval, for people."""
     if not one["of"]:
         return "-"
     return f"{one['share']:.1%} ({one['low']:.1%}-{one['high']:.1%}, n={one['of']})"
