@@ -239,7 +239,7 @@ def _read_list(source: str, data: bytes) -> list[str]:
         if source.lower().endswith(".parquet"):
             import pyarrow.parquet as pq
 
-            file = pq.ParquetFile(io.BytesIO(data))
+            file = pq.ParquetFile(io.BytesIO(data), pre_buffer=False)
             names = file.schema_arrow.names
             column = next((name for name in LIST_COLUMNS if name in names), names[0])
             kind = file.schema_arrow.field(column).type

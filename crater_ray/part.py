@@ -133,7 +133,9 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     """
     where = name(shard)
     try:
-        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
+        # Not buffered ahead: Arrow's threads for that may let go of Python's bytes only while the interpreter ends,
+        # which aborts the process.
+        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True, pre_buffer=False)
         if not _has_columns(file.schema_arrow):
             raise DamagedPart(f"{where} does not have a part's columns")
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
