@@ -29,7 +29,7 @@ KINDS = {"scorer": 0.4, "loader": 0.38, "node": 0.11, "driver": 0.11}
 """Shares of the kills."""
 BUSY = 0.55
 """Share of the time for which scorers that were never disturbed would need to score; the rest is for kills."""
-FIRST, LAST = 0.02, 0.97
+FIRST, LAST = 0.02, 0.9
 """Between these shares of the parts, kills happen."""
 SILENT_SECONDS = 600
 """No part for so long: the scan hangs."""
