@@ -133,8 +133,8 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
     """
     where = name(shard)
     try:
-        # Not buffered ahead: a thread of Arrow's was seen to let go of Python's bytes while the interpreter ended, which
-        # aborted the process.
+        # Not buffered ahead: a thread of Arrow's was seen to let go of Python's bytes while the interpreter ended,
+        # which aborted the process.
         file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True, pre_buffer=False)
         if not _has_columns(file.schema_arrow):
             raise DamagedPart(f"{where} does not have a part's columns")
