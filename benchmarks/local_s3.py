@@ -118,7 +118,8 @@ def serving() -> Iterator[LocalS3]:
         master, volume, filer, s3 = _free_ports(4)
         command = [weed, "server", "-s3", "-filer", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         command += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}"]
-        command += [f"-s3.config={data}/s3.json", "-volume.max=64", "-master.volumeSizeLimitMB=256"]
+        # Each bucket takes seven volumes; a server without a free one answers the tenth bucket's PUTs with errors.
+        command += [f"-s3.config={data}/s3.json", "-volume.max=1000", "-master.volumeSizeLimitMB=256"]
         command += ["-master.volumePreallocate=false", "-master.telemetry=false"]
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
         with Path(data, "log").open("wb") as log:

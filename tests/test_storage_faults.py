@@ -310,8 +310,6 @@ def test_storage_that_answers_every_put_with_an_error_ends_the_scan_and_what_it_
     ray_here: None, s3: LocalS3, stored: list[str], quiet: Console
 ) -> None:
     s3.client.create_bucket(Bucket="liar")
-    # The first object of a new bucket may take the server a while.
-    s3.client.put_object(Bucket="liar", Key="ready", Body=b"")
     with faulty(s3.endpoint_url, {}) as proxy:
         proxy.put_share, proxy.put_only = {"404 after": 1.0}, "/parts/"
         access = Access(proxy.endpoint_url)

@@ -16,6 +16,7 @@ from crater_ray.bundle import load as load_bundle
 from crater_ray.errors import UsageError
 from crater_ray.network import Weights
 from training import checkpoint, plan
+from training.ahead import ahead
 from training.batches import epoch
 from training.checkpoint import State
 from training.dataset import DataSet
@@ -254,14 +255,13 @@ def _epoch(
         least_diameter=now.least_diameter,
         gamma_spread=recipe.gamma_spread,
     )
-    for batch in batches:
+    began = time.monotonic()
+    for batch, where in ahead((batch, position_targets(crop, batch.craters)) for batch in batches):
         used = settings.used(state)
         if used >= end:
             break
-        began = time.monotonic()
         rate = plan.learning_rate(recipe, state.batches, used, highest=highest)
         optimizer.learning_rate.assign(rate)
-        where = position_targets(crop, batch.craters)
         targets = {"score": batch.labels, "local": where, "map": where}
         total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         model.reset_metrics()
@@ -269,7 +269,7 @@ def _epoch(
         state.batches += 1
         state.images += len(batch.images)
         state.megapixels += batch.images.size / 1e6
-        state.seconds += time.monotonic() - began
+        state.seconds, began = state.seconds + time.monotonic() - began, time.monotonic()
     return total / max(count, 1), rate
 
 
