@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.compare import CHANGES, Comparison
+from crater_ray.compare_judged import judged, sentences
 from crater_ray.gallery.distribution import distribution, to_axis
 from crater_ray.gallery.site import Gallery, Written, write
 from crater_ray.image_table import join
@@ -27,7 +28,7 @@ TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 
 def show_comparison(comparison: Comparison, a: Run, b: Run, distance: float, console: Console) -> None:
-    """Say how far the runs agree and what the largest changes are."""
+    """Say how far the runs agree, how they do on judged images, and what the largest changes are."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -47,6 +48,9 @@ def show_comparison(comparison: Comparison, a: Run, b: Run, distance: float, con
         f"scores: {f.identical:,} identical, difference {f.mean_difference:.2g} on average, {f.largest_difference:.2g} "
         f"at most; correlation {_or_none(f.pearson)} (Pearson), {_or_none(f.spearman)} (Spearman)"
     )
+    if verdicts := judged(comparison, a, b):
+        for line in sentences(verdicts, comparison.thresholds):
+            say(line)
     if comparison.changes.num_rows == 0:
         return
     table = Table(title=None)

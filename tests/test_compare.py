@@ -110,6 +110,24 @@ def test_figures_of_agreement(tmp_path: Path) -> None:
     assert (itself.identical, itself.gained, itself.lost, itself.moved, itself.kappa) == (200, 0, 0, 0, 1.0)
 
 
+def test_judged_images_say_which_run_does_better(runs: tuple[Path, Path], tmp_path: Path, cli: Cli) -> None:
+    assert "judged:" not in cli("compare", *runs).stdout
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text(
+        "key,verdict\nkept,crater\nmoved a little,crater\nlost,crater\nlost elsewhere,not\nonly in A,crater\n"
+        "moved far,not\nnever readable,not\n"
+    )
+    second.write_text("key,verdict\ngained,crater\nmoved farther,unsure\n")
+    assert cli("review", runs[0], first, "--reviewer", "Ann").returncode == 0
+    assert cli("review", runs[1], second, "--reviewer", "Ben").returncode == 0
+    said = cli("compare", *runs).stdout
+    assert "judged: 4 craters and 3 that are none" in said
+    assert "A at 0.5: craters found 3, false alarms 2" in said
+    assert "B at 0.5: craters found 3, false alarms 1" in said
+    # Scores of the craters in B: 0.8, 0.8, 0.7, 0.49. From 0.7, "moved far" (0.8), "no place" (0.8), "gained more".
+    assert "B at 0.7, where it finds as many as A: false alarms 1; candidates not judged for certain 2" in said
+
+
 def test_scores_that_are_all_the_same_have_no_correlation(tmp_path: Path) -> None:
     a = make_run(tmp_path / "a", [row("x", 0.1), row("y", 0.1)])
     figures = compare(a, a).figures
