@@ -135,6 +135,9 @@ def simulate(
     images: Annotated[int, typer.Option("--images", metavar="N", help="How many images.")],
     craters: Annotated[int, typer.Option("--craters", metavar="M", help="How many of them get a crater.")],
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Same seed, same bytes.")] = 0,
+    foil: Annotated[
+        int | None, typer.Option("--foil", metavar="F", help="All images show this foil.  (default: each one another)")
+    ] = None,
 ) -> None:
     """Make foil images with planted craters in the site's layout, and labels.csv with where they are."""
     from rich.progress import Progress
@@ -145,7 +148,12 @@ def simulate(
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("simulating", total=images)
         labels = simulate_archive(
-            out, images, craters, seed, progress=lambda done, total: bar.update(task, completed=done, total=total)
+            out,
+            images,
+            craters,
+            seed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            foil=foil,
         )
     console.print(f"{images:,} images, {craters:,} with a crater: {labels}", highlight=False, soft_wrap=True)
 

@@ -16,6 +16,7 @@ from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.simulate import Ranges, seed_crater, seed_library, simulate_archive, simulate_frame
 from crater_ray.simulate.crater import draw_crater
 from crater_ray.simulate.fields import enlarged, shrunk
+from crater_ray.simulate.foil import one_foil
 
 PLAIN = replace(
     Ranges(),
@@ -231,6 +232,21 @@ def test_another_seed_gives_another_archive(archive: Path, tmp_path: Path) -> No
     assert not {name for name in other if name.endswith(".jpg")} & set(_files(archive))
 
 
+def test_images_of_one_foil_are_more_alike_than_images_of_many(tmp_path: Path) -> None:
+    def spread(foil: int | None, name: str) -> float:
+        folder = simulate_archive(tmp_path / name, 12, 3, seed=5, foil=foil).parent
+        return float(np.std([np.asarray(Image.open(path)).mean() for path in sorted(folder.rglob("*.jpg"))]))
+
+    assert spread(2, "one") < 0.5 * spread(None, "many")
+    narrow, whole = one_foil(Ranges(), 2), Ranges()
+    assert narrow == one_foil(Ranges(), 2) != one_foil(Ranges(), 3)
+    assert narrow.crater_diameter_px == whole.crater_diameter_px
+    for one in (one_foil(whole, number) for number in range(20)):
+        for low, high, least, most in [(*one.noise, *whole.noise), (*one.pit_count, *whole.pit_count)]:
+            assert least <= low <= high <= most
+        assert one.grain_chance in (0.0, 1.0)
+
+
 def test_seed_craters_are_soft_edged_cut_outs() -> None:
     library = seed_library(6, seed=1)
     assert all(np.array_equal(a, b) for a, b in zip(library, seed_library(6, seed=1), strict=True))
@@ -251,6 +267,7 @@ def test_seed_craters_are_soft_edged_cut_outs() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ({"images": 3, "craters": 1, "foil": -1}, "received: --foil -1"),
         ({"images": 3, "craters": 4}, "must not exceed images; received: --craters 4 and --images 3"),
         ({"images": 0, "craters": 0}, "at least one image"),
         ({"images": 3, "craters": -1}, "cannot be negative"),

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.simulate.foil import one_foil
 from crater_ray.simulate.frame import simulate_frame
 from crater_ray.simulate.ranges import Ranges, log_uniform
 
@@ -38,6 +39,7 @@ def simulate_archive(
     seed: int = 0,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    foil: int | None = None,
 ) -> Path:
     """Write `OUT/<key>/<key>-001.jpg` for every image, `OUT/labels.csv` and `OUT/simulation.json`.
 
@@ -53,6 +55,7 @@ def simulate_archive(
         workers: processes; the machine's cores when not given. Starting them needs the usual
             `if __name__ == "__main__":` in a script.
         progress: called with (images done, images) as they are written.
+        foil: number of the foil that all images show; each image is of a foil of its own when not given.
 
     Returns:
         The path of `labels.csv`.
@@ -62,12 +65,12 @@ def simulate_archive(
         CraterRayError: an image could not be written, or a worker process died.
     """
     out = Path(out)
-    _check(out, images, craters, seed, workers)
+    _check(out, images, craters, seed, workers, foil)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise UsageError(f"The folder {str(out)!r} cannot be made: {problem}. Choose another.") from None
-    ranges = Ranges()
+    ranges = Ranges() if foil is None else one_foil(Ranges(), foil)
     rng = np.random.default_rng([seed, images, craters])
     keys = _keys(rng, images)
     marked = np.zeros(images, bool)
@@ -90,7 +93,8 @@ def simulate_archive(
             f"Only {len(rows)} of {images} images could be written to {str(out)!r}: {problem}. "
             "Make room or choose another folder."
         ) from None
-    about = {"version": VERSION, "seed": seed, "images": images, "craters": craters, "ranges": asdict(ranges)}
+    about = {"version": VERSION, "seed": seed, "images": images, "craters": craters, "foil": foil}
+    about["ranges"] = asdict(ranges)
     (out / "simulation.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     labels = out / "labels.csv"
     with labels.open("w", encoding="utf-8", newline="") as file:
@@ -100,7 +104,7 @@ def simulate_archive(
     return labels
 
 
-def _check(out: Path, images: int, craters: int, seed: int, workers: int | None) -> None:
+def _check(out: Path, images: int, craters: int, seed: int, workers: int | None, foil: int | None) -> None:
     if images < 1:
         raise UsageError(f"An archive needs at least one image; received: --images {images}")
     if craters < 0:
@@ -112,6 +116,8 @@ def _check(out: Path, images: int, craters: int, seed: int, workers: int | None)
         )
     if seed < 0:
         raise UsageError(f"The seed must be a whole number from 0; received: --seed {seed}")
+    if foil is not None and foil < 0:
+        raise UsageError(f"The foil must be a whole number from 0; received: --foil {foil}")
     if workers is not None and workers < 1:
         raise UsageError(f"At least one worker process is needed; received: {workers}")
     if out.exists() and not out.is_dir():
