@@ -260,7 +260,7 @@ def _epoch(
         used = settings.used(state)
         if used >= end:
             break
-        rate = plan.learning_rate(recipe, state.batches, used, highest=highest)
+        rate = plan.learning_rate(recipe, state.batches, used, highest=highest, begun=begun)
         optimizer.learning_rate.assign(rate)
         targets = {"score": batch.labels, "local": where, "map": where}
         total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])

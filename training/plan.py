@@ -38,7 +38,10 @@ CURRICULUM_TWO = (Stage(until=1.0, crop=0, least_diameter=0.0),)
 FLAT = (Stage(until=1.0, crop=0, least_diameter=0.0),)
 
 WARM_UP = 250
-"""Optimizer steps over which the learning rate rises to its highest."""
+"""Optimizer steps over which the learning rate of a fresh network rises to its highest."""
+
+BEGUN_WARM_UP = 25
+"""The same for a network that was trained before: only the optimizer's averages have to settle."""
 
 BEGUN_RATE = 0.25
 """Highest learning rate for a network that was trained before, of that for a fresh one, unless it is given."""
@@ -55,7 +58,7 @@ def stage(recipe: Recipe, step: int, progress: float, *, begun: bool = False) ->
     return next((one for one in stages if progress < one.until), stages[-1])
 
 
-def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: float) -> float:
+def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: float, begun: bool = False) -> float:
     """The learning rate for the next optimizer step: along one cosine through both steps.
 
     Args:
@@ -63,8 +66,9 @@ def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: flo
         batches: optimizer steps already taken in this step of the fit.
         progress: share of the whole budget already used, 0..1.
         highest: rate that is reached after the warm-up.
+        begun: whether the network was trained before.
     """
     if not recipe.cosine:
         return highest
     falling = LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + np.cos(np.pi * min(progress, 1.0)))
-    return float(highest * min(1.0, (batches + 1) / WARM_UP) * falling)
+    return float(highest * min(1.0, (batches + 1) / (BEGUN_WARM_UP if begun else WARM_UP)) * falling)

@@ -31,8 +31,12 @@ from training.scoring import logits, pooled, probability
 
 VERDICTS = {"crater": 1, "blank": 0}
 
-MOST_ADDED = 0.5
-"""Added images make up at most this part of a training set: few images must not be learnt by heart."""
+ADDED_SHARE = 1 / 3
+"""Part of the training set that added images, repeated, make up: the images of the archive at hand, beside those that
+keep what is known."""
+
+BATCH_WHOLE = 4
+"""Whole images in a batch, or as many smaller ones as have their area: a short training needs many small steps."""
 
 HELD_OUT = 4
 """One of so many added images is not trained on but helps to choose the weights."""
@@ -228,10 +232,10 @@ def compare(before: Bundle, after: Bundle, added: Added, test: DataSet) -> dict[
 
 
 def mix(base: DataSet, added: Added) -> DataSet:
-    """A data set of the base images and, repeated to a tenth at least and half at most, the added ones."""
+    """A data set of the base images and the added ones, these repeated to make up `ADDED_SHARE` of it, or each once."""
     if added.pixels.shape[1:] != base.shape:
         raise UsageError(f"Added images must be {base.shape} pixels; received: {added.pixels.shape[1:]}")
-    wanted = max(len(added.label), min(len(base) // 10, int(len(base) * MOST_ADDED)))
+    wanted = max(len(added.label), int(len(base) * ADDED_SHARE / (1 - ADDED_SHARE)))
     rows = np.resize(np.arange(len(added.label)), wanted)
     table = pa.concat_tables([base.table, _table(added).take(pa.array(rows))])
     card = {**base.card, "digest": f"{base.digest}+{len(added.label)}"}
