@@ -276,9 +276,15 @@ def retrain(
     settings = Settings(recipe=recipe, seed=seed, minutes=minutes, megapixels=megapixels, dtype=dtype, batches=batches)
     added = retraining.read_added(images, verdicts, data.shape)
     sets = data, dataset.read(validation), dataset.read(test)
-    head = HeadSettings(learning_rate=learning_rate, seed=seed)
+    head_settings = HeadSettings(learning_rate=learning_rate, seed=seed)
     after, comparison = retraining.retrain(
-        before, added, *sets, settings, out / "fit", layers="dense" if layers == "dense" else "all", head=head
+        before,
+        added,
+        *sets,
+        settings,
+        out / "fit",
+        layers="dense" if layers == "dense" else "all",
+        head_settings=head_settings,
     )
     after.save(out)
     (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
