@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -93,8 +94,8 @@ def simulate_archive(
             f"Only {len(rows)} of {images} images could be written to {str(out)!r}: {problem}. "
             "Make room or choose another folder."
         ) from None
-    about = {"version": VERSION, "seed": seed, "images": images, "craters": craters, "foil": foil}
-    about["ranges"] = asdict(ranges)
+    about: dict[str, Any] = {"version": VERSION, "seed": seed, "images": images, "craters": craters, "foil": foil}
+    about |= {"ranges": asdict(ranges)}
     (out / "simulation.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     labels = out / "labels.csv"
     with labels.open("w", encoding="utf-8", newline="") as file:
