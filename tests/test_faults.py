@@ -30,13 +30,13 @@ from crater_ray.settings import ScanSettings
 from crater_ray.storage import StorageError
 from tests.conftest import CLI, make_images
 
-IMAGES = 3_000
+IMAGES = 9_000  # so many that a scan of them is never over before it can be disturbed, on a busy machine too
 SHARD = 50
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3,000 images: 100 different ones under 30 names each."""
+    """9,000 images: 100 different ones under 90 names each."""
     folder = tmp_path_factory.mktemp("many")
     keys = make_images(folder / "0", 100)
     for copy in range(1, IMAGES // 100):
