@@ -35,7 +35,7 @@ def nothing_secret(path: Path) -> Iterator[str]:
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if SECRET.search(line):
             yield f"line {number} holds what looks like a credential; they come from the environment's chain only."
-        if re.search(r"--(extra-)?index-url|--find-links", line):
+        if re.search(r"--(extra-|default-)?index\b|--find-links", line):
             yield f"line {number} names a package host; leave that to pip's configuration."
 
 
