@@ -32,6 +32,12 @@ MEANING = (
 
 def peers(
     images: Annotated[int, typer.Option("--images", metavar="N", min=65, help="Images of a run.")] = 1_000,
+    scan_images: Annotated[
+        int,
+        typer.Option(
+            "--scan-images", metavar="N", min=0, help="Images of a scan, which may be far faster; 0: as many."
+        ),
+    ] = 0,
     network: Annotated[
         str, typer.Option("--network", metavar="full|trivial", help="The network, or next to nothing.")
     ] = "full",
@@ -56,14 +62,22 @@ def peers(
         skipped["Ray Data"] = "needs the package pandas, which is not installed"
     named = [options.resolve_engine(name, bundle) for name in engines.split(",")]
     scans = named if network == "full" else ["stand-in"]
-    settings: dict[str, Any] = {"images": images, "network": network, "engines": scans, "peers": names}
+    scanned = scan_images or images
+    settings: dict[str, Any] = {
+        "images": images,
+        "scan_images": scanned,
+        "network": network,
+        "engines": scans,
+        "peers": names,
+    }
     settings |= {"repeats": repeats, "bundle": bundle, "batch": BATCHES[network]}
-    made = image_set.make(min(distinct, images))
+    made = image_set.make(min(distinct, max(images, scanned)))
     record = Record("peers", settings, made.describe(images))
     rates: dict[str, list[float]] = {name: [] for name in [*(f"scan, {name}" for name in scans), *names]}
     with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="peers-") as work:
         folder = str(options.bundle_folder(bundle, Path(work)))
         source = str(image_set.link(made, images, Path(work, "images")))
+        scan_source = source if scanned == images else str(image_set.link(made, scanned, Path(work, "scanned")))
         for turn in range(repeats):
             for name in names:
                 out = str(Path(work, f"{name}-{turn}".replace(" ", "-")))
@@ -73,7 +87,7 @@ def peers(
             for engine in scans:
                 out = str(Path(work, f"scan-{engine}-{turn}"))
                 arguments = {"engine": engine, "bundle": folder, "endpoint_url": None, "shard_images": 1_000}
-                timed = child.run("benchmarks.scan:timed_scan", source=source, out=out, **arguments)
+                timed = child.run("benchmarks.scan:timed_scan", source=scan_source, out=out, **arguments)
                 rates[f"scan, {engine}"].append(timed["drained_images"] / timed["drained_seconds"])
     rows = [_row(name, values, rates, scans) for name, values in rates.items()]
     record.figures = {"meaning": MEANING, "patterns": PEERS, "skipped": skipped, "rows": rows}

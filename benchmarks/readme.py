@@ -57,7 +57,7 @@ def _table(place: str, records: list[dict[str, Any]]) -> str:
         make = RENDERERS.get(record["benchmark"])
         if make is None:
             raise UsageError(f"The README has no row for the benchmark {record['benchmark']!r}.")
-        command = f"`python -m benchmarks {record['benchmark']}`"
+        command = f"`{record.get('command') or 'python -m benchmarks ' + record['benchmark']}`"
         lines += [f"| {what} | {figure} | {spread} | {command} |" for what, figure, spread in make(record)]
     commits = sorted({_commit(record) for record in records})
     days = sorted({record["started"][:10] for record in records})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import statistics
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +48,7 @@ class Record:
         self.settings = settings
         self.images = images or {}
         self.figures: dict[str, Any] = {}
+        self.command = _command(benchmark)
         self.started = _now()
         self.environment = environment()
 
@@ -54,6 +57,7 @@ class Record:
         return {
             "format": FORMAT,
             "benchmark": self.benchmark,
+            "command": self.command,
             "started": self.started,
             "ended": _now(),
             "settings": self.settings,
@@ -107,6 +111,15 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT or "figures" not in content:
         raise UsageError(f"{str(path)!r} is not a benchmark's JSON of format {FORMAT}.")
     return content
+
+
+def _command(benchmark: str) -> str:
+    """The command as another would type it: without --json, and with the names of files instead of whole paths."""
+    words = sys.argv[1:] if sys.argv[1:2] == [benchmark] else [benchmark]
+    if "--json" in words:
+        at = words.index("--json")
+        del words[at : at + 2]
+    return shlex.join(["python", "-m", "benchmarks", *(Path(word).name if "/" in word else word for word in words)])
 
 
 def _now() -> str:

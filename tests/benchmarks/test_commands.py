@@ -165,9 +165,10 @@ def test_a_gallery_is_made_and_opened(measure: Measure, shared_ray: None) -> Non
 def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
     record = measure(
-        *("peers", "--images", "130", "--distinct", "6", "--network", "trivial", "--peers", "keras predict"),
-        *("--repeats", "1", "--bundle", "random"),
+        *("peers", "--images", "130", "--scan-images", "200", "--distinct", "6", "--network", "trivial"),
+        *("--peers", "keras predict", "--repeats", "1", "--bundle", "random"),
     )
+    assert record["settings"]["scan_images"] == 200
     names = [row["name"] for row in record["figures"]["rows"]]
     assert names == ["scan, stand-in", "keras predict"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import app
-from benchmarks.readme import BEGIN, END, RENDERERS, readme
-from benchmarks.record import Record, spread
+from benchmarks.readme import BEGIN, END, RENDERERS, readme, render
+from benchmarks.record import Record, read, spread
 from crater_ray.errors import UsageError
 
 
@@ -35,6 +35,15 @@ def test_table_replaces_what_was_between_the_marks(tmp_path: Path) -> None:
     assert "| manifest of 2,000,000 keys, seconds | 3.0 | 2.0-9.0 | `python -m benchmarks manifest` |" in text
     assert "killed 10 times" in text
     assert text.count("| measured |") == 1
+
+
+def test_the_table_names_the_command_that_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["benchmarks", "manifest", "--keys", "5", "--json", f"{tmp_path}/m.json", "--bundle", f"{tmp_path}/my net"]
+    monkeypatch.setattr("sys.argv", given)
+    figures = {"total_seconds": spread([3.0]), "peak_mib": spread([700.0])}
+    text = render([read(written(tmp_path, "manifest", figures, keys=5))])
+    assert "`python -m benchmarks manifest --keys 5 --bundle 'my net'`" in text
+    assert str(tmp_path) not in text
 
 
 def test_every_measuring_command_has_its_rows() -> None:
