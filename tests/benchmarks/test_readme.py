@@ -61,3 +61,9 @@ def test_a_page_without_marks_and_other_json_are_refused(tmp_path: Path) -> None
     other.write_text(json.dumps({"some": "thing"}))
     with pytest.raises(UsageError, match="not a benchmark"):
         readme([other])
+
+
+def test_the_readme_of_the_project_shows_the_measurements_that_are_kept_with_it() -> None:
+    root = Path(__file__).parents[2]
+    kept = [read(path) for path in sorted((root / "benchmarks" / "results").glob("*.json"))]
+    assert f"{BEGIN}\n{render(kept)}\n{END}" in (root / "README.md").read_text(encoding="utf-8")
