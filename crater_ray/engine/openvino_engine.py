@@ -50,7 +50,7 @@ class OpenVinoEngine:
 
         if numbers == "int8":
             ranges = card_ranges(bundle) if ranges is None else ranges
-        self._graph = build_graph(bundle, ranges if numbers == "int8" else None)
+        self._bundle, self._ranges = bundle, ranges if numbers == "int8" else None
         self._weights = bundle.weights
         self._core = ov.Core()
         # bfloat16 is also how the parts of an 8-bit graph that stay exact would be computed; they must not be.
@@ -91,7 +91,7 @@ class OpenVinoEngine:
         if size != TILE and (n < WORTH_A_GRAPH or len(self._queues) >= MAX_GRAPHS):
             size = (-1, -1)
         if size not in self._queues:
-            graph = self._graph.clone()
+            graph = build_graph(self._bundle, self._ranges, size if size[0] > 0 else None)
             graph.reshape([1, *size])
             self._queues[size] = ov.AsyncInferQueue(self._core.compile_model(graph, "CPU", self._settings))
         return self._queues[size]

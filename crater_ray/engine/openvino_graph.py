@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from crater_ray.bundle import Bundle
-from crater_ray.network import CONVOLUTIONS, Preprocessing
+from crater_ray.network import CONVOLUTIONS, Preprocessing, Weights
 
 Ranges = Mapping[str, float]
 """Largest value of each activation that becomes an 8-bit number, by the convolution that makes it (`conv1` ...)."""
@@ -18,9 +19,14 @@ QUANTISED = tuple(f"conv{number}" for number in range(1, len(CONVOLUTIONS) - 1))
 work but its rounding would reach the score undiluted: it takes, and gives, exact numbers."""
 
 PIXELS = np.array([1, 2, 3])
+STRIPS = 8
+"""The layers before the first pool are computed in so many strips of rows, one after the other: what the first
+convolution gives, 50 MB in float32, then stays in the processor's cache until the second one has taken it."""
 
 
-def build_graph(bundle: Bundle, ranges: Ranges | None = None, *, activations: bool = False) -> Any:
+def build_graph(
+    bundle: Bundle, ranges: Ranges | None = None, size: tuple[int, int] | None = None, *, activations: bool = False
+) -> Any:
     """Build the graph up to the global max-pool; the dense layers behind it are a few thousand multiply-adds.
 
     Args:
@@ -28,6 +34,7 @@ def build_graph(bundle: Bundle, ranges: Ranges | None = None, *, activations: bo
         ranges: make these activations 8-bit numbers, per tensor between 0 and the value, and the weights of the
             convolutions that take them, per output channel, as `FakeQuantize` layers that the processor plugin then
             computes in integers. The first convolution (one input channel, 1% of the work) always stays exact.
+        size: height and width of the images, when all have one size: the same numbers, sooner.
         activations: also give every quantised activation, for calibration.
 
     Returns:
@@ -37,32 +44,54 @@ def build_graph(bundle: Bundle, ranges: Ranges | None = None, *, activations: bo
     import openvino as ov
     from openvino import opset13 as ops
 
-    images = ops.parameter([-1, -1, -1], np.uint8, "images")
+    images = ops.parameter([-1, *(size or (-1, -1))], np.uint8, "images")
     x = ops.unsqueeze(ops.convert(images, np.float32), np.array([1]))
     x = _normalise(x, bundle.preprocessing)
-    watched = []
-    for number, (_, pooled) in enumerate(CONVOLUTIONS, start=1):
+    watched: list[Any] | None = [] if activations else None
+    first = 1 + next(number for number, (_, pooled) in enumerate(CONVOLUTIONS, start=1) if pooled)
+    before_pool, after_pool = range(1, first), range(first, len(CONVOLUTIONS) + 1)
+    if size is None or activations:
+        x = _layers(x, before_pool, bundle.weights, ranges, watched)
+    else:
+        rows = [2 * row for row in np.linspace(0, (size[0] - 2 * len(before_pool)) // 2, STRIPS + 1).astype(int)]
+        strips = [_rows(x, low, high + 2 * len(before_pool)) for low, high in pairwise(rows) if high > low]
+        x = ops.concat([_layers(strip, before_pool, bundle.weights, ranges) for strip in strips], 2)
+    x = _layers(x, after_pool, bundle.weights, ranges, watched)
+    flat = ops.reshape(x, np.array([0, 0, -1]), True)
+    best = ops.topk(flat, np.int32(1), 2, "max", "index", "i32")
+    peaks = named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")
+    positions = named(ops.result(ops.squeeze(best.output(1), np.array([2]))), "positions")
+    return ov.Model([peaks, positions, *(watched or ())], [images], "crater_network")
+
+
+def _layers(x: Any, numbers: range, arrays: Weights, ranges: Ranges | None, watched: list[Any] | None = None) -> Any:
+    """Some of the convolutions, with the pools behind them; `watched` is given results of what becomes 8-bit."""
+    from openvino import opset13 as ops
+
+    for number in numbers:
         name = f"conv{number}"
-        kernel = np.ascontiguousarray(bundle.weights[f"{name}/kernel"].transpose(3, 2, 0, 1))
+        kernel = np.ascontiguousarray(arrays[f"{name}/kernel"].transpose(3, 2, 0, 1))
         weights = ops.constant(kernel)
         if ranges is not None and f"conv{number - 1}" in ranges:
             top = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12).astype(np.float32)
             weights = ops.fake_quantize(weights, -top, top, -top, top, 255)
         x = ops.convolution(x, weights, [1, 1], [0, 0], [0, 0], [1, 1])
-        x = ops.relu(ops.add(x, ops.constant(bundle.weights[f"{name}/bias"].reshape(1, -1, 1, 1))))
-        if name in QUANTISED:
-            if ranges is not None and name in ranges:
-                low, top = np.float32(0), np.float32(max(ranges[name], 1e-12))
-                x = ops.fake_quantize(x, low, top, low, top, 256)
-            if activations:
-                watched.append(named(ops.result(x), name))
-        if pooled:
+        x = ops.relu(ops.add(x, ops.constant(arrays[f"{name}/bias"].reshape(1, -1, 1, 1))))
+        if ranges is not None and name in ranges:
+            low, top = np.float32(0), np.float32(max(ranges[name], 1e-12))
+            x = ops.fake_quantize(x, low, top, low, top, 256)
+        if watched is not None and name in QUANTISED:
+            watched.append(named(ops.result(x), name))
+        if CONVOLUTIONS[number - 1][1]:
             x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
-    flat = ops.reshape(x, np.array([0, 0, -1]), True)
-    best = ops.topk(flat, np.int32(1), 2, "max", "index", "i32")
-    peaks = named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")
-    positions = named(ops.result(ops.squeeze(best.output(1), np.array([2]))), "positions")
-    return ov.Model([peaks, positions, *watched], [images], "crater_network")
+    return x
+
+
+def _rows(x: Any, low: int, high: int) -> Any:
+    """Rows of a (n, channels, rows, columns) tensor."""
+    from openvino import opset13 as ops
+
+    return ops.slice(x, np.array([low]), np.array([high]), np.array([1]), np.array([2]))
 
 
 def named(result: Any, name: str) -> Any:

@@ -13,6 +13,7 @@ from crater_ray import bundle as bundles
 from crater_ray.bundle import Bundle
 from crater_ray.engine import Engine, create, resolve
 from crater_ray.engine.agreement import calibrate, compare
+from crater_ray.engine.openvino_engine import WORTH_A_GRAPH
 from crater_ray.errors import UsageError
 
 pytest.importorskip("openvino")
@@ -53,6 +54,16 @@ def test_float32_is_the_same_network(bundle: Bundle, preprocessing: bundles.Prep
         # Where a feature is nowhere above zero, any position is as good.
         found = first.peaks > 1e-3
         assert np.mean(second.positions[found] == first.positions[found]) > 0.98
+
+
+@pytest.mark.parametrize("size", [(93, 92), (101, 143), (250, 120)])
+def test_strips_change_nothing(bundle: Bundle, size: tuple[int, int]) -> None:
+    ranges = calibrate(bundle, [noise(3, 96, 110, seed=9)])
+    engine = create("openvino", replace(bundle, figures={"openvino_int8": {"ranges": ranges}}))
+    images = noise(WORTH_A_GRAPH, *size)
+    in_strips, whole = engine.score(images), engine.score(images[1:])
+    np.testing.assert_array_equal(in_strips.peaks[1:], whole.peaks)
+    np.testing.assert_array_equal(in_strips.positions[1:], whole.positions)
 
 
 def test_read_only_pixels_and_uniform_images(bundle: Bundle, keras_engine: Engine) -> None:
