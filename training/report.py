@@ -66,8 +66,9 @@ def plot(
             precision, recall = precision_recall(label, score)
             axes[0, 1].plot(recall, precision, label=name)
             bins = figures[test]["recall_by_diameter_px"]
-            shares = np.array([one["share"] for one in bins.values()])
-            ends = np.array([[one["low"], one["high"]] for one in bins.values()]).T
+            # A bin without craters has no share: as a float that is not a number, and is not drawn.
+            shares = np.array([one["share"] for one in bins.values()], float)
+            ends = np.array([[one["low"], one["high"]] for one in bins.values()], float).T
             axes[1, 0].errorbar(
                 list(bins), shares, yerr=np.abs(np.nan_to_num(ends - shares)), capsize=4, marker="o", label=name
             )
