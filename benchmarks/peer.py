@@ -92,7 +92,7 @@ def Ray_Data(folder: str, network: str, bundle: str, batch: int, out: str) -> Ti
     import pyarrow.parquet as pq
     import ray
 
-    ray.init(include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", include_dashboard=False, log_to_driver=False)
     try:
         images = ray.data.read_images(folder, mode="L", include_paths=True)
         scored = images.map_batches(
