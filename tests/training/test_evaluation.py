@@ -11,11 +11,12 @@ import pytest
 
 from crater_ray.errors import UsageError
 from training.calibrate import platt
-from training.dataset import DataSet
+from training.dataset import DataSet, read
 from training.evaluate import Contender, evaluate
 from training.intervals import budget_threshold, roc_area, wilson
 from training.measures import average_precision, calibration, measure
 from training.scoring import probability
+from training.synthesize import Order, synthesize
 
 
 def test_wilson_intervals_agree_with_the_published_figures() -> None:
@@ -82,6 +83,15 @@ def test_the_report_names_every_set_and_contender(sets: dict[str, DataSet], tmp_
     assert "oracle" in text
     assert "## tiny" in text
     assert (tmp_path / "tiny.png").stat().st_size > 10_000
+
+
+def test_diameters_without_craters_are_left_out_of_the_picture(tmp_path: Path) -> None:
+    synthesize(Order("matched", 20, (104, 104), "test", least_diameter=20.0), tmp_path / "large", workers=1)
+    blind = Contender("blind", lambda data: np.zeros(len(data)), None, {})
+    figures = evaluate([blind], {"large": read(tmp_path / "large")}, tmp_path, say=lambda _: None)["figures"]
+    small = figures["blind"]["large"]["recall_by_diameter_px"]["5-8"]
+    assert (small["of"], small["share"]) == (0, None)
+    assert (tmp_path / "large.png").stat().st_size > 10_000
 
 
 def test_training_images_are_no_test_set(sets: dict[str, DataSet], tmp_path: Path) -> None:
