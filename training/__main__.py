@@ -164,12 +164,12 @@ def distill(
     from crater_ray.network import TILE
     from training import distill as distilling
     from training.screen_threshold import Promise
-    from training.teacher import open_images, teach
+    from training.teacher import exact, open_images, teach
 
     full, dtype = load(bundle), backend.policy(precision)
     with bar("images looked at by the full network") as tell:
         lessons = [teach(full, open_images(path, TILE, images), work, dtype, tell) for path in data]
-        held_out = [teach(full, open_images(path, TILE), work, "float32", tell) for path in validation]
+        held_out = [exact(full, teach(full, open_images(path, TILE), work, dtype, tell), tell) for path in validation]
     settings = distilling.Settings(minutes=minutes, seed=seed, dtype=dtype, promise=Promise(keep, crater_share))
     screen = distilling.distill(full, lessons, held_out, settings, say=lambda line: print(line, flush=True))
     replace(full, screen=screen).save(bundle)

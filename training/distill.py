@@ -31,6 +31,10 @@ STEP = STEM[1] * 2 ** sum(pooled for _, pooled in CONVOLUTIONS)
 WARM_UP = 200
 MAP_UNTIL = 0.8
 """Share of the time after which the map counts less: in the end only the answer matters."""
+SELDOM = 0.1
+"""An image far from the full network's threshold is drawn so often, against one at the threshold."""
+MISSED = 0.5
+"""Weight of the square by which a candidate's answer stays below the threshold: the promise hangs on the worst."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def _fit(
     _start_dense(model, bundle.weights, scale)
     step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(RATE, clipnorm=5.0))
     rng = np.random.default_rng(settings.seed)
+    chance = np.concatenate([_chance(one.logit, bundle.typical_threshold) for one in lessons])
+    chance /= chance.sum()
     # At the trained size all positions are those of the full network; at some others the last ones are not covered.
     rows, columns = (length // STEP - sum(BORDER) for length in lessons[0].data.shape)
     where = [(one, row) for one in lessons for row in range(len(one))]
@@ -116,8 +122,8 @@ def _fit(
     order: list[int] = []
     while (used := _used(settings, time.monotonic() - began, count * settings.batch)) < 1.0:
         if len(order) < settings.batch:
-            order = rng.permutation(len(where)).tolist() + order
-        chosen = [where[order.pop()] for _ in range(min(settings.batch, len(where)))]
+            order += rng.choice(len(where), len(where) + settings.batch, p=chance).tolist()
+        chosen = [where[order.pop()] for _ in range(settings.batch)]
         images = np.concatenate([one.data.images([row]) for one, row in chosen])
         maps = [one.features[row][:rows, :columns] for one, row in chosen]
         features = np.stack(maps).astype(np.float32) / scale
@@ -141,6 +147,15 @@ def _used(settings: Settings, seconds: float, images: int) -> float:
     return share if settings.images is None else max(share, images / settings.images)
 
 
+def _logit(score: float) -> float:
+    return float(np.log(score) - np.log1p(-score))
+
+
+def _chance(logit: np.ndarray, threshold: float) -> np.ndarray:
+    """How often each image is drawn: an archive has few images near the threshold, and there it is decided."""
+    return np.asarray(SELDOM + np.exp(-np.abs(logit - _logit(threshold))))
+
+
 def _start_dense(model: keras.Model, weights: Weights, scale: np.ndarray) -> None:
     """Begin with the full network's dense layers; they meet features divided by `scale`."""
     for number in range(1, len(DENSE) + 2):
@@ -154,7 +169,7 @@ def _stepper(model: keras.Model, threshold: float, optimizer: Any) -> Callable[.
     """A function that takes one step of training and gives the losses of map and score."""
     import tensorflow as tf
 
-    cut = float(np.log(threshold / (1.0 - threshold)))
+    cut = _logit(threshold)
     optimizer.build(model.trainable_variables)
 
     @tf.function  # type: ignore[untyped-decorator, misc]
@@ -167,7 +182,8 @@ def _stepper(model: keras.Model, threshold: float, optimizer: Any) -> Callable[.
             # Near the threshold an error decides; a blank that is taken for an emptier one does no harm.
             weight = tf.exp(-tf.abs(logit - cut) / 2.0) + 0.1
             score_loss = tf.reduce_mean(weight * (tf.sqrt(1.0 + tf.square(off)) - 1.0))
-            loss = map_weight * map_loss + score_loss
+            short = tf.where(logit >= cut, tf.nn.relu(cut - said[:, 0]), 0.0)
+            loss = map_weight * map_loss + score_loss + MISSED * tf.reduce_mean(tf.square(short))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return map_loss, score_loss

@@ -19,6 +19,8 @@ from training.teacher import Taught
 
 TAIL = 0.1
 """Share of the candidates, those with the lowest screening scores, whose tail is carried on beyond the lowest."""
+TAIL_VALUES = 30.0
+"""So many of them are enough: from more candidates a smaller share is taken."""
 ENOUGH = 3.0
 """So many candidates beyond the wanted share make it unnecessary to carry on."""
 
@@ -103,8 +105,10 @@ def weigh(label: np.ndarray, craters: float) -> np.ndarray:
 def tail_quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float:
     """The value below which `share` of what `values` are drawn from lies.
 
-    With few values the quantile lies beyond the lowest of them. The lowest tenth is then taken for an exponential
-    tail and carried on (peaks over threshold: Pickands 1975, Annals of Statistics 3, 119, with shape 0).
+    With few values the quantile lies beyond the lowest of them. The lowest tenth, or 30 if that is fewer, are then
+    taken for an exponential tail and carried on (peaks over threshold: Pickands 1975, Annals of Statistics 3, 119,
+    with shape 0). Where weights differ much, those of small weight say little: values are counted by their effective
+    number (Kish 1965, Survey Sampling).
 
     Args:
         values: (n,), at least one.
@@ -115,9 +119,10 @@ def tail_quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float
     values, weight = values[order], weight[order] / weight.sum()
     below = np.cumsum(weight)
     found = float(values[min(int(np.searchsorted(below, share, side="right")), len(values) - 1)])
-    if share * len(values) >= ENOUGH:
+    effective = 1.0 / float(np.square(weight).sum())
+    if share * effective >= ENOUGH:
         return found
-    start = min(int(np.searchsorted(below, TAIL)), len(values) - 1)
+    start = min(int(np.searchsorted(below, min(TAIL, TAIL_VALUES / effective))), len(values) - 1)
     excess = values[start] - values[: start + 1]
     mean = float(np.average(excess, weights=weight[: start + 1])) if start else float(np.std(values))
     return min(found, float(values[start]) - mean * float(np.log(max(below[start], share) / share)))

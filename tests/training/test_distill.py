@@ -19,7 +19,7 @@ from crater_ray.screen import BORDER, shapes
 from training import distill as distilling
 from training.__main__ import app
 from training.screen_threshold import Promise, tail_quantile, weigh
-from training.teacher import Taught, open_images, teach
+from training.teacher import MARGIN, Taught, exact, open_images, teach
 
 SHAPE = (108, 124)
 
@@ -73,6 +73,25 @@ def test_teacher_answers_as_the_network_does_and_is_asked_once(
     np.save(kept, np.zeros_like(stored))
     assert not teach(bundle, lessons.data.first(5), tmp_path, "float32").features.any()
     assert sorted(set(lessons.data.column("label").tolist())) == [0, 1]
+
+
+def test_answers_near_the_threshold_are_exact(full: tuple[Bundle, Taught, Taught]) -> None:
+    bundle, lessons, _ = full
+    cut = np.log(0.7 / 0.3)
+    rng = np.random.default_rng(3)
+    rough = lessons.logit + rng.uniform(-0.1, 0.1, len(lessons))
+    rough[:4] = cut + 0.1
+    found = exact(bundle, Taught(lessons.data, lessons.features, rough)).logit
+    near = np.abs(rough - cut) < MARGIN
+    assert near[:4].all() and not near.all()
+    assert np.allclose(found[near], lessons.logit[near], atol=5e-3)
+    assert (found[~near] == rough[~near]).all()
+
+
+def test_images_near_the_threshold_are_drawn_more_often() -> None:
+    chance = distilling._chance(np.array([-6.0, 0.0, np.log(0.7 / 0.3), 1.5, 9.0]), 0.7)
+    assert chance.argmax() == 2 and chance[0] == pytest.approx(distilling.SELDOM, abs=0.01)
+    assert (chance > 0.09).all()
 
 
 def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
@@ -141,6 +160,14 @@ def test_threshold_goes_beyond_the_lowest_of_few_candidates() -> None:
     few = [tail_quantile(rng.logistic(0, 1, 300), np.ones(300), 0.001) for _ in range(100)]
     truth = np.log(0.001 / 0.999)
     assert np.median(few) == pytest.approx(truth, abs=1.5)
+
+
+def test_many_values_of_little_weight_do_not_shorten_the_tail() -> None:
+    rng = np.random.default_rng(5)
+    heavy, light = rng.normal(0, 1, 300), rng.normal(20, 1, 20_000)
+    values = np.concatenate([heavy, light])
+    weight = np.concatenate([np.ones(300), np.full(20_000, 1e-3)])
+    assert tail_quantile(values, weight, 0.001) < heavy.min()
 
 
 def test_weights_make_craters_rare() -> None:
