@@ -17,24 +17,28 @@ from typing import Any
 from crater_ray.errors import CraterRayError, UsageError
 
 
-def run(function: str, **arguments: Any) -> Any:
+def run(function: str, packages: Path | None = None, /, **arguments: Any) -> Any:
     """Call a function in a fresh process and return what it returns.
 
     Args:
         function: `module:name`.
+        packages: folder of packages that go before the installed ones in that process.
         arguments: JSON values.
 
     Raises:
         UsageError: it said what is wrong.
         RuntimeError: it failed; the message ends with what it wrote last.
     """
-    return watched(function, lambda _: None, **arguments)
+    return watched(function, lambda _: None, packages, **arguments)
 
 
-def watched(function: str, watch: Callable[[int], None], **arguments: Any) -> Any:
+def watched(function: str, watch: Callable[[int], None], packages: Path | None = None, /, **arguments: Any) -> Any:
     """Like `run`, and meanwhile call `watch` with the process's id; it should return once that process has ended."""
     with tempfile.TemporaryDirectory(prefix="crater-ray-child-") as scratch:
         answer, log = Path(scratch, "answer.json"), Path(scratch, "log")
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+        if packages is not None:
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))
         command = [sys.executable, "-m", "benchmarks.child", function, str(answer), json.dumps(arguments)]
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -42,7 +46,7 @@ def watched(function: str, watch: Callable[[int], None], **arguments: Any) -> An
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
+                env=environment,
                 start_new_session=True,
             )
             try:

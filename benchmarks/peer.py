@@ -110,3 +110,36 @@ def Ray_Data(folder: str, network: str, bundle: str, batch: int, out: str) -> Ti
     finished = np.sort(pq.read_table(out, columns=["finished"])["finished"].to_numpy())
     first = finished[0]
     return {"images": int((finished > first).sum()), "seconds": ended - first}
+
+
+def Daft(folder: str, network: str, bundle: str, batch: int, out: str) -> Timed:  # noqa: N802
+    """from_glob_path, download, decode, a class with a batch method that holds the model, write_parquet."""
+    import daft
+    import pyarrow.dataset as ds
+    from daft import DataType, col
+
+    @daft.cls(max_concurrency=1)  # type: ignore[untyped-decorator, misc]
+    class Scoring:
+        def __init__(self) -> None:
+            self._predictor = Predictor(network, bundle)
+
+        @daft.method.batch(  # type: ignore[untyped-decorator, misc]
+            return_dtype=DataType.struct({"score": DataType.float32(), "finished": DataType.float64()}),
+            batch_size=batch,
+        )
+        def score(self, image: Any) -> list[dict[str, float]]:
+            images = np.stack(image.to_pylist())[..., 0]
+            scored = self._predictor({"image": images, "path": None})
+            return [
+                {"score": float(score), "finished": float(finished)}
+                for score, finished in zip(scored["score"], scored["finished"], strict=True)
+            ]
+
+    frame = daft.from_glob_path(f"{folder}/*/*.jpg")
+    frame = frame.with_column("image", col("path").download().decode_image(mode="L"))
+    frame = frame.with_column("scored", Scoring().score(col("image")))
+    frame = frame.select("path", *(col("scored")[name].alias(name) for name in ("score", "finished")))
+    frame.write_parquet(out)
+    ended = time.time()
+    finished = np.sort(ds.dataset(out).to_table(columns=["finished"])["finished"].to_numpy())
+    return {"images": int((finished > finished[0]).sum()), "seconds": ended - finished[0]}

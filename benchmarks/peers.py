@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,10 @@ PEERS = {
     "keras predict": "a loop over files: decode with Pillow, model.predict on each batch",
     "tf.data": "tf.data: read and decode in parallel, batch, prefetch; one model.predict over it",
     "Ray Data": "its batch-inference pattern: read_images, map_batches with a model class, write_parquet",
+    "Daft": "its batch-inference pattern: from_glob_path, download, decode_image, a class with a batch method",
 }
+DAFT = "pip install --no-deps --target DIR daft 'pyarrow<26' 'tqdm<4.68'"
+"""Daft's releases so far refuse the pyarrow that the project uses; in a folder of its own it has another one."""
 BATCHES = {"full": 8, "trivial": 64}
 """Images per call of the network, for the peers; the scan uses its own."""
 
@@ -25,8 +29,7 @@ MEANING = (
     "Images a second from a local folder in steady state: images after the first finished batch, over the time "
     "from then to the end, written results included where the pattern writes them; the scan as in the benchmark "
     "`scan`, drained. Ratio: the scan's rate over the peer's of the same turn. The trivial "
-    "network means one pixel in 64. Not compared: Daft, whose "
-    "dependencies do not fit the versions used here."
+    "network means one pixel in 64."
 )
 
 
@@ -44,13 +47,17 @@ def peers(
     engines: Annotated[
         str, typer.Option("--engines", metavar="NAME,...", help="Engines of the scan (network full).")
     ] = "auto",
+    daft: Annotated[
+        Path | None,
+        typer.Option("--daft", metavar="DIR", help=f"Folder of Daft, made by `{DAFT}`; if it is not installed."),
+    ] = None,
     only: Annotated[str, typer.Option("--peers", metavar="NAME,...", help="Which of them.")] = ",".join(PEERS),
     repeats: options.Repeats = 3,
     bundle: options.BundleName = "default",
     distinct: options.Distinct = 400,
     json: options.Json = None,
 ) -> None:
-    """Keras predict, tf.data and Ray Data beside the scan: images a second and ratios."""
+    """Keras predict, tf.data, Ray Data and Daft beside the scan: images a second and ratios."""
     if network not in BATCHES:
         raise UsageError(f"--network must be full or trivial; received: {network!r}")
     names = [name.strip() for name in only.split(",")]
@@ -60,6 +67,11 @@ def peers(
     if "Ray Data" in names and importlib.util.find_spec("pandas") is None:
         names.remove("Ray Data")
         skipped["Ray Data"] = "needs the package pandas, which is not installed"
+    if daft is not None and not (daft / "daft").is_dir():
+        raise UsageError(f"--daft must be a folder made by `{DAFT}`; there is no Daft in {str(daft)!r}")
+    if "Daft" in names and daft is None and importlib.util.find_spec("daft") is None:
+        names.remove("Daft")
+        skipped["Daft"] = f"is not installed; `{DAFT}`, then --daft DIR"
     named = [options.resolve_engine(name, bundle) for name in engines.split(",")]
     scans = named if network == "full" else ["stand-in"]
     scanned = scan_images or images
@@ -82,7 +94,8 @@ def peers(
             for name in names:
                 out = str(Path(work, f"{name}-{turn}".replace(" ", "-")))
                 common = {"folder": source, "network": network, "bundle": folder, "batch": BATCHES[network]}
-                timed = child.run(f"benchmarks.peer:{name.replace(' ', '_').replace('.', '_')}", out=out, **common)
+                function = f"benchmarks.peer:{name.replace(' ', '_').replace('.', '_')}"
+                timed = child.run(function, daft if name == "Daft" else None, out=out, **common)
                 rates[name].append(timed["images"] / timed["seconds"])
             for engine in scans:
                 out = str(Path(work, f"scan-{engine}-{turn}"))
@@ -91,6 +104,9 @@ def peers(
                 rates[f"scan, {engine}"].append(timed["drained_images"] / timed["drained_seconds"])
     rows = [_row(name, values, rates, scans) for name, values in rates.items()]
     record.figures = {"meaning": MEANING, "patterns": PEERS, "skipped": skipped, "rows": rows}
+    if "Daft" in names:
+        found = metadata.distributions(name="daft", path=[str(daft)]) if daft else metadata.distributions(name="daft")
+        record.figures["daft"] = next(iter(found)).version
     record.write(json)
     record.show(
         f"peers, {network} network, {images:,} images",

@@ -166,8 +166,9 @@ def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatc
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
     record = measure(
         *("peers", "--images", "130", "--scan-images", "200", "--distinct", "6", "--network", "trivial"),
-        *("--peers", "keras predict", "--repeats", "1", "--bundle", "random"),
+        *("--peers", "keras predict,Daft", "--repeats", "1", "--bundle", "random"),
     )
+    assert "pip install" in record["figures"]["skipped"]["Daft"]  # it cannot be installed beside this pyarrow
     assert record["settings"]["scan_images"] == 200
     names = [row["name"] for row in record["figures"]["rows"]]
     assert names == ["scan, stand-in", "keras predict"]
@@ -182,6 +183,7 @@ def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatc
         ("forward", "--batches", "few"),
         ("peers", "--network", "huge"),
         ("peers", "--peers", "nobody"),
+        ("peers", "--daft", "nowhere"),
         ("scale", "--scorers", "some"),
     ],
 )
