@@ -19,6 +19,7 @@ from crater_ray.engine.screens import build_screen
 from crater_ray.errors import UsageError
 from crater_ray.network import DENSE, Weights
 from crater_ray.screen import BORDER, CONVOLUTIONS, STEM, Screen
+from training.scoring import to_logit
 from training.screen_threshold import Promise, set_threshold
 from training.teacher import Taught
 
@@ -147,13 +148,9 @@ def _used(settings: Settings, seconds: float, images: int) -> float:
     return share if settings.images is None else max(share, images / settings.images)
 
 
-def _logit(score: float) -> float:
-    return float(np.log(score) - np.log1p(-score))
-
-
-def _chance(logit: np.ndarray, threshold: float) -> np.ndarray:
+def _chance(answer: np.ndarray, threshold: float) -> np.ndarray:
     """How often each image is drawn: an archive has few images near the threshold, and there it is decided."""
-    return np.asarray(SELDOM + np.exp(-np.abs(logit - _logit(threshold))))
+    return np.asarray(SELDOM + np.exp(-np.abs(answer - to_logit(threshold))))
 
 
 def _start_dense(model: keras.Model, weights: Weights, scale: np.ndarray) -> None:
@@ -169,7 +166,7 @@ def _stepper(model: keras.Model, threshold: float, optimizer: Any) -> Callable[.
     """A function that takes one step of training and gives the losses of map and score."""
     import tensorflow as tf
 
-    cut = _logit(threshold)
+    cut = float(to_logit(threshold))
     optimizer.build(model.trainable_variables)
 
     @tf.function  # type: ignore[untyped-decorator, misc]

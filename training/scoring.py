@@ -61,3 +61,9 @@ def head(weights: Weights, peaks: np.ndarray) -> np.ndarray:
 def probability(logit: np.ndarray) -> np.ndarray:
     """Logits to scores in 0..1."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0))))
+
+
+def to_logit(score: np.ndarray | float) -> np.ndarray:
+    """Scores in 0..1, neither end included, to logits in float64."""
+    score = np.asarray(score, np.float64)
+    return np.asarray(np.log(score) - np.log1p(-score))

@@ -14,7 +14,7 @@ from crater_ray.engine.screens import QUANTISED, KerasScreen, OpenVinoScreen, Sc
 from crater_ray.errors import UsageError
 from crater_ray.screen import Screen
 from training.intervals import wilson
-from training.scoring import probability
+from training.scoring import probability, to_logit
 from training.teacher import Taught
 
 TAIL = 0.1
@@ -159,8 +159,7 @@ def _logits(engine: ScreenEngine, held_out: Sequence[Taught]) -> np.ndarray:
     for one in held_out:
         for start in range(0, len(one), 32):
             scores.append(engine.score(one.data.images(np.arange(start, min(start + 32, len(one))))))
-    score = np.clip(np.concatenate(scores).astype(np.float64), 1e-30, 1.0 - 1e-7)
-    return np.asarray(np.log(score) - np.log1p(-score))
+    return to_logit(np.clip(np.concatenate(scores).astype(np.float64), 1e-30, 1.0 - 1e-7))
 
 
 def _share(mask: np.ndarray, weight: np.ndarray | None = None) -> float | None:

@@ -19,7 +19,7 @@ from crater_ray.errors import UsageError
 from crater_ray.network import CONVOLUTIONS, feature_size
 from training import dataset
 from training.dataset import COLUMNS, DataSet
-from training.scoring import head, logits
+from training.scoring import head, logits, to_logit
 
 BATCH = 8
 MARGIN = 0.2
@@ -142,11 +142,10 @@ def exact(bundle: Bundle, taught: Taught, progress: Callable[[int, int], None] |
         taught: its answers, in numbers of any kind.
         progress: called with images done and images in all.
     """
-    cut = float(np.log(bundle.typical_threshold) - np.log1p(-bundle.typical_threshold))
-    near = np.flatnonzero(np.abs(taught.logit - cut) < MARGIN)
+    near = np.flatnonzero(np.abs(taught.logit - to_logit(bundle.typical_threshold)) < MARGIN)
     if not len(near):
         return taught
     some = DataSet((taught.data.images(near),), taught.data.table.take(near), taught.data.card)
-    logit = taught.logit.copy()
-    logit[near] = logits(bundle.weights, bundle.preprocessing, some, progress=progress)
-    return replace(taught, logit=logit)
+    answer = taught.logit.copy()
+    answer[near] = logits(bundle.weights, bundle.preprocessing, some, progress=progress)
+    return replace(taught, logit=answer)
