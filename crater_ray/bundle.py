@@ -71,7 +71,13 @@ class Bundle:
         return model
 
     def save(self, folder: str | Path) -> Path:
-        """Write the bundle folder (made when missing), card last, and return its path."""
+        """Write the bundle folder (made when missing), card last, and return its path.
+
+        Raises:
+            ValueError: its screen was distilled from another network.
+        """
+        if self.screen is not None and self.screen.bundle != self.id:
+            raise ValueError(f"The screen was distilled from {self.screen.bundle}; the network here is {self.id}.")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez(folder / "weights.npz", **{name: self.weights[name] for name in sorted(self.weights)})  # type: ignore[arg-type]

@@ -163,6 +163,13 @@ def test_damaged_screen_is_refused(untrained: Path, tmp_path: Path, damage: str)
         bundles.load(folder)
 
 
+def test_screen_of_another_network_is_not_written(untrained: Path, tmp_path: Path) -> None:
+    bundle = replace(bundles.load(untrained), screen=make_screen("another"))
+    with pytest.raises(ValueError, match="another"):
+        bundle.save(tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_bundle_keeps_its_screen(untrained: Path, tmp_path: Path) -> None:
     bundle = bundles.load(screened_bundle(untrained, tmp_path / "one", ranges={"conv1": 2.0}))
     again = bundles.load(replace(bundle, figures={"new": 1}).save(tmp_path / "two"))

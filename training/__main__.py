@@ -289,6 +289,8 @@ def retrain(
     after.save(out)
     (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
     print(retraining.table(comparison))
+    if before.screen is not None:
+        print("The new network has no screen; `python -m training distill` makes one.")
     if not comparison["better"]:
         raise CraterRayError(retraining.verdict(comparison))
 

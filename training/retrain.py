@@ -161,9 +161,11 @@ def retrain(
     say("held-out loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()) + f"; kept: {chosen}")
     weights = tried[chosen][0]
     facts = {"from": bundle.id, "added": len(added.label), "layers": layers, "seed": settings.seed}
+    # Figures and screen are those of the old network.
     after = replace(
         bundle,
         weights=weights,
+        screen=None,
         trained={**bundle.trained, "retrained": facts},
         figures={},
         name=f"{bundle.name} retrained",

@@ -12,6 +12,7 @@ from PIL import Image
 
 from crater_ray.bundle import Bundle, load
 from crater_ray.errors import UsageError
+from tests.made_screens import screened_bundle
 from training import retrain
 from training.dataset import DataSet
 from training.explain import explain
@@ -41,7 +42,7 @@ def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
 def test_retraining_is_only_better_if_recall_is_kept(
     untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
 ) -> None:
-    before = load(untrained)
+    before = load(screened_bundle(untrained, tmp_path / "before"))
     rng = np.random.default_rng(0)
     added = retrain.Added(rng.integers(90, 110, (6, 104, 104), dtype=np.uint8), np.zeros(6, int), tuple("abcdef"))
     settings = Settings("original", megapixels=0.2, epoch_images=8, batches=(8, 8))
@@ -49,6 +50,9 @@ def test_retraining_is_only_better_if_recall_is_kept(
         before, added, easy["train"], easy["validation"].first(20), sets["test"].first(20), settings, tmp_path
     )
     assert after.id != before.id
+    # A screen holds for the network that it was distilled from.
+    assert before.screen is not None
+    assert load(after.save(tmp_path / "after")).screen is None
     assert after.trained["retrained"]["from"] == before.id
     assert comparison["test before"]["craters"] == 10
     assert "| test after |" in retrain.table(comparison)
