@@ -20,6 +20,7 @@ from rich.console import Console
 
 from crater_ray import bundle, lease, part
 from crater_ray import run as run_folder
+from crater_ray.display import Display
 from crater_ray.errors import CraterRayError
 from crater_ray.folder import LocalFolder, open_folder
 from crater_ray.lease import Lease
@@ -95,6 +96,29 @@ def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, se
     after = parts(run)
     assert {name: after[name] for name in finished} == finished, "finished shards were done again"
     assert not list((run / "parts").glob(".partial-*")) or sent == signal.SIGKILL
+
+
+def test_an_interrupt_lost_in_a_library_still_stops_the_scan(
+    ray_here: None, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def losing(self: Display) -> None:
+        if self._progress.published >= SHARD and not asked:
+            asked.append(time.monotonic())
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+            except KeyboardInterrupt:
+                pass
+
+    monkeypatch.setattr(Display, "show", losing)
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        scan(ScanSettings(str(many), str(run), engine="stand-in", shard_images=SHARD), Console(quiet=True))
+    assert asked
+    assert 1 <= len(parts(run)) < IMAGES // SHARD
+    assert open_existing(run).record["sessions"][-1]["outcome"] == "interrupted"
 
 
 HOLDER = """
@@ -293,7 +317,9 @@ def test_output_that_becomes_read_only_ends_in_one_line_and_the_run_goes_on_late
         def publish_and_lock(run: run_folder.Run, shard: int, rows: pa.Table) -> part.Footer:
             footer = publish(run, shard, rows)
             if shard == 3:
-                subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=False)
+                # The system refuses as long as another part is being written.
+                while subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=False).returncode:
+                    time.sleep(0.02)
             return footer
 
         with pytest.MonkeyPatch.context() as patch:
