@@ -90,8 +90,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
     run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
-    stop = _Stop()
-    with run, logging_to(settings.log, run.id), stop.heeded(), lease:
+    with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
         run.reload()  # another scan may have ended while its lease was watched
         if not run.has_manifest():
             if choice:
@@ -120,7 +119,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             try:
                 with (
                     connected(settings.address),
-                    stop.heeded(),  # once more: Ray has just put its own answer to SIGTERM in place
+                    _terminate_as_interrupt(),  # once more: Ray has just put its own answer to SIGTERM in place
                     Display(progress, console) as display,
                     Meter(progress, run.id) as meter,
                 ):
@@ -128,7 +127,6 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                     def show() -> None:
                         display.show()
                         meter.show()
-                        stop.check()
 
                     failed = Pipeline(work, todo, progress, show).execute()
                     ended = "failed" if failed else "complete"
@@ -213,37 +211,18 @@ def _check_before(run: Run, console: Console) -> Check:
     return check
 
 
-@dataclass
-class _Stop:
-    """Ctrl-C and a polite kill (SIGTERM), as clusters send before taking a machine: both end a scan the same way.
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """A polite kill (SIGTERM), as clusters send before taking a machine, ends a scan like Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
-    Attributes:
-        asked: someone did. Kept, because what a signal raises is lost where Python happens to be in a destructor or a
-            callback of a library.
-    """
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    asked: bool = False
-
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Signals raise KeyboardInterrupt in here, those apart that whoever started the process has switched off."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def interrupt(*_: object) -> None:
-            self.asked = True
-            raise KeyboardInterrupt
-
-        signals = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
-        before = {one: signal.signal(one, interrupt) for one in signals}
-        try:
-            yield
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
-
-    def check(self) -> None:
-        """Raise again what may have been lost."""
-        if self.asked:
-            raise KeyboardInterrupt
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

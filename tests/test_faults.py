@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,6 @@ from rich.console import Console
 
 from crater_ray import bundle, lease, part
 from crater_ray import run as run_folder
-from crater_ray.display import Display
 from crater_ray.errors import CraterRayError
 from crater_ray.folder import LocalFolder, open_folder
 from crater_ray.lease import Lease
@@ -63,6 +63,14 @@ def wait_for_parts(run: Path, count: int, process: subprocess.Popen[bytes] | thr
     raise AssertionError("no parts were published in time")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Tests that were started in the background ignore Ctrl-C, and so would all that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def check_whole(run: Path) -> None:
     with open_existing(run) as opened:
         check = opened.check()
@@ -73,7 +81,9 @@ def check_whole(run: Path) -> None:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, sent: signal.Signals) -> None:
+def test_driver_dies_and_the_same_command_goes_on(
+    many: Path, tmp_path: Path, interruptible: None, sent: signal.Signals
+) -> None:
     run = tmp_path / "run"
     command = [CLI, "scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
     with (tmp_path / "log").open("wb") as log:
@@ -96,29 +106,6 @@ def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, se
     after = parts(run)
     assert {name: after[name] for name in finished} == finished, "finished shards were done again"
     assert not list((run / "parts").glob(".partial-*")) or sent == signal.SIGKILL
-
-
-def test_an_interrupt_lost_in_a_library_still_stops_the_scan(
-    ray_here: None, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[float] = []
-
-    def losing(self: Display) -> None:
-        if self._progress.published >= SHARD and not asked:
-            asked.append(time.monotonic())
-            try:
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(5)
-            except KeyboardInterrupt:
-                pass
-
-    monkeypatch.setattr(Display, "show", losing)
-    run = tmp_path / "run"
-    with pytest.raises(KeyboardInterrupt):
-        scan(ScanSettings(str(many), str(run), engine="stand-in", shard_images=SHARD), Console(quiet=True))
-    assert asked
-    assert 1 <= len(parts(run)) < IMAGES // SHARD
-    assert open_existing(run).record["sessions"][-1]["outcome"] == "interrupted"
 
 
 HOLDER = """

@@ -163,10 +163,13 @@ def test_client_with_the_token_is_served_and_nothing_secret_is_written(
     known = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     scan = [CLI, "scan", "s3://guarded/archive", "--out", "s3://guarded/run", "--engine", "stand-in", *storage]
     ask = [sys.executable, "-c", ASK.format(address=guarded.client_address)]
-    with ThreadPoolExecutor(2) as pool:
-        asked = pool.submit(guarded.run, *ask, **known)
-        scanned = pool.submit(guarded.run, *scan, "--address", guarded.address, **known)
-    answers = [scanned.result(), asked.result(), guarded.run(CLI, "verify", "s3://guarded/run", *storage)]
+    scanned = guarded.run(*scan, "--address", guarded.address, **known)
+    # On a busy machine Ray may give up on starting a client's server, as on starting a head: then again.
+    for _ in range(START_ATTEMPTS):
+        asked = guarded.run(*ask, **known)
+        if "Starting Ray client server failed" not in asked.stderr:
+            break
+    answers = [scanned, asked, guarded.run(CLI, "verify", "s3://guarded/run", *storage)]
     assert [answer.returncode for answer in answers] == [0, 0, 0], [answer.stderr for answer in answers]
     assert "1 alive" in answers[1].stdout
 
