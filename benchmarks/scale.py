@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from benchmarks import child, image_set, options
@@ -17,9 +19,10 @@ from crater_ray.scorer import Scored, Scorer
 
 MEANING = (
     "Each scorer waits a fixed time per image instead of computing; everything else is the real scan, on a Ray cluster "
-    "of several nodes on this machine. Efficiency: images a second over scorers / device time, from the moment when as "
-    "many blocks as there are scorers were settled until as many are left to settle; `whole` lasts until the last. "
-    "Driver: its processor milliseconds per image over the whole of that time."
+    "of several nodes on this machine. Efficiency: of the time between the end of a scorer's first block and the end "
+    "of its last, the share that its device worked, all scorers together. `whole`: images a second over scorers / "
+    "device time, from the moment when as many blocks as there are scorers were settled until the last was, when some "
+    "scorers have nothing left to do. Driver: its processor milliseconds per image over that time."
 )
 
 
@@ -27,19 +30,39 @@ class WaitingScorer(Scorer):
     """A scorer that takes a fixed time per image, whatever the machine.
 
     Args:
-        as for `Scorer`; the engine's name ends with the milliseconds per image, as in `stand-in@40`.
+        as for `Scorer`; the engine's name ends with the milliseconds per image and a folder, as in
+            `stand-in@40@/tmp/notes`: it writes there what it did when.
     """
 
     def __init__(self, bundle: Any, engine: str, *arguments: Any) -> None:
-        name, _, milliseconds = engine.partition("@")
+        name, milliseconds, notes = engine.split("@", 2)
         super().__init__(bundle, name, *arguments)
         self._seconds = float(milliseconds) / 1000
+        self._notes = Path(notes, f"{os.uname().nodename}-{os.getpid()}")
 
     def score(self, batch: Any, audited: Any = None) -> Scored:
         due = time.perf_counter() + batch.num_rows * self._seconds
         scored = super().score(batch, audited)
         time.sleep(max(0.0, due - time.perf_counter()))
+        with self._notes.open("a", encoding="utf-8") as notes:
+            notes.write(f"{time.monotonic()} {batch.num_rows * self._seconds}\n")
         return scored
+
+
+def used(notes: Path) -> float:
+    """The share of their time that devices worked, from what their scorers noted.
+
+    Raises:
+        UsageError: a scorer had fewer than two blocks.
+    """
+    worked = elapsed = 0.0
+    for file in notes.iterdir():
+        ended, device = np.loadtxt(file, ndmin=2).T
+        if len(ended) < 2:
+            raise UsageError("A scorer had one block only; give more --blocks.")
+        worked += float(device[1:].sum())
+        elapsed += float(ended[-1] - ended[0])
+    return worked / elapsed
 
 
 def scale(
@@ -131,26 +154,27 @@ def one(
         cluster.wait_for_nodes()
         ray.init(address=cluster.address, log_to_driver=False)
         settings = ScanSettings(source, out, Path(bundle), selection=Selection(limit=images), engine="stand-in")
-        seen = observe(settings, Scorer=_waiting(device_ms))
+        notes = Path(f"{out}-notes")
+        notes.mkdir()
+        seen = observe(settings, Scorer=_waiting(device_ms, notes))
     finally:
         ray.shutdown()
         cluster.shutdown()
     settles = seen.timeline.settles
-    begin, late, last = settles[scorers - 1], settles[-1 - scorers], settles[-1]
+    begin, last = settles[scorers - 1], settles[-1]
     ideal = 1000 * scorers / device_ms
-    rate = (late[1] - begin[1]) / (late[0] - begin[0])
-    whole = (last[1] - begin[1]) / (last[0] - begin[0])
+    efficiency, whole = used(notes), (last[1] - begin[1]) / (last[0] - begin[0])
     return {
-        "images_a_second": rate,
-        "efficiency": rate / ideal,
+        "images_a_second": efficiency * ideal,
+        "efficiency": efficiency,
         "whole_efficiency": whole / ideal,
         "driver_ms_per_image": 1000 * (last[2] - begin[2]) / (last[1] - begin[1]),
     }
 
 
-def _waiting(device_ms: float) -> type[WaitingScorer]:
+def _waiting(device_ms: float, notes: Path) -> type[WaitingScorer]:
     class Waiting(WaitingScorer):
         def __init__(self, bundle: Any, engine: str, *arguments: Any) -> None:
-            super().__init__(bundle, f"{engine}@{device_ms}", *arguments)
+            super().__init__(bundle, f"{engine}@{device_ms}@{notes}", *arguments)
 
     return Waiting
