@@ -49,14 +49,17 @@ class WaitingScorer(Scorer):
         return scored
 
 
-def used(notes: Path) -> float:
-    """The share of their time that devices worked, from what their scorers noted.
+def used(notes: Path, scorers: int) -> float:
+    """The share of their time that the devices of so many scorers worked, from what these noted.
 
     Raises:
         UsageError: a scorer had fewer than two blocks.
     """
     worked = elapsed = 0.0
-    for file in notes.iterdir():
+    files = list(notes.iterdir())
+    if len(files) != scorers:
+        raise UsageError(f"Of {scorers} scorers {len(files)} had a block; give more --blocks.")
+    for file in files:
         ended, device = np.loadtxt(file, ndmin=2).T
         if len(ended) < 2:
             raise UsageError("A scorer had one block only; give more --blocks.")
@@ -163,7 +166,7 @@ def one(
     settles = seen.timeline.settles
     begin, last = settles[scorers - 1], settles[-1]
     ideal = 1000 * scorers / device_ms
-    efficiency, whole = used(notes), (last[1] - begin[1]) / (last[0] - begin[0])
+    efficiency, whole = used(notes, scorers), (last[1] - begin[1]) / (last[0] - begin[0])
     return {
         "images_a_second": efficiency * ideal,
         "efficiency": efficiency,
