@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE
+from crater_ray.network import CONVOLUTIONS, DENSE, FILTERS
 
 SIDES_CPU = (512, 1024, 2048)
 SIDES_GPU = (2048, 4096, 8192, 16384)
 
 
-def multiply_adds(height: int, width: int) -> int:
-    """Multiply-adds of the network for one image of that many pixels."""
+def multiply_adds(height: int, width: int, filters: Sequence[int] = FILTERS) -> int:
+    """Multiply-adds of the network for one image of that many pixels, with so many filters that are not idle."""
     total, channels = 0, 1
-    for filters, pooled in CONVOLUTIONS:
+    for count, (_, pooled) in zip(filters, CONVOLUTIONS, strict=True):
         height, width = height - 2, width - 2
-        total += height * width * 9 * channels * filters
-        channels = filters
+        total += height * width * 9 * channels * count
+        channels = count
         if pooled:
             height, width = height // 2, width // 2
     for units in (*DENSE, 1):

@@ -13,11 +13,12 @@ from benchmarks import child, image_set, options
 from benchmarks.arithmetic import matrix_rate, multiply_adds
 from benchmarks.record import Record, spread
 from crater_ray.errors import UsageError
+from crater_ray.network import FILTERS
 
 MEANING = (
     "Images a second of the engine alone, pixels in memory, after one call to warm up. Share: arithmetic done (two "
-    "operations per multiply-add, the whole network) over that of the best square matrix multiplication in the same "
-    "number type, measured in the same process."
+    "operations per multiply-add, idle filters not counted) over that of the best square matrix multiplication in the "
+    "same number type, measured in the same process."
 )
 NUMBERS = {
     "keras": "float32",
@@ -52,6 +53,7 @@ def forward(
     settings = {"engines": names, "batches": counts, "size": size, "seconds": seconds, "repeats": repeats}
     record = Record("forward", {**settings, "bundle": bundle}, {"kind": "uniform noise", "height": height})
     rows: list[dict[str, Any]] = []
+    filters = FILTERS
     with tempfile.TemporaryDirectory(prefix="crater-ray-forward-") as work:
         network = str(options.bundle_folder(bundle, Path(work)))
         for name in names:
@@ -59,8 +61,15 @@ def forward(
             runs = [
                 child.run("benchmarks.forward:rates", engine=name, batches=counts, **common) for _ in range(repeats)
             ]
-            rows += _rows(name, runs, counts, height, width)
-    record.figures = {"meaning": MEANING, "multiply_adds_per_image": multiply_adds(height, width), "rows": rows}
+            filters = tuple(runs[0]["filters"])
+            rows += _rows(name, runs, counts, multiply_adds(height, width, filters))
+    record.figures = {
+        "meaning": MEANING,
+        "filters": filters,
+        "multiply_adds_per_image": multiply_adds(height, width, filters),
+        "multiply_adds_with_idle_filters": multiply_adds(height, width),
+        "rows": rows,
+    }
     record.write(json)
     record.show(
         f"forward alone, {height}x{width} pixels",
@@ -82,8 +91,8 @@ def forward(
     )
 
 
-def _rows(name: str, runs: list[dict[str, Any]], counts: list[int], height: int, width: int) -> list[dict[str, Any]]:
-    work = 2 * multiply_adds(height, width)
+def _rows(name: str, runs: list[dict[str, Any]], counts: list[int], arithmetic: int) -> list[dict[str, Any]]:
+    work = 2 * arithmetic
     matrix = [run["matrix_rate"] for run in runs]
     rows = []
     for number, count in enumerate(counts):
@@ -109,8 +118,10 @@ def rates(engine: str, batches: list[int], height: int, width: int, seconds: flo
 
     from crater_ray.bundle import load
     from crater_ray.engine import create
+    from crater_ray.lean import filters, lean
 
-    made = create(engine, load(bundle))
+    network = load(bundle)
+    made = create(engine, network)
     own: int = getattr(made, "batch", 8)
     rng = np.random.default_rng(0)
     measured = []
@@ -121,7 +132,7 @@ def rates(engine: str, batches: list[int], height: int, width: int, seconds: flo
         measured.append(len(images) / seconds_per_call(lambda images=images: made.score(images), seconds))  # type: ignore[misc]
     framework = "openvino" if engine.startswith("openvino") else "keras"
     rate = matrix_rate(framework, NUMBERS[engine], min(seconds, 2.0))
-    return {"rates": measured, "matrix_rate": rate, "device": made.device}
+    return {"rates": measured, "matrix_rate": rate, "device": made.device, "filters": filters(lean(network.weights))}
 
 
 def seconds_per_call(call: Any, seconds: float) -> float:

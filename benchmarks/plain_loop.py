@@ -89,7 +89,7 @@ def _score(engine: str, bundle: str) -> tuple[Score, int]:
 
     from crater_ray.engine.keras_engine import CPU_BATCH, GPU_BATCH
 
-    model = network.model(dtype="float32" if engine == "keras" else "mixed_bfloat16")
+    model = network.model(dtype="float32" if engine == "keras" else "mixed_bfloat16", leave_out_idle=True)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

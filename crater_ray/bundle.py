@@ -20,6 +20,7 @@ import numpy as np
 
 from crater_ray import screen as screens
 from crater_ray.errors import UsageError
+from crater_ray.lean import filters, lean
 from crater_ray.network import ARCHITECTURE, PARAMETERS, Preprocessing, Weights, apply_weights, build
 from crater_ray.screen import Screen
 
@@ -64,10 +65,17 @@ class Bundle:
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
         return digest.hexdigest()[:12]
 
-    def model(self, *, evidence: bool = False, dtype: str = "float32") -> keras.Model:
-        """The Keras model with these weights; see `crater_ray.network.build`."""
-        model = build(self.preprocessing, evidence=evidence, dtype=dtype)
-        apply_weights(model, self.weights)
+    def model(self, *, evidence: bool = False, dtype: str = "float32", leave_out_idle: bool = False) -> keras.Model:
+        """The Keras model with these weights; see `crater_ray.network.build`.
+
+        Args:
+            evidence: also give what tells where the score comes from.
+            dtype: Keras policy of the convolutions.
+            leave_out_idle: without the filters that do nothing: the same answers sooner; see `crater_ray.lean`.
+        """
+        weights = lean(self.weights) if leave_out_idle else self.weights
+        model = build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filters(weights))
+        apply_weights(model, weights)
         return model
 
     def save(self, folder: str | Path) -> Path:

@@ -48,7 +48,7 @@ class Ring:
 
 @cache
 def _kernels(side: int) -> np.ndarray:
-    """Transforms of the means over ring, inside and surroundings of each radius: (3, radii, side, side // 2 + 1)."""
+    """Transforms of the means over ring, inside and surroundings of each radius: (radii, 3, side, side // 2 + 1)."""
     at = np.fft.fftfreq(side, 1 / side)
     far = np.hypot(at[:, None], at[None, :])
     masks = []
@@ -57,7 +57,7 @@ def _kernels(side: int) -> np.ndarray:
         floor = np.clip(0.5 * radius + 0.5 - far, 0, 1)
         around = np.clip(0.25 * radius + 0.5 - np.abs(far - 1.7 * radius), 0, 1)
         masks.append([mask / mask.sum() for mask in (ring, floor, around)])
-    return np.asarray(fft.rfft2(np.asarray(masks, np.float32).swapaxes(0, 1)))
+    return np.asarray(fft.rfft2(np.asarray(masks, np.float32)))
 
 
 def search_window(x: float, y: float, height: int, width: int, search: int = SEARCH) -> tuple[np.ndarray, np.ndarray]:
@@ -85,14 +85,19 @@ def find_ring(
     rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1], search)
     half = search + MARGIN
     patch = _patch(pixels, x, y, half)
-    kernels = _kernels(2 * half)
     top, left = int(rows[0]) - round(y) + half, int(columns[0]) - round(x) + half
-    area = (..., slice(top, top + len(rows)), slice(left, left + len(columns)))
-    ring, floor, around = fft.irfft2(fft.rfft2(patch) * kernels, s=patch.shape)[area]
-    squares = fft.irfft2(fft.rfft2(patch * patch) * kernels[0], s=patch.shape)[area]
-    scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
-    contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
-    quality = contrast / scatter * np.sqrt(RADII).astype(np.float32)[:, None, None]
+    down, across = slice(top, top + len(rows)), slice(left, left + len(columns))
+    gray, square = fft.rfft2(np.stack([patch, patch * patch]))
+    quality = np.empty((len(RADII), len(rows), len(columns)), np.float32)
+    spectra = np.empty((4, *gray.shape), gray.dtype)
+    for number, (radius, kernels) in enumerate(zip(RADII, _kernels(2 * half), strict=True)):
+        # One radius at a time stays in the processor's cache, and of the rows only those are transformed that count.
+        np.multiply(gray, kernels, out=spectra[:3])
+        np.multiply(square, kernels[0], out=spectra[3])
+        ring, floor, around, squares = fft.irfft(fft.ifft(spectra, axis=-2)[:, down], len(patch), axis=-1)[..., across]
+        scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
+        contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
+        quality[number] = contrast / scatter * np.float32(np.sqrt(radius))
     _, row, column = np.unravel_index(int((quality if weight is None else quality * weight).argmax()), quality.shape)
     here = quality[:, row, column]
     best = int(here.argmax())

@@ -6,7 +6,7 @@ The layer table is that of the Stardust interstellar foil search (FACTS of the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -32,6 +32,8 @@ CONVOLUTIONS: tuple[tuple[int, bool], ...] = (
     (32, False),
 )
 """Per 3x3 convolution: how many filters, and whether a 2x2 max-pool follows."""
+
+FILTERS: tuple[int, ...] = tuple(filters for filters, _ in CONVOLUTIONS)
 
 DENSE: tuple[int, ...] = (32, 32, 16, 16, 16, 16)
 """Units of the hidden dense layers; one sigmoid unit follows them."""
@@ -66,7 +68,13 @@ def feature_size(pixels: int) -> int:
     return size
 
 
-def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False, dtype: str = "float32") -> keras.Model:
+def build(
+    preprocessing: Preprocessing = "minmax",
+    *,
+    evidence: bool = False,
+    dtype: str = "float32",
+    filters: Sequence[int] = FILTERS,
+) -> keras.Model:
     """Build the network with fresh (He-normal) weights.
 
     Args:
@@ -74,6 +82,7 @@ def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False, dt
         evidence: also give what tells where the score comes from.
         dtype: Keras policy of the convolutions, such as `mixed_bfloat16`. Normalisation, the dense layers and all
             weights are float32 in any case.
+        filters: of each convolution, where it is not the whole network; see `crater_ray.lean`.
 
     Returns:
         A Keras model from raw images (n, height, width, 1), uint8 or float, height and width at least 92, to scores
@@ -95,9 +104,9 @@ def build(preprocessing: Preprocessing = "minmax", *, evidence: bool = False, dt
         )
     images = keras.Input((None, None, 1), dtype="uint8", name="images")
     x = Normalize(preprocessing, name="normalize", dtype=dtype)(images)
-    for number, (filters, pooled) in enumerate(CONVOLUTIONS, start=1):
+    for number, (count, (_, pooled)) in enumerate(zip(filters, CONVOLUTIONS, strict=True), start=1):
         x = layers.Conv2D(
-            filters, 3, activation="relu", kernel_initializer="he_normal", name=f"conv{number}", dtype=dtype
+            count, 3, activation="relu", kernel_initializer="he_normal", name=f"conv{number}", dtype=dtype
         )(x)
         if pooled:
             x = layers.MaxPooling2D(2, name=f"pool{number}", dtype=dtype)(x)

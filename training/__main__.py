@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.network import FILTERS
 
 app = typer.Typer(
     help="Make a network: data sets, fitting, evaluation, the older methods, explanation, retraining.",
@@ -79,6 +80,8 @@ def fit(
     batch: Annotated[int, typer.Option(help="Images in a batch of step 1.")] = 64,
     batch_whole: Annotated[int, typer.Option(help="Images in a batch of step 2.")] = 8,
     start: Annotated[Path | None, typer.Option(help="Folder of another fit, or of a bundle, to go on from.")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="A bundle to learn from and to begin as a part of.")] = None,
+    filters: Annotated[str | None, typer.Option(help="Of each convolution, pruned: such as 16,32,32,64,...")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest; the recipe's if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and crops.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
@@ -88,11 +91,14 @@ def fit(
     from training import backend, dataset
 
     backend.start(threads)
+    from crater_ray.bundle import load
     from training.fit import Data, Settings
     from training.fit import fit as run
+    from training.pruning import check_filters
 
     settings = Settings(
         recipe=recipe,
+        filters=check_filters(_numbers(filters, "--filters")) if filters else FILTERS,
         seed=seed,
         minutes=minutes,
         megapixels=megapixels,
@@ -112,6 +118,7 @@ def fit(
         Data(train, dataset.read(validation), opened(whole), opened([whole_validation] if whole_validation else None)),
         out,
         earlier=start,
+        teacher=load(teacher) if teacher else None,
         say=lambda line: print(line, flush=True),
     )
 
@@ -293,6 +300,13 @@ def retrain(
         print("The new network has no screen; `python -m training distill` makes one.")
     if not comparison["better"]:
         raise CraterRayError(retraining.verdict(comparison))
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} must be whole numbers with commas between them; received: {text!r}") from None
 
 
 def _shape(size: str) -> tuple[int, int]:

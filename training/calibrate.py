@@ -103,6 +103,8 @@ def _trained(
         "recipe": recipe,
         "data": state.settings.get("data"),
         "seed": state.settings.get("seed"),
+        "begun": state.settings.get("begun"),
+        "filters": state.settings.get("filters"),
         "precision": state.settings.get("dtype"),
         "step": state.step,
         "epoch": state.epoch,

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crater_ray.bundle import Bundle
 from crater_ray.bundle import load as load_bundle
 from crater_ray.errors import UsageError
-from crater_ray.network import Weights
+from crater_ray.lean import whole as with_idle_filters
+from crater_ray.network import FILTERS, Weights
 from training import checkpoint, plan
 from training.ahead import ahead
 from training.batches import epoch
@@ -22,6 +24,7 @@ from training.checkpoint import State
 from training.dataset import DataSet
 from training.fold import fold, pour, unfold
 from training.intervals import roc_area
+from training.pruning import Teacher, begin
 from training.recipes import Recipe, find
 from training.trainable import build_trainable, losses, position_targets
 
@@ -55,7 +58,8 @@ class Settings:
         batches: images in a batch, of the first and of the second step.
         dtype: Keras policy of the layers.
         learning_rate: the highest; the recipe's, or less for a network that was trained before, when None.
-        begun: digest of what a fit that goes on from another began with; see `fit`.
+        begun: digest of what a fit that goes on from another, or learns from a teacher, began with; see `fit`.
+        filters: of each convolution, for a network that is pruned; the others will be idle in what ships.
     """
 
     recipe: str
@@ -68,6 +72,7 @@ class Settings:
     dtype: str = "float32"
     learning_rate: float | None = None
     begun: str | None = None
+    filters: tuple[int, ...] = FILTERS
 
     def used(self, state: State) -> float:
         """Share of the budget that is used, 0..1."""
@@ -102,6 +107,7 @@ def fit(
     *,
     start: Weights | None = None,
     earlier: Path | None = None,
+    teacher: Bundle | None = None,
     say: Callable[[str], None] = print,
 ) -> Weights:
     """Fit the network, or go on where a killed fit stopped.
@@ -112,6 +118,7 @@ def fit(
         folder: where checkpoint, log and best weights are kept.
         start: weights to begin with, for training on. There is then no first step.
         earlier: folder of another fit, or of a bundle, to go on from, in both steps.
+        teacher: begin as its most important filters and learn from it too; see `training.pruning`.
         say: is told one line after each epoch.
 
     Returns:
@@ -124,6 +131,16 @@ def fit(
     recipe = find(settings.recipe)
     if earlier is not None:
         settings = replace(settings, begun=_digest(earlier))
+    if teacher is not None:
+        if earlier is not None or not recipe.batch_norm or recipe.preprocessing != teacher.preprocessing:
+            raise UsageError(
+                "A network with a teacher begins as a part of it: give no --start, and a recipe with batch "
+                f"normalisation that prepares images as the teacher does ({teacher.preprocessing}); "
+                f"received: {recipe.name}"
+            )
+        settings = replace(settings, begun=teacher.id)
+    elif settings.filters != FILTERS:
+        raise UsageError("--filters needs a --teacher, of which they are the most important ones.")
     fixed = _fixed(settings, data)
     state = checkpoint.peek(folder / CHECKPOINT) or State(step=1 if start is None else 2, settings=fixed)
     state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
@@ -135,7 +152,7 @@ def fit(
         )
     last_step = 2 if settings.step_two_share > 0 or start is not None else 1
     while True:
-        _step(settings, recipe, data, folder, state, start, earlier, say)
+        _step(settings, recipe, data, folder, state, start, earlier, teacher, say)
         if state.step == last_step:
             return load_best(folder, state.step)
         state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, settings.used(state)
@@ -163,24 +180,39 @@ def _step(
     state: State,
     start: Weights | None,
     earlier: Path | None,
+    guide: Bundle | None,
     say: Callable[[str], None],
 ) -> None:
     import keras
 
     train, validation = data.of(state.step)
     keras.utils.set_random_seed(settings.seed + 1000 * state.step)
-    model = build_trainable(recipe, batch_norm=recipe.batch_norm and start is None, dtype=settings.dtype)
+    model = build_trainable(
+        recipe,
+        batch_norm=recipe.batch_norm and start is None,
+        dtype=settings.dtype,
+        filters=settings.filters,
+        taught=guide is not None,
+    )
+    some = train.images(np.linspace(0, len(train) - 1, min(SOME, len(train))).astype(int))[..., None]
+    teacher = Teacher(guide, settings.dtype, some) if guide is not None else None
     optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
     # Training on, the map's own layer would begin by teaching noise: it does not ship.
     loss_weights = {"score": 1.0, "local": recipe.position_loss, "map": recipe.position_loss if start is None else 0.0}
-    model.compile(optimizer=optimizer, loss=losses(recipe), loss_weights=loss_weights, jit_compile=_jit(keras))
+    loss = losses(recipe)
+    if teacher is not None:
+        # What the teacher makes of each position says more than one layer of its own would.
+        loss, loss_weights = loss | teacher.losses(), loss_weights | {"map": 0.0, "features": 1.0, "answers": 1.0}
+    model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
     if state.epoch:
         checkpoint.restore(folder / CHECKPOINT, model, optimizer)
     elif start is not None:
         pour(start, model)
     elif state.step == 1 and earlier is not None:
-        _go_on(earlier, model, recipe, train)
+        _go_on(earlier, model, recipe, some)
+    elif state.step == 1 and guide is not None:
+        begin(guide, recipe, model, some, settings.filters)
     elif state.step == 2 and recipe.batch_norm:
         # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
         checkpoint.restore(folder / CHECKPOINT, model, None)
@@ -189,14 +221,14 @@ def _step(
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     while (used := settings.used(state)) < end:
         progress = (used - state.spent) / max(end - state.spent, 1e-9)
-        loss, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, start is not None)
+        mean, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, start is not None, teacher)
         figures = _validate(model, validation)
         state.epoch += 1
         if figures["validation_auc"] > state.best:
             state.best = figures["validation_auc"]
             _save_best(folder, state.step, model)
         checkpoint.save(folder / CHECKPOINT, model, optimizer, state)
-        _log(folder, settings, state, loss, rate, figures, say)
+        _log(folder, settings, state, mean, rate, figures, say)
 
 
 def _digest(earlier: Path) -> str:
@@ -210,13 +242,12 @@ def _digest(earlier: Path) -> str:
     return load_bundle(earlier).id
 
 
-def _go_on(earlier: Path, model: keras.Model, recipe: Recipe, train: DataSet) -> None:
+def _go_on(earlier: Path, model: keras.Model, recipe: Recipe, some: np.ndarray) -> None:
     """Begin with the variables of another fit, or with a bundle's weights."""
     if (earlier / CHECKPOINT).exists():
         checkpoint.restore(earlier / CHECKPOINT, model, None)
     elif recipe.batch_norm:
-        rows = np.linspace(0, len(train) - 1, min(SOME, len(train))).astype(int)
-        unfold(load_bundle(earlier).weights, model, train.images(rows)[..., None])
+        unfold(load_bundle(earlier).weights, model, some)
     else:
         pour(load_bundle(earlier).weights, model)
 
@@ -231,6 +262,7 @@ def _epoch(
     progress: float,
     end: float,
     retraining: bool,
+    teacher: Teacher | None,
 ) -> tuple[float, float]:
     """One epoch, cut short when the step's budget is used; gives mean loss and last learning rate."""
     begun = retraining or settings.begun is not None
@@ -263,6 +295,8 @@ def _epoch(
         rate = plan.learning_rate(recipe, state.batches, used, highest=highest, begun=begun)
         optimizer.learning_rate.assign(rate)
         targets = {"score": batch.labels, "local": where, "map": where}
+        if teacher is not None:
+            targets |= teacher.targets(batch.images)
         total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         model.reset_metrics()
         count += 1
@@ -291,14 +325,14 @@ def _validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
 
 def _save_best(folder: Path, step: int, model: keras.Model) -> None:
     with (folder / f"best-step{step}.partial").open("wb") as stream:
-        np.savez(stream, **fold(model))  # type: ignore[arg-type]
+        np.savez(stream, **with_idle_filters(fold(model)))  # type: ignore[arg-type]
     (folder / f"best-step{step}.partial").replace(folder / f"best-step{step}.npz")
 
 
 def _fixed(settings: Settings, data: Data) -> dict[str, Any]:
     sets = (data.crops, data.validation, data.whole, data.whole_validation)
     fixed = {**asdict(settings), "data": [one.digest if one else None for one in sets]}
-    fixed["batches"] = list(settings.batches)
+    fixed |= {"batches": list(settings.batches), "filters": list(settings.filters)}  # as they come back from JSON
     # A budget may be raised to train longer; everything else would make another fit of it.
     return {key: value for key, value in fixed.items() if key not in BUDGETS}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from crater_ray.lean import filters, lean
 from crater_ray.network import DENSE, Preprocessing, Weights, apply_weights, build
 from training.dataset import DataSet
 
@@ -33,8 +34,9 @@ def pooled(
     """What the convolutions find in each image: the global maximum of each feature, float64 (n, 32)."""
     import keras
 
-    network = build(preprocessing)
-    apply_weights(network, weights)
+    small = lean(weights)
+    network = build(preprocessing, filters=filters(small))
+    apply_weights(network, small)
     body = keras.Model(network.inputs, network.get_layer("peaks").output)
     size = batch * max(1, (384 * 512) // (data.shape[0] * data.shape[1]))
     found = np.empty((len(data), 32), np.float64)

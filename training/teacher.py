@@ -112,7 +112,7 @@ def teach(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bundle.id}-{data.digest}-{len(data)}-{dtype}.npy"
     if not path.exists():
-        model = bundle.model(dtype=dtype)
+        model = bundle.model(dtype=dtype, leave_out_idle=True)
         last = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
         body = keras.Model(model.inputs, last)
         shape = (len(data), *(feature_size(length) for length in data.shape), CONVOLUTIONS[-1][0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE, RECEPTIVE_FIELD, STRIDE, feature_size
+from crater_ray.network import CONVOLUTIONS, DENSE, FILTERS, RECEPTIVE_FIELD, STRIDE, feature_size
 from training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -20,7 +20,14 @@ HARDEST = 4
 """Of so many blank positions of each image, those most like craters, the mean loss counts as much as that of all."""
 
 
-def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32") -> keras.Model:
+def build_trainable(
+    recipe: Recipe,
+    *,
+    batch_norm: bool,
+    dtype: str = "float32",
+    filters: Sequence[int] = FILTERS,
+    taught: bool = False,
+) -> keras.Model:
     """Build the network for training, with fresh weights.
 
     Args:
@@ -28,12 +35,15 @@ def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32")
         batch_norm: normalise activations. It stands behind the max-pool, where it costs a quarter, and its scale is
             kept from becoming negative: a rising map may be moved in front of a maximum, so that the fold is exact.
         dtype: Keras policy of the layers, such as `mixed_bfloat16`. Weights are float32 in any case.
+        filters: of each convolution; fewer for a network that is pruned.
+        taught: also give what a teacher speaks of.
 
     Returns:
         A model from uint8 images (n, h, w, 1) to logits: `score` (n, 1), of the image; `local` (n, rows, columns, 1),
         what the score would be if the image were no more than what that position of the last feature map sees; and
         `map`, of the same shape, by one layer of its own, through which the convolutions learn before the dense
-        layers do.
+        layers do. With `taught` also `features` (n, rows, columns, 32), the last feature map, and `answers`
+        (n, rows * columns + 1), what `local` and `score` hold.
     """
     import keras
     from keras import layers
@@ -43,10 +53,10 @@ def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32")
     images = keras.Input((None, None, 1), dtype="uint8", name="images")
     x = Normalize(recipe.preprocessing, name="normalize", dtype=dtype)(images)
     decay = keras.regularizers.L2(recipe.l2) if recipe.l2 else None
-    for number, (filters, pooled) in enumerate(CONVOLUTIONS, start=1):
+    for number, (count, (_, pooled)) in enumerate(zip(filters, CONVOLUTIONS, strict=True), start=1):
         normalised = batch_norm and is_normalised(number)
         x = layers.Conv2D(
-            filters,
+            count,
             3,
             activation=None if normalised else "relu",
             kernel_initializer="he_normal",
@@ -67,6 +77,7 @@ def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32")
                 dtype=dtype,
             )(x)
             x = layers.ReLU(name=f"relu{number}", dtype=dtype)(x)
+    features = x
     where = layers.Conv2D(1, 1, name="map", dtype="float32")(x)
     # The same dense layers answer for the whole image and for each position: one image of 384 x 512 px teaches them
     # as 513 images of 92 x 92 px would, at a sixth of the cost.
@@ -80,6 +91,10 @@ def build_trainable(recipe: Recipe, *, batch_norm: bool, dtype: str = "float32")
             peaks = layers.Dropout(recipe.dense_dropout, name=f"dropout{number}", dtype=dtype)(peaks)
     last = layers.Dense(1, name=f"dense{len(DENSE) + 1}", dtype="float32")
     outputs = {"score": last(peaks), "local": last(local), "map": where}
+    if taught:
+        flat = layers.Reshape((-1,), name="flat", dtype="float32")(outputs["local"])
+        outputs["answers"] = layers.Concatenate(name="answers", dtype="float32")([flat, outputs["score"]])
+        outputs["features"] = layers.Activation("linear", name="features", dtype="float32")(features)
     return keras.Model(images, outputs, name="trainable_crater_network")
 
 

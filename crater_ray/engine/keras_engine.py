@@ -36,7 +36,7 @@ class KerasEngine:
         backend = keras.backend.backend()
         if backend == "tensorflow":
             use_threads(threads)
-        model = bundle.model(evidence=True, dtype=dtype)
+        model = bundle.model(evidence=True, dtype=dtype, leave_out_idle=True)
         if backend == "tensorflow":
             self._forward, self.device = _tensorflow(model, threads)
         elif backend == "jax":

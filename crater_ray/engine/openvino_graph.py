@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.bundle import Bundle
+from crater_ray.lean import lean
 from crater_ray.network import CONVOLUTIONS, Preprocessing, Weights
 
 Ranges = Mapping[str, float]
@@ -17,6 +18,9 @@ Ranges = Mapping[str, float]
 QUANTISED = tuple(f"conv{number}" for number in range(1, len(CONVOLUTIONS) - 1))
 """Activations that become 8-bit numbers unless fewer are asked for. The last convolution does less than 1% of the
 work but its rounding would reach the score undiluted: it takes, and gives, exact numbers."""
+
+INPUT: Mapping[Preprocessing, tuple[float, float]] = {"minmax": (0.0, 1.0), "sigma-clip": (-2.0, 4.0)}
+"""Between which values a normalised pixel lies."""
 
 PIXELS = np.array([1, 2, 3])
 STRIPS = 8
@@ -33,7 +37,7 @@ def build_graph(
         bundle: the network.
         ranges: make these activations 8-bit numbers, per tensor between 0 and the value, and the weights of the
             convolutions that take them, per output channel, as `FakeQuantize` layers that the processor plugin then
-            computes in integers. The first convolution (one input channel, 1% of the work) always stays exact.
+            computes in integers. So does the first one: a byte holds a pixel, normalised or not.
         size: height and width of the images, when all have one size: the same numbers, sooner.
         activations: also give every quantised activation, for calibration.
 
@@ -44,19 +48,22 @@ def build_graph(
     import openvino as ov
     from openvino import opset13 as ops
 
+    weights = lean(bundle.weights)
     images = ops.parameter([-1, *(size or (-1, -1))], np.uint8, "images")
     x = ops.unsqueeze(ops.convert(images, np.float32), np.array([1]))
     x = _normalise(x, bundle.preprocessing)
+    if ranges is not None:
+        x = in_bytes(x, *INPUT[bundle.preprocessing])
     watched: list[Any] | None = [] if activations else None
     first = 1 + next(number for number, (_, pooled) in enumerate(CONVOLUTIONS, start=1) if pooled)
     before_pool, after_pool = range(1, first), range(first, len(CONVOLUTIONS) + 1)
     if size is None or activations:
-        x = _layers(x, before_pool, bundle.weights, ranges, watched)
+        x = _layers(x, before_pool, weights, ranges, watched)
     else:
         rows = [2 * row for row in np.linspace(0, (size[0] - 2 * len(before_pool)) // 2, STRIPS + 1).astype(int)]
         strips = [_rows(x, low, high + 2 * len(before_pool)) for low, high in pairwise(rows) if high > low]
-        x = ops.concat([_layers(strip, before_pool, bundle.weights, ranges) for strip in strips], 2)
-    x = _layers(x, after_pool, bundle.weights, ranges, watched)
+        x = ops.concat([_layers(strip, before_pool, weights, ranges) for strip in strips], 2)
+    x = _layers(x, after_pool, weights, ranges, watched)
     flat = ops.reshape(x, np.array([0, 0, -1]), True)
     best = ops.topk(flat, np.int32(1), 2, "max", "index", "i32")
     peaks = named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")
@@ -72,19 +79,33 @@ def _layers(x: Any, numbers: range, arrays: Weights, ranges: Ranges | None, watc
         name = f"conv{number}"
         kernel = np.ascontiguousarray(arrays[f"{name}/kernel"].transpose(3, 2, 0, 1))
         weights = ops.constant(kernel)
-        if ranges is not None and f"conv{number - 1}" in ranges:
-            top = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12).astype(np.float32)
-            weights = ops.fake_quantize(weights, -top, top, -top, top, 255)
+        if ranges is not None and (number == 1 or f"conv{number - 1}" in ranges):
+            weights = weights_in_bytes(kernel)
         x = ops.convolution(x, weights, [1, 1], [0, 0], [0, 0], [1, 1])
         x = ops.relu(ops.add(x, ops.constant(arrays[f"{name}/bias"].reshape(1, -1, 1, 1))))
         if ranges is not None and name in ranges:
-            low, top = np.float32(0), np.float32(max(ranges[name], 1e-12))
-            x = ops.fake_quantize(x, low, top, low, top, 256)
+            x = in_bytes(x, 0.0, ranges[name])
         if watched is not None and name in QUANTISED:
             watched.append(named(ops.result(x), name))
         if CONVOLUTIONS[number - 1][1]:
             x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     return x
+
+
+def in_bytes(x: Any, low: float, top: float) -> Any:
+    """Values between two bounds as 8-bit numbers."""
+    from openvino import opset13 as ops
+
+    bounds = np.float32(low), np.float32(max(top, low + 1e-12))
+    return ops.fake_quantize(x, *bounds, *bounds, 256)
+
+
+def weights_in_bytes(kernel: np.ndarray) -> Any:
+    """A kernel (out, in, rows, columns) as 8-bit numbers, per output channel."""
+    from openvino import opset13 as ops
+
+    top = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12).astype(np.float32)
+    return ops.fake_quantize(ops.constant(kernel), -top, top, -top, top, 255)
 
 
 def _rows(x: Any, low: int, high: int) -> Any:

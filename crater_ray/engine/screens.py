@@ -205,21 +205,23 @@ def screen_graph(screen: Screen, *, activations: bool = False) -> Any:
     import openvino as ov
     from openvino import opset13 as ops
 
-    from crater_ray.engine.openvino_graph import PIXELS, named
+    from crater_ray.engine.openvino_graph import INPUT, PIXELS, in_bytes, named
 
     ranges = {} if activations else screen.ranges
     images = ops.parameter([-1, -1, -1], np.uint8, "images")
     x = _normalised_graph(ops.unsqueeze(ops.convert(images, np.float32), np.array([1])))
+    if ranges:
+        x = in_bytes(x, *INPUT["sigma-clip"])
     watched = []
     for number, (_, pooled) in enumerate(CONVOLUTIONS, start=1):
         name = f"conv{number}"
         step = STEM[1] if number == 1 else 1
-        x = _convolution(x, screen.weights, name, step, f"conv{number - 1}" in ranges)
+        rounded = bool(ranges) if number == 1 else f"conv{number - 1}" in ranges
+        x = _convolution(x, screen.weights, name, step, rounded)
         if activations:
             watched.append(named(ops.result(ops.reduce_max(x, PIXELS, False)), name))
         if name in ranges:
-            low, top = np.float32(0), np.float32(max(ranges[name], 1e-12))
-            x = ops.fake_quantize(x, low, top, low, top, 256)
+            x = in_bytes(x, 0.0, ranges[name])
         if pooled:
             x = ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
     before, after = BORDER
@@ -233,11 +235,10 @@ def screen_graph(screen: Screen, *, activations: bool = False) -> Any:
 def _convolution(x: Any, weights: Weights, name: str, step: int, rounded: bool) -> Any:
     from openvino import opset13 as ops
 
+    from crater_ray.engine.openvino_graph import weights_in_bytes
+
     kernel = np.ascontiguousarray(weights[f"{name}/kernel"].transpose(3, 2, 0, 1))
-    constant = ops.constant(kernel)
-    if rounded:
-        top = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12).astype(np.float32)
-        constant = ops.fake_quantize(constant, -top, top, -top, top, 255)
+    constant = weights_in_bytes(kernel) if rounded else ops.constant(kernel)
     pad = (kernel.shape[-1] - 1) // 2
     x = ops.convolution(x, constant, [step, step], [pad, pad], [pad, pad], [1, 1])
     return ops.relu(ops.add(x, ops.constant(weights[f"{name}/bias"].reshape(1, -1, 1, 1))))

@@ -1,0 +1,94 @@
+"""Pruning: a network with fewer filters begins as its teacher, learns from it, and ships with all parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from crater_ray.bundle import Bundle, load
+from crater_ray.errors import UsageError
+from crater_ray.lean import filters, lean
+from crater_ray.network import FILTERS, PARAMETERS, build, read_weights
+from training.calibrate import calibrated_bundle
+from training.dataset import DataSet
+from training.fit import Data, Settings, fit
+from training.intervals import roc_area
+from training.pruning import Teacher, begin, check_filters, important
+from training.recipes import MATCHED
+from training.scoring import logits, probability
+from training.trainable import build_trainable
+
+FEW = (16, 16, 24, 32, 32, 48, 24, 32)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Bundle:
+    """The bundle that ships."""
+    return load()
+
+
+def test_with_all_filters_it_begins_as_the_teacher(teacher: Bundle, easy: dict[str, DataSet]) -> None:
+    images = easy["train"].images(range(6))[..., None]
+    model = build_trainable(MATCHED, batch_norm=True)
+    begin(teacher, MATCHED, model, images, FILTERS)
+    said = probability(np.asarray(model.predict_on_batch(images)["score"])[:, 0])
+    assert np.allclose(said, np.asarray(teacher.model()(images))[:, 0], atol=1e-3)
+
+
+def test_the_filters_that_give_most_are_kept(easy: dict[str, DataSet]) -> None:
+    keras.utils.set_random_seed(0)
+    weights = read_weights(build("sigma-clip"))
+    weights["conv3/kernel"][..., 7] = 0  # sees nothing
+    weights["conv4/kernel"][:, :, 9] = 0  # is not listened to
+    kept = important(weights, "sigma-clip", easy["train"].images(range(3))[..., None], (64, 64, 62, 64, 8, 64, 32, 32))
+    assert [len(one) for one in kept] == [64, 64, 62, 64, 8, 64, 32, 32]
+    assert not {7, 9} & set(kept[2].tolist())
+    assert all((np.diff(one) > 0).all() for one in kept)
+
+
+def test_the_teacher_says_what_its_engine_says(teacher: Bundle, easy: dict[str, DataSet]) -> None:
+    images = easy["train"].images(range(4))[..., None]
+    said = Teacher(teacher, "float32", images).targets(images)
+    answer = teacher.model(evidence=True)(images)
+    assert np.allclose(said["features"].max(axis=(1, 2)), np.asarray(answer["peaks"]), atol=1e-4)
+    assert np.allclose(probability(said["answers"][:, -1]), np.asarray(answer["score"]), atol=1e-4)
+
+
+def test_a_pruned_network_learns_and_ships_with_all_parameters(
+    teacher: Bundle, easy: dict[str, DataSet], tmp_path: Path
+) -> None:
+    settings = Settings(
+        "matched",
+        filters=FEW,
+        megapixels=8.0,
+        step_two_share=0.0,
+        epoch_images=400,
+        batches=(16, 4),
+        learning_rate=1e-3,
+    )
+    data = Data(easy["train"], easy["validation"])
+    weights = fit(settings, data, tmp_path / "fit", teacher=teacher, say=lambda _: None)
+    assert sum(array.size for array in weights.values()) == PARAMETERS
+    assert filters(lean(weights)) == FEW
+    logit = logits(weights, "sigma-clip", easy["validation"])
+    assert roc_area(easy["validation"].column("label"), logit) > 0.8
+    again = fit(settings, data, tmp_path / "fit", teacher=teacher, say=lambda _: None)  # it is done: nothing is fitted
+    assert all((again[name] == weights[name]).all() for name in weights)
+    made = calibrated_bundle(tmp_path / "fit", easy["validation"], name="pruned")
+    assert (made.trained["begun"], tuple(made.trained["filters"])) == (teacher.id, FEW)
+    with pytest.raises(UsageError, match="begun"):  # without the teacher it is another fit
+        fit(Settings("matched", step_two_share=0.0), data, tmp_path / "fit")
+
+
+def test_wrong_use_is_explained(teacher: Bundle, easy: dict[str, DataSet], tmp_path: Path) -> None:
+    data = Data(easy["train"], easy["validation"])
+    with pytest.raises(UsageError, match="--teacher"):
+        fit(Settings("matched", filters=FEW), data, tmp_path)
+    with pytest.raises(UsageError, match="received: original"):
+        fit(Settings("original", filters=FEW), data, tmp_path, teacher=teacher)
+    for wrong in ((16, 16), (*FEW[:-1], 16), (65, *FEW[1:]), (0, *FEW[1:])):
+        with pytest.raises(UsageError, match="--filters must be 8 numbers"):
+            check_filters(wrong)

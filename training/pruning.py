@@ -1,0 +1,158 @@
+"""Pruning: a network with fewer filters begins as a teacher's most important ones and learns from it what they missed.
+
+Source of the ideas: filters are dropped whole (Li et al. 2017, arXiv 1608.08710), the rest learns the teacher's last
+feature map (Romero et al. 2014, arXiv 1412.6550) and its answers (Hinton, Vinyals, Dean 2015, arXiv 1503.02531), here
+at every position of that map, beside the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crater_ray.bundle import Bundle
+from crater_ray.errors import UsageError
+from crater_ray.network import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
+from training.fold import unfold
+from training.recipes import Recipe
+from training.scoring import to_logit
+from training.trainable import build_trainable
+
+if TYPE_CHECKING:
+    import keras
+
+FAR = 2.0
+"""In the logit: an answer so far from the threshold counts by a factor e less."""
+LEAST = 0.1
+"""What an answer counts that is as far from the threshold as can be."""
+
+
+def check_filters(filters: Sequence[int]) -> tuple[int, ...]:
+    """The number of filters of each convolution, checked.
+
+    Raises:
+        UsageError: they are not as many as there are convolutions, or one is out of range.
+    """
+    chosen = tuple(filters)
+    fits = len(chosen) == len(FILTERS) and all(0 < few <= all_ for few, all_ in zip(chosen, FILTERS, strict=True))
+    if not fits or chosen[-1] != FILTERS[-1]:
+        raise UsageError(
+            f"--filters must be {len(FILTERS)} numbers, none above {','.join(map(str, FILTERS))}, the last as it is "
+            f"there; received: {','.join(map(str, chosen))}"
+        )
+    return chosen
+
+
+def important(weights: Weights, preprocessing: Any, images: np.ndarray, filters: Sequence[int]) -> list[np.ndarray]:
+    """Which filters of each convolution to keep: those that give most to the next one on some images.
+
+    A filter gives the root mean square of what it sees behind ReLU times the norm of the kernels that take it.
+
+    Args:
+        weights: of the network.
+        preprocessing: how raw pixels become its input.
+        images: uint8 (n, h, w, 1).
+        filters: how many to keep.
+
+    Returns:
+        Ascending indices, by convolution.
+    """
+    import keras
+
+    model = build(preprocessing)
+    apply_weights(model, weights)
+    names = [f"conv{number}" for number in range(1, len(CONVOLUTIONS) + 1)]
+    body = keras.Model(model.inputs, [model.get_layer(name).output for name in names])
+    squares = [np.zeros(count) for count in FILTERS]
+    for row in range(len(images)):  # one by one: the first maps of many images would fill the memory
+        layers = body.predict_on_batch(images[row : row + 1])
+        squares = [total + np.square(one).mean(axis=(0, 1, 2)) for total, one in zip(squares, layers, strict=True)]
+    kept = []
+    for number, (few, given) in enumerate(zip(filters, squares, strict=True), start=1):
+        weight = np.sqrt(given)
+        if number < len(CONVOLUTIONS):
+            weight = weight * np.sqrt(np.square(weights[f"conv{number + 1}/kernel"]).sum(axis=(0, 1, 3)))
+        kept.append(np.sort(np.argsort(-weight)[:few]))
+    return kept
+
+
+def begin(bundle: Bundle, recipe: Recipe, model: keras.Model, images: np.ndarray, filters: Sequence[int]) -> None:
+    """Start a trainable model with batch normalisation as the most important filters of a bundle.
+
+    Each normalisation gives its filters the mean and deviation that they have in the whole network, so that what the
+    next layers were made for still comes, if less clear.
+
+    Args:
+        bundle: the teacher.
+        recipe: that the model was built for.
+        model: made by `build_trainable` with these filters and `batch_norm`.
+        images: uint8 (n, h, w, 1), such as will be trained on.
+        filters: of each convolution.
+    """
+    kept = important(bundle.weights, bundle.preprocessing, images, filters)
+    full = build_trainable(recipe, batch_norm=True)
+    unfold(bundle.weights, full, images)
+    for layer in full.layers:
+        kind = layer.name.rstrip("0123456789")
+        if kind not in ("conv", "norm", "dense"):
+            continue
+        number = int(layer.name.removeprefix(kind))
+        for source, target in zip(layer.weights, model.get_layer(layer.name).weights, strict=True):
+            value = np.asarray(source)
+            if kind != "dense":
+                value = value[..., kept[number - 1]]
+            if kind == "conv" and value.ndim == 4 and number > 1:
+                value = value[:, :, kept[number - 2]]
+            target.assign(value)
+
+
+class Teacher:
+    """A bundle that says of training images what it makes of them.
+
+    Args:
+        bundle: the network.
+        dtype: Keras policy of its convolutions.
+        images: uint8 (n, h, w, 1), such as will be trained on: the spread of its features is measured on them.
+    """
+
+    def __init__(self, bundle: Bundle, dtype: str, images: np.ndarray) -> None:
+        import keras
+
+        self.bundle = bundle
+        model = bundle.model(dtype=dtype, leave_out_idle=True)
+        x = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
+        features = keras.layers.Activation("linear", dtype="float32")(x)
+        self._body = keras.Model(model.inputs, features)
+        self._dense = [layer for layer in model.layers if layer.name.startswith("dense")]
+        self._scale = np.asarray(self._body.predict_on_batch(images)).std(axis=(0, 1, 2)) + 1e-3
+
+    def targets(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What it makes of uint8 images (n, h, w, 1): the outputs `features` and `answers` of `build_trainable`."""
+        from training.scoring import head
+
+        features = np.asarray(self._body.predict_on_batch(images), np.float32)
+        width = features.shape[-1]
+        local = head(self.bundle.weights, features.reshape(-1, width)).reshape(len(images), -1)
+        score = head(self.bundle.weights, features.max(axis=(1, 2)))[:, None]
+        return {"features": features, "answers": np.concatenate([local, score], axis=1).astype(np.float32)}
+
+    def losses(self) -> dict[str, Any]:
+        """The losses of `features` and `answers`."""
+        from keras import ops
+
+        scale, cut = self._scale.astype(np.float32), float(to_logit(self.bundle.typical_threshold))
+
+        def feature_loss(truth: Any, said: Any) -> Any:
+            # Where the teacher sees much it must be met best; elsewhere there is only background.
+            wanted = truth / scale
+            return ops.mean(ops.square(said / scale - wanted) * (1.0 + wanted))
+
+        def answer_loss(truth: Any, said: Any) -> Any:
+            weight = ops.exp(-ops.abs(truth - cut) / FAR) + LEAST
+            off = weight * (ops.sqrt(1.0 + ops.square(said - truth)) - 1.0)
+            # Of an image's answers only the last is that of the whole.
+            return ops.mean(off[:, :-1]) / LEAST * 0.5 + ops.mean(off[:, -1])
+
+        return {"features": feature_loss, "answers": answer_loss}
