@@ -82,6 +82,7 @@ def fit(
     start: Annotated[Path | None, typer.Option(help="Folder of another fit, or of a bundle, to go on from.")] = None,
     teacher: Annotated[Path | None, typer.Option(help="A bundle to learn from and to begin as a part of.")] = None,
     filters: Annotated[str | None, typer.Option(help="Of each convolution, pruned: such as 16,32,32,64,...")] = None,
+    screen_share: Annotated[float, typer.Option(help="Of the teacher's screen in its word on whole images.")] = 0.0,
     learning_rate: Annotated[float | None, typer.Option(help="The highest; the recipe's if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and crops.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
@@ -107,6 +108,7 @@ def fit(
         batches=(batch, batch_whole),
         dtype=backend.policy(precision),
         learning_rate=learning_rate,
+        screen_share=screen_share,
     )
 
     def opened(paths: list[Path] | None) -> dataset.DataSet | None:
@@ -155,6 +157,7 @@ def distill(
     minutes: Annotated[float, typer.Option(help="Budget of wall time for fitting.")] = 15.0,
     keep: Annotated[float, typer.Option(help="Share of the full network's candidates that must pass.")] = 0.999,
     crater_share: Annotated[float, typer.Option(help="Of the archive's images, hold a crater.")] = 0.02,
+    start: Annotated[Path | None, typer.Option(help="A bundle with a screen to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights and order.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
@@ -174,11 +177,14 @@ def distill(
     from training.teacher import exact, open_images, teach
 
     full, dtype = load(bundle), backend.policy(precision)
+    begun = load(start).screen if start else None
+    if start and begun is None:
+        raise UsageError(f"The bundle {str(start)!r} has no screen to go on from.")
     with bar("images looked at by the full network") as tell:
         lessons = [teach(full, open_images(path, TILE, images), work, dtype, tell) for path in data]
         held_out = [exact(full, teach(full, open_images(path, TILE), work, dtype, tell), tell) for path in validation]
     settings = distilling.Settings(minutes=minutes, seed=seed, dtype=dtype, promise=Promise(keep, crater_share))
-    screen = distilling.distill(full, lessons, held_out, settings, say=lambda line: print(line, flush=True))
+    screen = distilling.distill(full, lessons, held_out, settings, lambda line: print(line, flush=True), begun)
     replace(full, screen=screen).save(bundle)
     print(json.dumps(screen.figures, indent=2))
     print(f"Screen {screen.id}, threshold {screen.threshold:.6g}: {bundle}")

@@ -19,6 +19,7 @@ from crater_ray.engine.screens import build_screen
 from crater_ray.errors import UsageError
 from crater_ray.network import DENSE, Weights
 from crater_ray.screen import BORDER, CONVOLUTIONS, STEM, Screen
+from training.fold import unfold
 from training.scoring import to_logit
 from training.screen_threshold import Promise, set_threshold
 from training.teacher import Taught
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import keras
 
 RATE = 2e-3
+BEGUN_RATE = 0.25
+"""Highest learning rate of a screen that was distilled before, of that of a fresh one."""
 STEP = STEM[1] * 2 ** sum(pooled for _, pooled in CONVOLUTIONS)
 """Pixels from one position of the screen's map to the next."""
 WARM_UP = 200
@@ -34,6 +37,8 @@ MAP_UNTIL = 0.8
 """Share of the time after which the map counts less: in the end only the answer matters."""
 SELDOM = 0.1
 """An image far from the full network's threshold is drawn so often, against one at the threshold."""
+SOME = 32
+"""Images on which a screen that was distilled before is measured."""
 MISSED = 0.5
 """Weight of the square by which a candidate's answer stays below the threshold: the promise hangs on the worst."""
 
@@ -65,6 +70,7 @@ def distill(
     held_out: Sequence[Taught],
     settings: Settings,
     say: Callable[[str], None] = print,
+    start: Screen | None = None,
 ) -> Screen:
     """Make a screen for a bundle.
 
@@ -74,6 +80,7 @@ def distill(
         held_out: what it says, in float32, of other images of that size: the threshold is set on them.
         settings: how.
         say: is told one line a minute.
+        start: a screen to go on from, such as that of the network's teacher.
 
     Raises:
         UsageError: the held-out images hold no candidate of the full network, or sizes do not fit.
@@ -81,7 +88,7 @@ def distill(
     shape = lessons[0].data.shape
     if shape[0] % 2 or shape[1] % 2 or any(one.data.shape != shape for one in (*lessons, *held_out)):
         raise UsageError(f"All images must have one size, even each way; the first are {shape[0]}x{shape[1]}.")
-    model, images = _fit(bundle, lessons, settings, say)
+    model, images = _fit(bundle, lessons, settings, say, start)
     screen = Screen(
         weights=_fold(model),
         threshold=0.0,
@@ -92,6 +99,7 @@ def distill(
         made={
             **{key: value for key, value in asdict(settings).items() if key != "promise"},
             "images_seen": images,
+            "start": start.id if start else None,
             "data": [{"digest": one.data.digest, "images": len(one)} for one in lessons],
             "held_out": [{"digest": one.data.digest, "images": len(one)} for one in held_out],
             "python": platform.python_version(),
@@ -102,16 +110,21 @@ def distill(
 
 
 def _fit(
-    bundle: Bundle, lessons: Sequence[Taught], settings: Settings, say: Callable[[str], None]
+    bundle: Bundle, lessons: Sequence[Taught], settings: Settings, say: Callable[[str], None], start: Screen | None
 ) -> tuple[keras.Model, int]:
     import keras
 
     keras.utils.set_random_seed(settings.seed)
     model = build_screen(dtype=settings.dtype, trainable=True)
     some = lessons[0].features[:200].astype(np.float32)
-    scale = some.std(axis=(0, 1, 2)) + 1e-3
-    _start_dense(model, bundle.weights, scale)
-    step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(RATE, clipnorm=5.0))
+    if start is None:
+        scale, highest = some.std(axis=(0, 1, 2)) + 1e-3, RATE
+        _start_dense(model, bundle.weights, scale)
+    else:
+        seen = lessons[0].data.images(np.arange(min(SOME, len(lessons[0]))))[..., None]
+        unfold(start.weights, model, seen)
+        scale, highest = units(np.asarray(model.predict_on_batch(seen)[1]), some[: len(seen)]), RATE * BEGUN_RATE
+    step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(highest, clipnorm=5.0))
     rng = np.random.default_rng(settings.seed)
     chance = np.concatenate([_chance(one.logit, bundle.typical_threshold) for one in lessons])
     chance /= chance.sum()
@@ -129,7 +142,7 @@ def _fit(
         maps = [one.features[row][:rows, :columns] for one, row in chosen]
         features = np.stack(maps).astype(np.float32) / scale
         logit = np.asarray([one.logit[row] for one, row in chosen], np.float32)
-        rate = RATE * min(1.0, (count + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * used)))
+        rate = highest * min(1.0, (count + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * used)))
         losses.append(step(images[..., None], features, logit, rate, 1.0 if used < MAP_UNTIL else 0.3))
         count += 1
         if time.monotonic() - told > 60.0:
@@ -140,6 +153,19 @@ def _fit(
                 f"a second, loss of map {map_loss:.3f}, of score {score_loss:.4f}"
             )
     return model, count * settings.batch
+
+
+def units(drawn: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """What a screen's features are to be multiplied by to be the full network's: float32 (32,), by least squares.
+
+    Args:
+        drawn: the screen's map of some images, (n, rows, columns, 32).
+        features: the full network's, of the same images; at some sizes it has a few positions more.
+    """
+    axes = (0, 1, 2)
+    features = features[:, : drawn.shape[1], : drawn.shape[2]].astype(np.float32)
+    slope = (drawn * features).sum(axes) / np.maximum(np.square(drawn).sum(axes), 1e-6)
+    return np.maximum(np.asarray(slope, np.float32), 1e-3)
 
 
 def _used(settings: Settings, seconds: float, images: int) -> float:

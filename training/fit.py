@@ -60,6 +60,7 @@ class Settings:
         learning_rate: the highest; the recipe's, or less for a network that was trained before, when None.
         begun: digest of what a fit that goes on from another, or learns from a teacher, began with; see `fit`.
         filters: of each convolution, for a network that is pruned; the others will be idle in what ships.
+        screen_share: of the teacher's screen in what is taught of whole images; see `training.pruning.Teacher`.
     """
 
     recipe: str
@@ -73,6 +74,7 @@ class Settings:
     learning_rate: float | None = None
     begun: str | None = None
     filters: tuple[int, ...] = FILTERS
+    screen_share: float = 0.0
 
     def used(self, state: State) -> float:
         """Share of the budget that is used, 0..1."""
@@ -195,7 +197,8 @@ def _step(
         taught=guide is not None,
     )
     some = train.images(np.linspace(0, len(train) - 1, min(SOME, len(train))).astype(int))[..., None]
-    teacher = Teacher(guide, settings.dtype, some) if guide is not None else None
+    share = settings.screen_share if state.step == 2 else 0.0  # a screen is for images of one size
+    teacher = Teacher(guide, settings.dtype, some, share) if guide is not None else None
     optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
     # Training on, the map's own layer would begin by teaching noise: it does not ship.
     loss_weights = {"score": 1.0, "local": recipe.position_loss, "map": recipe.position_loss if start is None else 0.0}

@@ -15,9 +15,10 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 from crater_ray.network import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
+from training.distill import units
 from training.fold import unfold
 from training.recipes import Recipe
-from training.scoring import to_logit
+from training.scoring import head, to_logit
 from training.trainable import build_trainable
 
 if TYPE_CHECKING:
@@ -108,6 +109,13 @@ def begin(bundle: Bundle, recipe: Recipe, model: keras.Model, images: np.ndarray
             target.assign(value)
 
 
+def _answers(features: np.ndarray, weights: Weights) -> np.ndarray:
+    """The dense layers at every position of a map (n, rows, columns, 32), and for all together: (n, positions + 1)."""
+    local = head(weights, features.reshape(-1, features.shape[-1])).reshape(len(features), -1)
+    score = head(weights, features.max(axis=(1, 2)))[:, None]
+    return np.concatenate([local, score], axis=1).astype(np.float32)
+
+
 class Teacher:
     """A bundle that says of training images what it makes of them.
 
@@ -115,28 +123,42 @@ class Teacher:
         bundle: the network.
         dtype: Keras policy of its convolutions.
         images: uint8 (n, h, w, 1), such as will be trained on: the spread of its features is measured on them.
+        screen_share: share of the bundle's screen in what is taught of images of its size. A network that learns
+            from the mean of both calls fewer images candidates that the screen would have to let pass.
+
+    Raises:
+        UsageError: the bundle has no screen to take a share of.
     """
 
-    def __init__(self, bundle: Bundle, dtype: str, images: np.ndarray) -> None:
+    def __init__(self, bundle: Bundle, dtype: str, images: np.ndarray, screen_share: float = 0.0) -> None:
         import keras
 
-        self.bundle = bundle
+        if screen_share and bundle.screen is None:
+            raise UsageError(f"The teacher {bundle.name!r} has no screen; make one with `distill`, or give no share.")
+        self.bundle, self._share = bundle, screen_share
         model = bundle.model(dtype=dtype, leave_out_idle=True)
         x = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
-        features = keras.layers.Activation("linear", dtype="float32")(x)
-        self._body = keras.Model(model.inputs, features)
-        self._dense = [layer for layer in model.layers if layer.name.startswith("dense")]
-        self._scale = np.asarray(self._body.predict_on_batch(images)).std(axis=(0, 1, 2)) + 1e-3
+        self._body = keras.Model(model.inputs, keras.layers.Activation("linear", dtype="float32")(x))
+        features = np.asarray(self._body.predict_on_batch(images))
+        self._scale = features.std(axis=(0, 1, 2)) + 1e-3
+        if screen_share and bundle.screen is not None:
+            from crater_ray.engine.screens import build_screen
+
+            small = build_screen(bundle.screen.weights, dtype)
+            self._small = keras.Model(small.inputs, small.get_layer("features").output)
+            if images.shape[1:3] == bundle.screen.size:
+                self._units = units(np.asarray(self._small.predict_on_batch(images)), features)
 
     def targets(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """What it makes of uint8 images (n, h, w, 1): the outputs `features` and `answers` of `build_trainable`."""
-        from training.scoring import head
-
         features = np.asarray(self._body.predict_on_batch(images), np.float32)
-        width = features.shape[-1]
-        local = head(self.bundle.weights, features.reshape(-1, width)).reshape(len(images), -1)
-        score = head(self.bundle.weights, features.max(axis=(1, 2)))[:, None]
-        return {"features": features, "answers": np.concatenate([local, score], axis=1).astype(np.float32)}
+        answers = _answers(features, self.bundle.weights)
+        screen = self.bundle.screen
+        if self._share and screen is not None and images.shape[1:3] == screen.size:
+            drawn = np.asarray(self._small.predict_on_batch(images), np.float32)
+            answers += self._share * (_answers(drawn, screen.weights) - answers)
+            features += self._share * (drawn * self._units - features)
+        return {"features": features, "answers": answers}
 
     def losses(self) -> dict[str, Any]:
         """The losses of `features` and `answers`."""

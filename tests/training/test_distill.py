@@ -114,6 +114,19 @@ def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taug
     assert again.screen is not None and again.screen.id == screen.id
 
 
+def test_screen_goes_on_from_another(full: tuple[Bundle, Taught, Taught]) -> None:
+    from tests.made_screens import make_screen
+
+    bundle, lessons, held_out = full
+    start = make_screen("another network", size=SHAPE)
+    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=8), lambda _: None, start)
+    assert screen.bundle == bundle.id and screen.made["start"] == start.id
+    images = held_out.data.images(np.arange(8))
+    before, after = (KerasScreen(one, dtype="float32").score(images) for one in (start, screen))
+    assert np.ptp(before) > 1e-3
+    assert np.allclose(before, after, atol=0.02)  # it took one small step
+
+
 def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -> None:
     import keras
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from crater_ray.bundle import Bundle, load
+from crater_ray.engine.screens import KerasScreen
 from crater_ray.errors import UsageError
 from crater_ray.lean import filters, lean
 from crater_ray.network import FILTERS, PARAMETERS, build, read_weights
@@ -18,7 +20,7 @@ from training.fit import Data, Settings, fit
 from training.intervals import roc_area
 from training.pruning import Teacher, begin, check_filters, important
 from training.recipes import MATCHED
-from training.scoring import logits, probability
+from training.scoring import logits, probability, to_logit
 from training.trainable import build_trainable
 
 FEW = (16, 16, 24, 32, 32, 48, 24, 32)
@@ -55,6 +57,27 @@ def test_the_teacher_says_what_its_engine_says(teacher: Bundle, easy: dict[str, 
     answer = teacher.model(evidence=True)(images)
     assert np.allclose(said["features"].max(axis=(1, 2)), np.asarray(answer["peaks"]), atol=1e-4)
     assert np.allclose(probability(said["answers"][:, -1]), np.asarray(answer["score"]), atol=1e-4)
+
+
+def test_the_teachers_screen_has_its_share(teacher: Bundle) -> None:
+    assert teacher.screen is not None
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(60, 200, (3, 48, 64), dtype=np.uint8)
+    images = np.kron(coarse, np.ones((1, 8, 8), np.uint8))[..., None]
+    share = 0.4
+    alone, both = (Teacher(teacher, "float32", images, one).targets(images) for one in (0.0, share))
+    small = KerasScreen(teacher.screen, dtype="float32").score(images[..., 0]).astype(np.float64)
+    mean = alone["answers"][:, -1] + share * (to_logit(small) - alone["answers"][:, -1])
+    assert np.abs(mean - alone["answers"][:, -1]).max() > 0.05
+    assert np.allclose(both["answers"][:, -1], mean, atol=1e-3)
+    assert not np.allclose(both["features"], alone["features"], atol=1e-3)
+    crops = images[:, :104, :104]
+    assert np.allclose(
+        Teacher(teacher, "float32", images, share).targets(crops)["answers"],
+        Teacher(teacher, "float32", images).targets(crops)["answers"],
+    )
+    with pytest.raises(UsageError, match="has no screen"):
+        Teacher(replace(teacher, screen=None), "float32", images, share)
 
 
 def test_a_pruned_network_learns_and_ships_with_all_parameters(
