@@ -124,7 +124,7 @@ def fit(
         say: is told one line after each epoch.
 
     Returns:
-        The weights with the best validation of the last step, folded.
+        The weights with the best validation of the last step, folded; with a `screen_share` those of its end.
 
     Raises:
         UsageError: the folder holds a fit with other settings, or data are missing.
@@ -227,7 +227,8 @@ def _step(
         mean, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, start is not None, teacher)
         figures = _validate(model, validation)
         state.epoch += 1
-        if figures["validation_auc"] > state.best:
+        # Validation does not see what is learnt from a screen beside the truth: the last epoch has most of that.
+        if share or figures["validation_auc"] > state.best:
             state.best = figures["validation_auc"]
             _save_best(folder, state.step, model)
         checkpoint.save(folder / CHECKPOINT, model, optimizer, state)
