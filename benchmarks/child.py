@@ -35,11 +35,12 @@ def run(function: str, packages: Path | None = None, /, **arguments: Any) -> Any
 def watched(function: str, watch: Callable[[int], None], packages: Path | None = None, /, **arguments: Any) -> Any:
     """Like `run`, and meanwhile call `watch` with the process's id; it should return once that process has ended."""
     with tempfile.TemporaryDirectory(prefix="crater-ray-child-") as scratch:
-        answer, log = Path(scratch, "answer.json"), Path(scratch, "log")
+        given, answer, log = Path(scratch, "arguments.json"), Path(scratch, "answer.json"), Path(scratch, "log")
+        given.write_text(json.dumps(arguments), encoding="utf-8")  # a command line has no room for thousands of files
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
         if packages is not None:
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(packages), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "benchmarks.child", function, str(answer), json.dumps(arguments)]
+        command = [sys.executable, "-m", "benchmarks.child", function, str(given), str(answer)]
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -67,11 +68,12 @@ def watched(function: str, watch: Callable[[int], None], packages: Path | None =
 
 def main() -> None:
     """Run in the fresh process: call what the arguments name, write its answer."""
-    name, answer, arguments = sys.argv[1:4]
+    name, given, answer = sys.argv[1:4]
+    arguments = json.loads(Path(given).read_text(encoding="utf-8"))
     module, _, attribute = name.partition(":")
     function = getattr(importlib.import_module(module), attribute)
     try:
-        said = {"result": function(**json.loads(arguments))}
+        said = {"result": function(**arguments)}
     except CraterRayError as problem:
         said = {"problem": str(problem)}
     Path(answer).write_text(json.dumps(said), encoding="utf-8")
