@@ -15,6 +15,8 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.bundle import load as load_bundle
 from crater_ray.errors import UsageError
+from crater_ray.lean import filters as filters_of
+from crater_ray.lean import lean
 from crater_ray.lean import whole as with_idle_filters
 from crater_ray.network import FILTERS, Weights
 from training import checkpoint, plan
@@ -143,6 +145,10 @@ def fit(
         settings = replace(settings, begun=teacher.id)
     elif settings.filters != FILTERS:
         raise UsageError("--filters needs a --teacher, of which they are the most important ones.")
+    elif start is not None:  # idle filters stay idle
+        settings = replace(settings, filters=filters_of(lean(start)))
+    elif earlier is not None:
+        settings = replace(settings, filters=_filters(earlier))
     fixed = _fixed(settings, data)
     state = checkpoint.peek(folder / CHECKPOINT) or State(step=1 if start is None else 2, settings=fixed)
     state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
@@ -211,7 +217,7 @@ def _step(
     if state.epoch:
         checkpoint.restore(folder / CHECKPOINT, model, optimizer)
     elif start is not None:
-        pour(start, model)
+        pour(lean(start), model)
     elif state.step == 1 and earlier is not None:
         _go_on(earlier, model, recipe, some)
     elif state.step == 1 and guide is not None:
@@ -246,14 +252,22 @@ def _digest(earlier: Path) -> str:
     return load_bundle(earlier).id
 
 
+def _filters(earlier: Path) -> tuple[int, ...]:
+    """How many filters of each convolution another fit, or a bundle, uses."""
+    state = checkpoint.peek(earlier / CHECKPOINT)
+    if state is not None:
+        return tuple(state.settings.get("filters", FILTERS))
+    return filters_of(lean(load_bundle(earlier).weights))
+
+
 def _go_on(earlier: Path, model: keras.Model, recipe: Recipe, some: np.ndarray) -> None:
     """Begin with the variables of another fit, or with a bundle's weights."""
     if (earlier / CHECKPOINT).exists():
         checkpoint.restore(earlier / CHECKPOINT, model, None)
     elif recipe.batch_norm:
-        unfold(load_bundle(earlier).weights, model, some)
+        unfold(lean(load_bundle(earlier).weights), model, some)
     else:
-        pour(load_bundle(earlier).weights, model)
+        pour(lean(load_bundle(earlier).weights), model)
 
 
 def _epoch(

@@ -102,6 +102,12 @@ def test_a_pruned_network_learns_and_ships_with_all_parameters(
     assert all((again[name] == weights[name]).all() for name in weights)
     made = calibrated_bundle(tmp_path / "fit", easy["validation"], name="pruned")
     assert (made.trained["begun"], tuple(made.trained["filters"])) == (teacher.id, FEW)
+    little = Settings("matched", megapixels=0.2, step_two_share=0.0, epoch_images=16, batches=(8, 4))
+    made.save(tmp_path / "bundle")
+    for name, more in {"fit": tmp_path / "fit", "bundle": tmp_path / "bundle"}.items():  # what is idle stays idle
+        assert filters(lean(fit(little, data, tmp_path / f"on {name}", earlier=more, say=lambda _: None))) == FEW
+    whole = replace(data, whole=data.crops, whole_validation=data.validation)
+    assert filters(lean(fit(little, whole, tmp_path / "on", start=weights, say=lambda _: None))) == FEW
     with pytest.raises(UsageError, match="begun"):  # without the teacher it is another fit
         fit(Settings("matched", step_two_share=0.0), data, tmp_path / "fit")
 
