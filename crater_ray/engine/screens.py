@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BATCH = 16
 QUANTISED = tuple(f"conv{number}" for number in range(1, len(CONVOLUTIONS) + 1))
-"""Activations that become 8-bit numbers. The first convolution (one input channel) computes in exact ones."""
+"""Activations that become 8-bit numbers, as the normalised pixels do."""
 
 
 class ScreenEngine(Protocol):
