@@ -124,7 +124,7 @@ class Teacher:
         dtype: Keras policy of its convolutions.
         images: uint8 (n, h, w, 1), such as will be trained on: the spread of its features is measured on them.
         screen_share: share of the bundle's screen in what is taught of images of its size. A network that learns
-            from the mean of both calls fewer images candidates that the screen would have to let pass.
+            from the mean of both should call fewer images candidates of which the screen sees little.
 
     Raises:
         UsageError: the bundle has no screen to take a share of.
