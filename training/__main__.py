@@ -82,7 +82,9 @@ def fit(
     start: Annotated[Path | None, typer.Option(help="Folder of another fit, or of a bundle, to go on from.")] = None,
     teacher: Annotated[Path | None, typer.Option(help="A bundle to learn from and to begin as a part of.")] = None,
     filters: Annotated[str | None, typer.Option(help="Of each convolution, pruned: such as 16,32,32,64,...")] = None,
-    screen_share: Annotated[float, typer.Option(help="Of the teacher's screen in its word on whole images.")] = 0.0,
+    screen_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the teacher's screen in its word on whole images.")
+    ] = 0.0,
     learning_rate: Annotated[float | None, typer.Option(help="The highest; the recipe's if absent.")] = None,
     seed: Annotated[int, typer.Option(help="Decides first weights, order and crops.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")] = "auto",

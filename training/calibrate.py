@@ -69,7 +69,7 @@ def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str =
         note: what they should know about it.
     """
     weights = load_best(fit_folder)
-    state = checkpoint.peek(fit_folder / "checkpoint.npz") or checkpoint.State()
+    state = checkpoint.peek(fit_folder / checkpoint.FILE) or checkpoint.State()
     recipe = find(state.settings["recipe"])
     label = data.column("label")
     logit = logits(weights, recipe.preprocessing, data)

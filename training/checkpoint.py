@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import keras
 
 
+FILE = "checkpoint.npz"
+"""What it is called in the folder of a fit."""
+
+
 @dataclass
 class State:
     """How far a fit has come.

@@ -20,6 +20,7 @@ from crater_ray.errors import UsageError
 from crater_ray.network import DENSE, Weights
 from crater_ray.screen import BORDER, CONVOLUTIONS, STEM, Screen
 from training.fold import unfold
+from training.imitation import answer_costs, map_costs
 from training.scoring import to_logit
 from training.screen_threshold import Promise, set_threshold
 from training.teacher import Taught
@@ -199,12 +200,8 @@ def _stepper(model: keras.Model, threshold: float, optimizer: Any) -> Callable[.
     def step(images: Any, features: Any, logit: Any, map_weight: Any) -> Any:
         with tf.GradientTape() as tape:
             said, drawn = model(images, training=True)
-            # Where the full network sees much it must be met best; elsewhere there is only background.
-            map_loss = tf.reduce_mean(tf.square(drawn - features) * (1.0 + features))
-            off = said[:, 0] - logit
-            # Near the threshold an error decides; a blank that is taken for an emptier one does no harm.
-            weight = tf.exp(-tf.abs(logit - cut) / 2.0) + 0.1
-            score_loss = tf.reduce_mean(weight * (tf.sqrt(1.0 + tf.square(off)) - 1.0))
+            map_loss = tf.reduce_mean(map_costs(features, drawn))
+            score_loss = tf.reduce_mean(answer_costs(logit, said[:, 0], cut))
             short = tf.where(logit >= cut, tf.nn.relu(cut - said[:, 0]), 0.0)
             loss = map_weight * map_loss + score_loss + MISSED * tf.reduce_mean(tf.square(short))
         gradients = tape.gradient(loss, model.trainable_variables)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -13,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crater_ray.bundle import Bundle
-from crater_ray.bundle import load as load_bundle
 from crater_ray.errors import UsageError
-from crater_ray.lean import filters as filters_of
-from crater_ray.lean import lean
 from crater_ray.lean import whole as with_idle_filters
 from crater_ray.network import FILTERS, Weights
 from training import checkpoint, plan
 from training.ahead import ahead
 from training.batches import epoch
+from training.beginning import Beginning
 from training.checkpoint import State
 from training.dataset import DataSet
-from training.fold import fold, pour, unfold
+from training.fold import fold, pour
 from training.intervals import roc_area
-from training.pruning import Teacher, begin
+from training.pruning import Teacher
 from training.recipes import Recipe, find
 from training.trainable import build_trainable, losses, position_targets
 
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
 CROP_AREA = 150 * 150
 """Pixels of an image of the first step: batch sizes and epochs are given in such images."""
 
-CHECKPOINT = "checkpoint.npz"
 SOME = 32
 """Training images on which a bundle's activations are measured before it is trained on."""
 
@@ -133,24 +129,11 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
-    if earlier is not None:
-        settings = replace(settings, begun=_digest(earlier))
-    if teacher is not None:
-        if earlier is not None or not recipe.batch_norm or recipe.preprocessing != teacher.preprocessing:
-            raise UsageError(
-                "A network with a teacher begins as a part of it: give no --start, and a recipe with batch "
-                f"normalisation that prepares images as the teacher does ({teacher.preprocessing}); "
-                f"received: {recipe.name}"
-            )
-        settings = replace(settings, begun=teacher.id)
-    elif settings.filters != FILTERS:
-        raise UsageError("--filters needs a --teacher, of which they are the most important ones.")
-    elif start is not None:  # idle filters stay idle
-        settings = replace(settings, filters=filters_of(lean(start)))
-    elif earlier is not None:
-        settings = replace(settings, filters=_filters(earlier))
+    beginning = Beginning(start, earlier, teacher)
+    filters = beginning.filters(recipe, settings.filters, settings.screen_share)
+    settings = replace(settings, begun=beginning.digest(), filters=filters)
     fixed = _fixed(settings, data)
-    state = checkpoint.peek(folder / CHECKPOINT) or State(step=1 if start is None else 2, settings=fixed)
+    state = checkpoint.peek(folder / checkpoint.FILE) or State(step=1 if start is None else 2, settings=fixed)
     state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
     if state.settings != fixed:
         changed = {key: (state.settings.get(key), fixed[key]) for key in fixed if state.settings.get(key) != fixed[key]}
@@ -160,7 +143,7 @@ def fit(
         )
     last_step = 2 if settings.step_two_share > 0 or start is not None else 1
     while True:
-        _step(settings, recipe, data, folder, state, start, earlier, teacher, say)
+        _step(settings, recipe, data, folder, state, beginning, say)
         if state.step == last_step:
             return load_best(folder, state.step)
         state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, settings.used(state)
@@ -186,28 +169,27 @@ def _step(
     data: Data,
     folder: Path,
     state: State,
-    start: Weights | None,
-    earlier: Path | None,
-    guide: Bundle | None,
+    beginning: Beginning,
     say: Callable[[str], None],
 ) -> None:
     import keras
 
     train, validation = data.of(state.step)
+    retraining = beginning.start is not None
     keras.utils.set_random_seed(settings.seed + 1000 * state.step)
     model = build_trainable(
         recipe,
-        batch_norm=recipe.batch_norm and start is None,
+        batch_norm=recipe.batch_norm and not retraining,
         dtype=settings.dtype,
         filters=settings.filters,
-        taught=guide is not None,
+        taught=beginning.teacher is not None,
     )
     some = train.images(np.linspace(0, len(train) - 1, min(SOME, len(train))).astype(int))[..., None]
     share = settings.screen_share if state.step == 2 else 0.0  # a screen is for images of one size
-    teacher = Teacher(guide, settings.dtype, some, share) if guide is not None else None
+    teacher = Teacher(beginning.teacher, settings.dtype, some, share) if beginning.teacher is not None else None
     optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
     # Training on, the map's own layer would begin by teaching noise: it does not ship.
-    loss_weights = {"score": 1.0, "local": recipe.position_loss, "map": recipe.position_loss if start is None else 0.0}
+    loss_weights = {"score": 1.0, "local": recipe.position_loss, "map": 0.0 if retraining else recipe.position_loss}
     loss = losses(recipe)
     if teacher is not None:
         # What the teacher makes of each position says more than one layer of its own would.
@@ -215,59 +197,26 @@ def _step(
     model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, jit_compile=_jit(keras))
     optimizer.build(model.trainable_variables)
     if state.epoch:
-        checkpoint.restore(folder / CHECKPOINT, model, optimizer)
-    elif start is not None:
-        pour(lean(start), model)
-    elif state.step == 1 and earlier is not None:
-        _go_on(earlier, model, recipe, some)
-    elif state.step == 1 and guide is not None:
-        begin(guide, recipe, model, some, settings.filters)
-    elif state.step == 2 and recipe.batch_norm:
+        checkpoint.restore(folder / checkpoint.FILE, model, optimizer)
+    elif state.step == 1 or retraining:
+        beginning.fill(model, recipe, some, settings.filters)
+    elif recipe.batch_norm:
         # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
-        checkpoint.restore(folder / CHECKPOINT, model, None)
-    elif state.step == 2:
+        checkpoint.restore(folder / checkpoint.FILE, model, None)
+    else:
         pour(load_best(folder, 1), model)
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     while (used := settings.used(state)) < end:
         progress = (used - state.spent) / max(end - state.spent, 1e-9)
-        mean, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, start is not None, teacher)
+        mean, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, retraining, teacher)
         figures = _validate(model, validation)
         state.epoch += 1
         # Validation does not see what is learnt from a screen beside the truth: the last epoch has most of that.
         if share or figures["validation_auc"] > state.best:
             state.best = figures["validation_auc"]
             _save_best(folder, state.step, model)
-        checkpoint.save(folder / CHECKPOINT, model, optimizer, state)
+        checkpoint.save(folder / checkpoint.FILE, model, optimizer, state)
         _log(folder, settings, state, mean, rate, figures, say)
-
-
-def _digest(earlier: Path) -> str:
-    """Twelve hexadecimal digits of what a fit begins with.
-
-    Raises:
-        UsageError: there is neither a fit nor a bundle.
-    """
-    if (earlier / CHECKPOINT).exists():
-        return hashlib.sha256((earlier / CHECKPOINT).read_bytes()).hexdigest()[:12]
-    return load_bundle(earlier).id
-
-
-def _filters(earlier: Path) -> tuple[int, ...]:
-    """How many filters of each convolution another fit, or a bundle, uses."""
-    state = checkpoint.peek(earlier / CHECKPOINT)
-    if state is not None:
-        return tuple(state.settings.get("filters", FILTERS))
-    return filters_of(lean(load_bundle(earlier).weights))
-
-
-def _go_on(earlier: Path, model: keras.Model, recipe: Recipe, some: np.ndarray) -> None:
-    """Begin with the variables of another fit, or with a bundle's weights."""
-    if (earlier / CHECKPOINT).exists():
-        checkpoint.restore(earlier / CHECKPOINT, model, None)
-    elif recipe.batch_norm:
-        unfold(lean(load_bundle(earlier).weights), model, some)
-    else:
-        pour(lean(load_bundle(earlier).weights), model)
 
 
 def _epoch(

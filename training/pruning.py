@@ -17,17 +17,14 @@ from crater_ray.errors import UsageError
 from crater_ray.network import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
 from training.distill import units
 from training.fold import unfold
+from training.imitation import LEAST, answer_costs, map_costs
 from training.recipes import Recipe
 from training.scoring import head, to_logit
+from training.teacher import last_map
 from training.trainable import build_trainable
 
 if TYPE_CHECKING:
     import keras
-
-FAR = 2.0
-"""In the logit: an answer so far from the threshold counts by a factor e less."""
-LEAST = 0.1
-"""What an answer counts that is as far from the threshold as can be."""
 
 
 def check_filters(filters: Sequence[int]) -> tuple[int, ...]:
@@ -127,27 +124,29 @@ class Teacher:
             from the mean of both should call fewer images candidates of which the screen sees little.
 
     Raises:
-        UsageError: the bundle has no screen to take a share of.
+        UsageError: the bundle has no screen to take a share of, or one for images of another size.
     """
 
     def __init__(self, bundle: Bundle, dtype: str, images: np.ndarray, screen_share: float = 0.0) -> None:
         import keras
 
-        if screen_share and bundle.screen is None:
-            raise UsageError(f"The teacher {bundle.name!r} has no screen; make one with `distill`, or give no share.")
+        from crater_ray.engine.screens import build_screen
+
         self.bundle, self._share = bundle, screen_share
-        model = bundle.model(dtype=dtype, leave_out_idle=True)
-        x = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
-        self._body = keras.Model(model.inputs, keras.layers.Activation("linear", dtype="float32")(x))
+        self._body = last_map(bundle, dtype)
         features = np.asarray(self._body.predict_on_batch(images))
         self._scale = features.std(axis=(0, 1, 2)) + 1e-3
-        if screen_share and bundle.screen is not None:
-            from crater_ray.engine.screens import build_screen
-
-            small = build_screen(bundle.screen.weights, dtype)
-            self._small = keras.Model(small.inputs, small.get_layer("features").output)
-            if images.shape[1:3] == bundle.screen.size:
-                self._units = units(np.asarray(self._small.predict_on_batch(images)), features)
+        if not screen_share:
+            return
+        screen, size = bundle.screen, images.shape[1:3]
+        if screen is None or screen.size != size:
+            raise UsageError(
+                f"The teacher {bundle.name!r} has no screen for images of {size[0]}x{size[1]} pixels to take a share "
+                "of. Make one with `python -m training distill`, or give no --screen-share."
+            )
+        small = build_screen(screen.weights, dtype)
+        self._small = keras.Model(small.inputs, small.get_layer("features").output)
+        self._units = units(np.asarray(self._small.predict_on_batch(images)), features)
 
     def targets(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """What it makes of uint8 images (n, h, w, 1): the outputs `features` and `answers` of `build_trainable`."""
@@ -167,14 +166,11 @@ class Teacher:
         scale, cut = self._scale.astype(np.float32), float(to_logit(self.bundle.typical_threshold))
 
         def feature_loss(truth: Any, said: Any) -> Any:
-            # Where the teacher sees much it must be met best; elsewhere there is only background.
-            wanted = truth / scale
-            return ops.mean(ops.square(said / scale - wanted) * (1.0 + wanted))
+            return ops.mean(map_costs(truth / scale, said / scale))
 
         def answer_loss(truth: Any, said: Any) -> Any:
-            weight = ops.exp(-ops.abs(truth - cut) / FAR) + LEAST
-            off = weight * (ops.sqrt(1.0 + ops.square(said - truth)) - 1.0)
+            costs = answer_costs(truth, said, cut)
             # Of an image's answers only the last is that of the whole.
-            return ops.mean(off[:, :-1]) / LEAST * 0.5 + ops.mean(off[:, -1])
+            return 0.5 / LEAST * ops.mean(costs[:, :-1]) + ops.mean(costs[:, -1])
 
         return {"features": feature_loss, "answers": answer_loss}

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,9 @@ from crater_ray.network import CONVOLUTIONS, feature_size
 from training import dataset
 from training.dataset import COLUMNS, DataSet
 from training.scoring import head, logits, to_logit
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH = 8
 MARGIN = 0.2
@@ -90,6 +93,20 @@ def _size(shape: tuple[int, int]) -> str:
     return f"{shape[0]}x{shape[1]}"
 
 
+def last_map(bundle: Bundle, dtype: str) -> keras.Model:
+    """The network up to its last feature map, as a Keras model from images to (n, rows, columns, 32) float32.
+
+    Args:
+        bundle: the network.
+        dtype: Keras policy of its convolutions.
+    """
+    import keras
+
+    model = bundle.model(dtype=dtype, leave_out_idle=True)
+    x = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
+    return keras.Model(model.inputs, keras.layers.Activation("linear", dtype="float32")(x))
+
+
 def teach(
     bundle: Bundle,
     data: DataSet,
@@ -106,15 +123,12 @@ def teach(
         dtype: Keras policy of the convolutions.
         progress: called with images done and images in all.
     """
-    import keras
     import tensorflow as tf
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bundle.id}-{data.digest}-{len(data)}-{dtype}.npy"
     if not path.exists():
-        model = bundle.model(dtype=dtype, leave_out_idle=True)
-        last = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
-        body = keras.Model(model.inputs, last)
+        body = last_map(bundle, dtype)
         shape = (len(data), *(feature_size(length) for length in data.shape), CONVOLUTIONS[-1][0])
         partial = path.with_suffix(".partial")
         features: Any = np.lib.format.open_memmap(partial, "w+", np.float16, shape)

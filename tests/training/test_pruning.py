@@ -76,7 +76,7 @@ def test_the_teachers_screen_has_its_share(teacher: Bundle) -> None:
         Teacher(teacher, "float32", images, share).targets(crops)["answers"],
         Teacher(teacher, "float32", images).targets(crops)["answers"],
     )
-    with pytest.raises(UsageError, match="has no screen"):
+    with pytest.raises(UsageError, match="has no screen for images of 384x512"):
         Teacher(replace(teacher, screen=None), "float32", images, share)
 
 
