@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 import uuid
 from dataclasses import replace
@@ -13,12 +14,15 @@ from unittest.mock import patch
 
 from crater_ray.scorer import Scored, Scorer
 
+DEADLY = 97
+"""An image of so many rows kills the process of the scorer that gets it."""
+
 
 class PacedScorer(Scorer):
     """A scorer that waits a fixed time per image, and keeps count in a file, which outlives its process.
 
     On a node with the resource `slow`, it takes as many times longer as there is of it; on one with `broken`, its
-    process dies before it is ready.
+    process dies before it is ready. Over an image of `DEADLY` rows it dies at once.
 
     Args:
         as for `Scorer`; the subclasses that `paced` makes say how long and where to count.
@@ -35,6 +39,7 @@ class PacedScorer(Scorer):
         resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == self._node)
         self._seconds = self.seconds * resources.get("slow", 1.0)
         self._images = 0
+        self._device = threading.Lock()
         self._file: int | None = None
         if self.counts is not None:
             name = Path(self.counts, f"{self._node}-{uuid.uuid4().hex}")
@@ -44,14 +49,17 @@ class PacedScorer(Scorer):
 
     def score(self, batch: Any, *arguments: Any, **options: Any) -> Scored:
         """Score a batch, image by image as far as time and count are concerned."""
-        started = time.perf_counter()
-        scored = super().score(batch, *arguments, **options)
-        for image in range(batch.num_rows):
-            time.sleep(max(0.0, started + (image + 1) * self._seconds - time.perf_counter()))
-            self._images += 1
-            if self._file is not None:
-                os.pwrite(self._file, str(self._images).encode(), 0)
-        return replace(scored, seconds=time.perf_counter() - started)
+        if DEADLY in batch["height"].to_numpy():
+            os._exit(1)
+        with self._device:
+            started = time.perf_counter()
+            scored = super().score(batch, *arguments, **options)
+            for image in range(batch.num_rows):
+                time.sleep(max(0.0, started + (image + 1) * self._seconds - time.perf_counter()))
+                self._images += 1
+                if self._file is not None:
+                    os.pwrite(self._file, str(self._images).encode(), 0)
+            return replace(scored, seconds=time.perf_counter() - started)
 
 
 def paced(device_ms: float, counts: Path | None = None) -> type[PacedScorer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,13 +40,15 @@ class WaitingScorer(Scorer):
         super().__init__(bundle, name, *arguments)
         self._seconds = float(milliseconds) / 1000
         self._notes = Path(notes, f"{os.uname().nodename}-{os.getpid()}")
+        self._device = threading.Lock()
 
     def score(self, batch: Any, audited: Any = None) -> Scored:
-        due = time.perf_counter() + batch.num_rows * self._seconds
-        scored = super().score(batch, audited)
-        time.sleep(max(0.0, due - time.perf_counter()))
-        with self._notes.open("a", encoding="utf-8") as notes:
-            notes.write(f"{time.monotonic()} {batch.num_rows * self._seconds}\n")
+        with self._device:
+            due = time.perf_counter() + batch.num_rows * self._seconds
+            scored = super().score(batch, audited)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            with self._notes.open("a", encoding="utf-8") as notes:
+                notes.write(f"{time.monotonic()} {batch.num_rows * self._seconds}\n")
         return scored
 
 

@@ -22,7 +22,7 @@ from crater_ray.cluster import Device
 from crater_ray.faults import Fault, classify, reason
 from crater_ray.loader import Loaded, load
 from crater_ray.log import at, log, log_refused
-from crater_ray.pool import Member, ScorerPool
+from crater_ray.pool import Member, ScorerPool, at_once
 from crater_ray.progress import Progress
 from crater_ray.publisher import Publisher
 from crater_ray.run import Run
@@ -119,6 +119,7 @@ class Pipeline:
 
             # A scorer reserves no processor: it would starve the loaders that feed it.
             options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if device.gpu else 0, "max_restarts": 0}
+            options["max_concurrency"] = at_once(device)
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(device.node, soft=False)
             arguments = (
                 bundle,
@@ -225,7 +226,7 @@ class Pipeline:
             self._settle(block, loaded, None)
 
     def _start_scoring(self) -> None:
-        while self._loaded and (member := self._pool.free()):
+        while self._loaded and (member := self._pool.free(suspect=self._loaded[0][0].crashes > 0)):
             block, loaded, pixels = self._loaded.popleft()
             if not self._backlog.wanted(block):
                 block.copies -= 1
@@ -237,32 +238,36 @@ class Pipeline:
     def _give_scorer(self, member: Member, block: Block, loaded: Loaded, pixels: Any) -> None:
         audited = self._backlog.shard(block).audited(block, self.work.run.id) if self.work.screened else None
         ref = member.actor.score.remote(pixels, audited)
-        member.give(ref, loaded.readable)
+        member.give(ref, loaded.readable, block.crashes > 0)
         self._scoring[ref] = _Scoring(block, loaded, pixels, member, time.monotonic())
 
     def _finish_scoring(self, ref: Any) -> None:
         import ray
         from ray.exceptions import RayActorError, RayError
 
-        given = self._scoring.pop(ref)
+        given = self._scoring[ref]
         block, member = given.block, given.member
         try:
             scored: Scored = ray.get(ref)
         except RayActorError as problem:
-            member.answered(ref, None)
-            # Every batch given to the dead scorer comes here, oldest first; only that one may be the cause.
+            # Every batch given to the dead scorer comes here; only what it worked on may be the cause.
             if self._pool.lost(member, " ".join(str(problem).split())[:300]):
-                block.crashes += 1
                 self.progress.retries += 1
+                for suspect in member.at_work():
+                    self._scoring[suspect].block.crashes += 1
+            del self._scoring[ref]
+            member.answered(ref, None)
             if block.crashes >= MAX_CRASHES:  # an image in it may be the cause
                 self._again(block, problem)
             else:  # its pixels are still where the loader put them
                 self._loaded.appendleft((block, given.loaded, given.pixels))
             return
         except RayError as problem:
+            del self._scoring[ref]
             member.answered(ref, None)
             self._again(block, problem)
             return
+        del self._scoring[ref]
         member.answered(ref, scored.seconds)
         self._pool.scored(member)
         block.copies -= 1
@@ -277,7 +282,7 @@ class Pipeline:
         for loading in list(self._loading.values()):
             if now - loading.since > patience and self._alone(loading.block) and not loading.block.loaded:
                 self._give_loader(loading.block)
-        while idle := self._pool.free(room=1):
+        while idle := self._pool.free(idle=True):
             due = [(s.member.seconds_until(ref), s) for ref, s in self._scoring.items() if self._alone(s.block)]
             seconds, slowest = max(due, key=lambda item: item[0], default=(0.0, None))
             if slowest is None or seconds <= slowest.loaded.readable * (idle.pace or 0.0):

@@ -20,6 +20,14 @@ MAX_DEATHS = 5
 """A device whose scorers die so many times without a batch scored in between is left out: more tries would not help."""
 QUEUE = 2
 """Batches under way per scorer: while one is computed the next is already there."""
+AT_ONCE = 2
+"""Batches that a scorer with a GPU works on at the same time: while the GPU computes one, another is copied to it, and
+the places of a third are looked for."""
+
+
+def at_once(device: Device) -> int:
+    """How many batches a scorer on a device works on at the same time."""
+    return AT_ONCE if device.gpu else 1
 
 
 @dataclass
@@ -35,6 +43,7 @@ class Member:
         pace: seconds per image, of late; None before its first answer.
         busy_seconds: time it has spent computing.
         leaving: it gets no more work.
+        alone: what it has may kill it, and nothing else must be there when it does.
     """
 
     device: Device
@@ -45,19 +54,34 @@ class Member:
     pace: float | None = None
     busy_seconds: float = 0.0
     leaving: bool = False
+    alone: bool = False
     _turned: float = 0.0
 
-    def give(self, ref: Any, images: int) -> None:
+    def takes(self, suspect: bool = False) -> bool:
+        """Whether it may be given a batch, or one that may kill it: who works on several must have that one alone."""
+        several = at_once(self.device)
+        if suspect and several > 1:
+            return not self.batches
+        return not self.alone and len(self.batches) < QUEUE - 1 + several
+
+    def give(self, ref: Any, images: int, suspect: bool = False) -> None:
         """Note that it was given a batch."""
         if not self.batches:
             self._turned = time.monotonic()
         self.batches[ref] = images
+        self.alone = suspect and at_once(self.device) > 1
+
+    def at_work(self) -> list[Any]:
+        """The batches that it works on, oldest first."""
+        return list(self.batches)[: at_once(self.device)]
 
     def answered(self, ref: Any, seconds: float | None) -> None:
         """Note that a batch came back, computed in so many seconds; None when it failed."""
         images = self.batches.pop(ref)
-        self._turned = time.monotonic()
+        self.alone = False
+        since, self._turned = self._turned, time.monotonic()
         if seconds is not None:
+            seconds = min(seconds, self._turned - since)  # what was done at the same time counts once
             self.busy_seconds += seconds
             latest = seconds / max(1, images)
             self.pace = latest if self.pace is None else (self.pace + latest) / 2
@@ -144,12 +168,20 @@ class ScorerPool:
                 raise cause from None
             self.lost(member, reason(problem))
 
-    def free(self, room: int = QUEUE) -> Member | None:
-        """The ready scorer with the least to do, if any has fewer than `room` batches; of equals the quickest."""
+    def free(self, *, suspect: bool = False, idle: bool = False) -> Member | None:
+        """The ready scorer with the least to do that takes a batch, if any; of equals the quickest.
+
+        Args:
+            suspect: the batch may kill it.
+            idle: it must have nothing to do.
+        """
         ready = [
             member
             for member in self.members.values()
-            if member.name is not None and not member.leaving and len(member.batches) < room
+            if member.name is not None
+            and not member.leaving
+            and member.takes(suspect)
+            and not (idle and member.batches)
         ]
         return min(ready, key=lambda member: (len(member.batches), member.pace or 0.0), default=None)
 

@@ -16,6 +16,8 @@ from crater_ray.network import TILE
 CPU_BATCH = 8
 GPU_BATCH = 128
 """Images of the trained size per call; larger images are taken fewer at a time, so that memory stays bounded."""
+SHAPES = 2
+"""On JAX, which compiles for each number of images, for some 25 s on an H100, calls have one of so many numbers."""
 
 
 class KerasEngine:
@@ -46,6 +48,7 @@ class KerasEngine:
         if dtype != "float32":
             self.device += f", {dtype.removeprefix('mixed_')}"
         self.batch = CPU_BATCH if self.device.startswith("CPU") else GPU_BATCH
+        self._compiles = backend == "jax"
 
     def score(self, images: np.ndarray) -> Evidence:
         n, height, width = images.shape
@@ -53,12 +56,18 @@ class KerasEngine:
         answers = []
         for start in range(0, n, batch):
             chunk = images[start : start + batch]
-            missing = batch - len(chunk)
-            if missing and n > batch:  # one shape for all calls of a size: nothing is compiled or planned twice
+            missing = self._missing(len(chunk), batch, n)
+            if missing:
                 chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
             answers.append(self._forward(chunk[..., None]))
         joined = {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
         return Evidence(joined["score"], joined["peaks"], joined["positions"])
+
+    def _missing(self, images: int, batch: int, n: int) -> int:
+        """How many images to fill a call up with, so that nothing is compiled or planned for each number of them."""
+        if n > batch:
+            return batch - images
+        return -images % max(1, batch // SHAPES) if self._compiles else 0
 
 
 Forward = Callable[[np.ndarray], dict[str, Any]]

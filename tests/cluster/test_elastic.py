@@ -12,10 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from benchmarks import paced
 from benchmarks.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
 from crater_ray import pool
+from crater_ray.backlog import MAX_CRASHES
 from crater_ray.run import open_existing
 from tests.conftest import CLI, make_images
 
@@ -74,6 +76,28 @@ def start(many: Path, tmp_path: Path, cluster: LocalCluster, counts: Path) -> It
         process.wait()
     for node in cluster.nodes[1:]:
         cluster.kill_node(node)
+
+
+def test_image_over_which_scorers_die_costs_none_that_is_scored_beside_it(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """A scorer with a GPU works on two blocks at once: when it dies, either may be the cause."""
+    keys = make_images(tmp_path / "archive", 60)
+    Image.new("L", (120, paced.DEADLY)).save(tmp_path / "archive/m.png")
+    (tmp_path / "counts").mkdir()
+    arguments = ("scan", str(tmp_path / "archive"), "--out", str(tmp_path / "run"), "--engine", "stand-in")
+    arguments += ("--shard-images", "10", "--address", cluster.address)
+    ended = subprocess.run(
+        paced.command(20, tmp_path / "counts", *arguments), check=False, capture_output=True, timeout=240
+    )
+    assert ended.returncode == 0, ended.stderr
+    with open_existing(tmp_path / "run") as run:
+        rows = {row["key"]: row for table in run.parts() for row in table.to_pylist()}
+        deaths = run.record["sessions"][-1]["retried_blocks"]
+    assert "the process that read this image died" in rows.pop("m")["error"]
+    assert set(rows) == set(keys)
+    assert {row["status"] for row in rows.values()} == {"ok"}
+    assert deaths >= MAX_CRASHES
 
 
 def parts(run: Path) -> int:
