@@ -101,5 +101,5 @@ def _score(engine: str, bundle: str) -> tuple[Score, int]:
 
         compiled = jax.jit(lambda images: model(images, training=False))
         batch = CPU_BATCH if jax.default_backend() == "cpu" else GPU_BATCH
-        return lambda images: np.asarray(compiled(images[..., None]))[:, 0], batch
+        return lambda images: np.asarray(compiled(images.reshape(*images.shape, 1)))[:, 0], batch
     return lambda images: np.asarray(model(images[..., None], training=False))[:, 0], CPU_BATCH

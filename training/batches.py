@@ -63,7 +63,7 @@ def epoch(
             pixels = _change_tones(rng, pixels, gamma_spread)
         cropped = tuple(crop) != data.shape
         labels = np.asarray([[_label(one, crop, cropped)] for one in found], np.float32)
-        yield Batch(pixels[..., None], labels, tuple(found))
+        yield Batch(pixels.reshape(*pixels.shape, 1), labels, tuple(found))
 
 
 def _without_small(craters: np.ndarray, least: float) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Retraining: a bundle learns from confirmed craters and false positives, and must prove that it got better.
 
 A quarter of the added images is held out. The weights kept are those, the first ones among them, that do best on these
-and on the validation set together: retraining cannot end worse than it began by that measure.
+and on the validation set together: retraining cannot end worse than it began by that measure. Tried are also weights
+part of the way from before the training of all layers to after it: a short training on few images overshoots, and such
+weights forget less (Wortsman et al. 2022, arXiv 2109.01903).
 """
 
 from __future__ import annotations
@@ -36,6 +38,11 @@ ADDED_SHARE = 1 / 3
 keep what is known."""
 
 AS_IT_WAS = "as it was"
+DENSE_LAYERS = "dense layers"
+ALL_LAYERS = "all layers"
+
+PARTS_OF_THE_WAY = (0.25, 0.5, 0.75)
+"""From the weights that the training of all layers began with to those that it ended with."""
 
 BATCH_WHOLE = 4
 """Whole images in a batch, or as many smaller ones as have their area: a short training needs many small steps."""
@@ -150,11 +157,14 @@ def retrain(
     learnt, held = added.split()
     judged = _pools(bundle.weights, bundle, validation, held)
     dense = _fit_dense(bundle, base, learnt, judged, head_settings)
-    tried = {AS_IT_WAS: (bundle.weights, judged), "dense layers": (dense, judged)}
+    tried = {AS_IT_WAS: (bundle.weights, judged), DENSE_LAYERS: (dense, judged)}
     if layers == "all":
         mixed = mix(base, learnt)
         fitted = fit(settings, Data(mixed, validation, mixed, validation), folder, start=dense, say=say)
-        tried["all layers"] = fitted, _pools(fitted, bundle, validation, held)
+        for part in (*PARTS_OF_THE_WAY, 1.0):
+            name = ALL_LAYERS if part == 1.0 else f"{part:.0%} of the way to {ALL_LAYERS}"
+            weights = _between(dense, fitted, part)
+            tried[name] = weights, _pools(weights, bundle, validation, held)
     whole = validation.shape == TILE  # the scores of crops are no scale for those of whole images
     losses = {name: _calibrated_loss(*one) if whole else held_out_loss(*one) for name, one in tried.items()}
     chosen = min(losses, key=lambda name: losses[name])
@@ -175,6 +185,10 @@ def retrain(
     comparison = compare(bundle, after, added, test) | {"held_out_loss": losses, "chosen": chosen}
     comparison["better"] = chosen != AS_IT_WAS and comparison["recall_kept"]
     return replace(after, figures={"retraining": comparison}), comparison
+
+
+def _between(first: Weights, second: Weights, part: float) -> Weights:
+    return {name: value + np.float32(part) * (second[name] - value) for name, value in first.items()}
 
 
 def _fit_dense(

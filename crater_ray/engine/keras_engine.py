@@ -59,7 +59,8 @@ class KerasEngine:
             missing = self._missing(len(chunk), batch, n)
             if missing:
                 chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
-            answers.append(self._forward(chunk[..., None]))
+            # Not [..., None]: JAX takes that axis's stride of 0 for another layout, and copies pixel by pixel.
+            answers.append(self._forward(chunk.reshape(*chunk.shape, 1)))
         joined = {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
         return Evidence(joined["score"], joined["peaks"], joined["positions"])
 

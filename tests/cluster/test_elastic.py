@@ -82,11 +82,11 @@ def test_image_over_which_scorers_die_costs_none_that_is_scored_beside_it(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     """A scorer with a GPU works on two blocks at once: when it dies, either may be the cause."""
-    keys = make_images(tmp_path / "archive", 60)
+    keys = make_images(tmp_path / "archive", 20)
     Image.new("L", (120, paced.DEADLY)).save(tmp_path / "archive/m.png")
     (tmp_path / "counts").mkdir()
     arguments = ("scan", str(tmp_path / "archive"), "--out", str(tmp_path / "run"), "--engine", "stand-in")
-    arguments += ("--shard-images", "10", "--address", cluster.address)
+    arguments += ("--shard-images", "1", "--address", cluster.address)
     ended = subprocess.run(
         paced.command(20, tmp_path / "counts", *arguments), check=False, capture_output=True, timeout=240
     )
