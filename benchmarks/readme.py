@@ -141,6 +141,8 @@ def _stages(record: dict[str, Any]) -> list[Row]:
     engine = _numbers(record["settings"]["engine"])
     rows = [(f"bound from single stages ({engine}), images a second", *_figure(figures["bound_images_a_second"]))]
     if "scan_share_of_bound" in figures:
+        rate = _times(figures["scan_images_a_second"], 60)
+        rows.append((f"scan ({engine}; {record['settings']['source']}), images a minute", *_figure(rate, 0)))
         rows.append((f"scan over that bound ({engine})", *_figure(figures["scan_share_of_bound"], 3)))
         rows.append((f"scan over the network alone ({engine})", *_figure(figures["scan_share_of_forward"], 3)))
     return rows

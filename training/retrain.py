@@ -50,6 +50,9 @@ BATCH_WHOLE = 4
 HELD_OUT = 4
 """One of so many added images is not trained on but helps to choose the weights."""
 
+JUDGED_DIAMETER = 20.0
+"""In px, of a crater of which only the place is known: between the smallest and the largest that are looked for."""
+
 Layers = Literal["dense", "all"]
 
 
@@ -61,15 +64,18 @@ class Added:
         pixels: uint8 (n, h, w), cut or mirrored to the size of the training images.
         label: (n,) of 0 and 1.
         keys: their names.
+        places: (n, 2) float32 x and y of what was judged in `pixels`, in px; not a number where it is not known.
     """
 
     pixels: np.ndarray
     label: np.ndarray
     keys: tuple[str, ...]
+    places: np.ndarray
 
     def take(self, rows: np.ndarray) -> Added:
         """The images of these rows."""
-        return Added(self.pixels[rows], self.label[rows], tuple(self.keys[row] for row in rows))
+        keys = tuple(self.keys[row] for row in rows)
+        return Added(self.pixels[rows], self.label[rows], keys, self.places[rows])
 
     def split(self) -> tuple[Added, Added]:
         """Those to train on and those held out: of each label every fourth, in an order that only keys decide.
@@ -109,13 +115,16 @@ def read_added(folder: Path, verdicts: Path, shape: tuple[int, int]) -> Added:
             f"{str(verdicts)!r} must be a CSV with the columns key and verdict and at least one row; "
             f"received: {list(rows[0]) if rows else 'no rows'}"
         )
-    pixels, labels = [], []
+    pixels, labels, places = [], [], []
     for row in rows:
         if row["verdict"] not in VERDICTS:
             raise UsageError(f"The verdict on {row['key']!r} must be crater or blank; received: {row['verdict']!r}")
         labels.append(VERDICTS[row["verdict"]])
-        pixels.append(_fit_shape(_read(folder, row["key"]), shape, _place(row)))
-    return Added(np.stack(pixels), np.asarray(labels), tuple(row["key"] for row in rows))
+        image, place = _fit_shape(_read(folder, row["key"]), shape, _place(row))
+        pixels.append(image)
+        places.append(place)
+    keys = tuple(row["key"] for row in rows)
+    return Added(np.stack(pixels), np.asarray(labels), keys, np.asarray(places, np.float32))
 
 
 def retrain(
@@ -258,10 +267,11 @@ def _data(added: Added) -> DataSet:
 
 
 def _table(added: Added) -> pa.Table:
-    rows = [
-        table_row(int(label), source="added", background=key, quality=0)
-        for label, key in zip(added.label, added.keys, strict=True)
-    ]
+    rows = []
+    for label, key, (x, y) in zip(added.label, added.keys, added.places.tolist(), strict=True):
+        rows.append(table_row(int(label), source="added", background=key, quality=0))
+        if label and np.isfinite(x):  # then each position of the network's map learns what it should say
+            rows[-1] |= {"x": x, "y": y, "diameter_px": JUDGED_DIAMETER}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(COLUMNS.items())))
 
 
@@ -292,7 +302,10 @@ def _place(row: dict[str, str]) -> tuple[float, float] | None:
         ) from None
 
 
-def _fit_shape(pixels: np.ndarray, shape: tuple[int, int], place: tuple[float, float] | None) -> np.ndarray:
+def _fit_shape(
+    pixels: np.ndarray, shape: tuple[int, int], place: tuple[float, float] | None
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """An image cut or continued to a shape, and x and y there of the row and column that were judged."""
     missing = [max(0, wanted - have) for wanted, have in zip(shape, pixels.shape, strict=True)]
     padded = np.pad(pixels, [(m // 2, m - m // 2) for m in missing], mode="symmetric")
     middle = place or tuple((have - 1) / 2 for have in pixels.shape)
@@ -300,7 +313,10 @@ def _fit_shape(pixels: np.ndarray, shape: tuple[int, int], place: tuple[float, f
         min(max(0, round(at + m // 2 - (wanted - 1) / 2)), have - wanted)
         for at, m, have, wanted in zip(middle, missing, padded.shape, shape, strict=True)
     )
-    return padded[top : top + shape[0], left : left + shape[1]]
+    x, y = (np.nan, np.nan)
+    if place is not None:
+        y, x = place[0] + missing[0] // 2 - top, place[1] + missing[1] // 2 - left
+    return padded[top : top + shape[0], left : left + shape[1]], (x, y)
 
 
 def table(comparison: dict[str, Any]) -> str:

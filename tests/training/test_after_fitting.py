@@ -44,7 +44,9 @@ def test_retraining_is_only_better_if_recall_is_kept(
 ) -> None:
     before = load(screened_bundle(untrained, tmp_path / "before"))
     rng = np.random.default_rng(0)
-    added = retrain.Added(rng.integers(90, 110, (6, 104, 104), dtype=np.uint8), np.zeros(6, int), tuple("abcdef"))
+    nowhere = np.full((6, 2), np.nan, np.float32)
+    pixels = rng.integers(90, 110, (6, 104, 104), dtype=np.uint8)
+    added = retrain.Added(pixels, np.zeros(6, int), tuple("abcdef"), nowhere)
     settings = Settings("original", megapixels=0.2, epoch_images=8, batches=(8, 8))
     after, comparison = retrain.retrain(
         before, added, easy["train"], easy["validation"].first(20), sets["test"].first(20), settings, tmp_path
@@ -65,7 +67,8 @@ def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str
     network = load(untrained)
     generous = Bundle(network.weights, network.preprocessing, 0.0)
     strict = Bundle(network.weights, network.preprocessing, 1.1)
-    added = retrain.Added(sets["train"].images(range(4)), np.zeros(4, int), tuple("abcd"))
+    nowhere = np.full((4, 2), np.nan, np.float32)
+    added = retrain.Added(sets["train"].images(range(4)), np.zeros(4, int), tuple("abcd"), nowhere)
     comparison = retrain.compare(generous, strict, added, sets["test"].first(20))
     assert comparison["added after"]["false_alarms"] < comparison["added before"]["false_alarms"]
     assert not comparison["recall_kept"]

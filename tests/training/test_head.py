@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -13,8 +14,10 @@ from crater_ray.bundle import DEFAULT, load
 from crater_ray.errors import UsageError
 from crater_ray.network import Weights
 from tests.made_runs import ODD_KEYS
+from training.compose import table_row
+from training.dataset import COLUMNS, DataSet
 from training.head import LAYERS, HeadSettings, Pool, fit_head, gradient, held_out_loss
-from training.retrain import Added, read_added
+from training.retrain import JUDGED_DIAMETER, Added, mix, read_added
 from training.scoring import head
 
 
@@ -82,11 +85,13 @@ def test_it_never_ends_worse_than_it_began(weights: Weights) -> None:
 
 def test_a_quarter_of_each_label_is_held_out_whatever_the_order() -> None:
     keys = tuple(f"k{number}" for number in range(24))
-    added = Added(np.arange(24, dtype=np.uint8)[:, None, None], np.array([0] * 16 + [1] * 8), keys)
+    places = np.arange(48, dtype=np.float32).reshape(24, 2)
+    added = Added(np.arange(24, dtype=np.uint8)[:, None, None], np.array([0] * 16 + [1] * 8), keys, places)
     learnt, held = added.split()
     assert (len(held.label), int(held.label.sum())) == (6, 2)
     assert sorted(learnt.keys + held.keys) == sorted(keys)
     assert [keys[number] for number in held.pixels.ravel()] == list(held.keys)
+    assert held.places[:, 0].tolist() == [2 * number for number in held.pixels.ravel()]
     turned = added.take(np.arange(24)[::-1]).split()[1]
     assert set(turned.keys) == set(held.keys)
     few = added.take(np.array([0, 1, 16]))
@@ -104,6 +109,13 @@ def test_images_are_cut_around_what_was_judged(tmp_path: Path) -> None:
     assert [int(one.max()) for one in added.pixels] == [255, 200]
     assert np.argwhere(added.pixels[0] == 255).tolist() == [[30, 84]]
     assert np.argwhere(added.pixels[1] == 200).tolist() == [[52, 52]]
+    assert added.places[0].tolist() == [84, 30]
+    assert np.isnan(added.places[1]).all()
+    row = table_row(0, source="made", background="none", quality=0)
+    table = pa.Table.from_pylist([row], schema=pa.schema(list(COLUMNS.items())))
+    ordinary = DataSet((added.pixels[1:],), table, {"digest": "some", "split": "train"})
+    mixed = mix(ordinary, added)  # one ordinary image, and each that was judged once
+    assert [found.tolist() for found in mixed.craters] == [[], [[84, 30, JUDGED_DIAMETER, 1]], []]
     verdicts.write_text("key,verdict,x,y\na,crater,left,30\n")
     with pytest.raises(UsageError, match="two numbers"):
         read_added(tmp_path, verdicts, (104, 104))
