@@ -15,9 +15,10 @@ from benchmarks.environment import cores
 from benchmarks.image_set import ImageSet
 from benchmarks.local_s3 import LocalS3, serving
 from benchmarks.record import Record, spread
+from crater_ray.pool import QUEUE
 
-HEAD_START_BLOCKS = cores() + 4
-"""So many blocks may have been loaded while the scorer was still starting: one per core and two per scorer, and two
+HEAD_START_BLOCKS = cores() + 2 + QUEUE
+"""So many blocks may have been loaded while the scorer was still starting: one per core and two per scorer, and those
 that the scorer holds."""
 
 MEANING = (

@@ -19,10 +19,11 @@ import numpy as np
 from crater_ray.backlog import MAX_CRASHES, MAX_TRIES, Backlog
 from crater_ray.bundle import Bundle
 from crater_ray.cluster import Device
+from crater_ray.engine import AT_ONCE
 from crater_ray.faults import Fault, classify, reason
 from crater_ray.loader import Loaded, load
 from crater_ray.log import at, log, log_refused
-from crater_ray.pool import Member, ScorerPool, at_once
+from crater_ray.pool import Member, ScorerPool
 from crater_ray.progress import Progress
 from crater_ray.publisher import Publisher
 from crater_ray.run import Run
@@ -119,7 +120,7 @@ class Pipeline:
 
             # A scorer reserves no processor: it would starve the loaders that feed it.
             options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if device.gpu else 0, "max_restarts": 0}
-            options["max_concurrency"] = at_once(device)
+            options["max_concurrency"] = AT_ONCE
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(device.node, soft=False)
             arguments = (
                 bundle,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crater_ray.cluster import Device, devices, gone, processors
+from crater_ray.engine import AT_ONCE
 from crater_ray.errors import CraterRayError
 from crater_ray.faults import reason
 from crater_ray.log import log
@@ -18,16 +19,8 @@ START_SECONDS = 300
 REFRESH_SECONDS = 10
 MAX_DEATHS = 5
 """A device whose scorers die so many times without a batch scored in between is left out: more tries would not help."""
-QUEUE = 2
-"""Batches under way per scorer: while one is computed the next is already there."""
-AT_ONCE = 2
-"""Batches that a scorer with a GPU works on at the same time: while the GPU computes one, another is copied to it, and
-the places of a third are looked for."""
-
-
-def at_once(device: Device) -> int:
-    """How many batches a scorer on a device works on at the same time."""
-    return AT_ONCE if device.gpu else 1
+QUEUE = AT_ONCE + 1
+"""Batches under way per scorer: while some are computed the next is already there."""
 
 
 @dataclass
@@ -58,22 +51,21 @@ class Member:
     _turned: float = 0.0
 
     def takes(self, suspect: bool = False) -> bool:
-        """Whether it may be given a batch, or one that may kill it: who works on several must have that one alone."""
-        several = at_once(self.device)
-        if suspect and several > 1:
+        """Whether it may be given a batch, or one that may kill it: that one it must have alone."""
+        if suspect:
             return not self.batches
-        return not self.alone and len(self.batches) < QUEUE - 1 + several
+        return not self.alone and len(self.batches) < QUEUE
 
     def give(self, ref: Any, images: int, suspect: bool = False) -> None:
         """Note that it was given a batch."""
         if not self.batches:
             self._turned = time.monotonic()
         self.batches[ref] = images
-        self.alone = suspect and at_once(self.device) > 1
+        self.alone = suspect
 
     def at_work(self) -> list[Any]:
         """The batches that it works on, oldest first."""
-        return list(self.batches)[: at_once(self.device)]
+        return list(self.batches)[:AT_ONCE]
 
     def answered(self, ref: Any, seconds: float | None) -> None:
         """Note that a batch came back, computed in so many seconds; None when it failed."""

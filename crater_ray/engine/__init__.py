@@ -14,6 +14,10 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 
+AT_ONCE = 2
+"""Batches that an engine is given at the same time, by threads of their own: while one waits for a thread's last image
+or for pixels to be copied, and while places are looked for, the device works on the other."""
+
 NAMES = ("auto", "keras", "keras-bf16", "openvino", "openvino-bf16", "openvino-float", "stand-in")
 
 EXACT = {"keras-bf16": "keras", "openvino": "openvino-float", "openvino-bf16": "openvino-float"}
@@ -50,7 +54,10 @@ class Engine(Protocol):
     """What it computes on, for people."""
 
     def score(self, images: np.ndarray) -> Evidence:
-        """Score (n, height, width) uint8 images of one size; n, height and width may differ from call to call."""
+        """Score (n, height, width) uint8 images of one size; n, height and width may differ from call to call.
+
+        Several threads may call it at the same time.
+        """
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -23,6 +24,7 @@ class Confirming:
         self.stage, self.device = engine.stage, f"{engine.device}, close calls in float32"
         self._engine, self._make, self._exact = engine, exact, None
         self._threshold, self._within = threshold, within
+        self._making = threading.Lock()
 
     _exact: Engine | None
 
@@ -31,8 +33,9 @@ class Confirming:
         close = np.flatnonzero(np.abs(said.scores - self._threshold) <= self._within)
         if not len(close):
             return said
-        if self._exact is None:
-            self._exact = self._make()
+        with self._making:
+            if self._exact is None:
+                self._exact = self._make()
         again = self._exact.score(images[close])
         answer = Evidence(said.scores.copy(), said.peaks.copy(), said.positions.copy())
         answer.scores[close], answer.peaks[close] = again.scores, again.peaks

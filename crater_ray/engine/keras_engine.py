@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.bundle import Bundle
-from crater_ray.engine import Evidence
+from crater_ray.engine import AT_ONCE, Evidence
 from crater_ray.network import TILE
 
 CPU_BATCH = 8
@@ -81,7 +81,7 @@ def use_threads(threads: int | None) -> None:
     if threads:
         with suppress(RuntimeError):  # TensorFlow may already run in this process, with the pools it was given first
             tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(AT_ONCE)
     for gpu in tf.config.list_physical_devices("GPU"):
         with suppress(RuntimeError):  # likewise
             tf.config.experimental.set_memory_growth(gpu, True)

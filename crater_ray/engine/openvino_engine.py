@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from crater_ray.bundle import Bundle
 from crater_ray.engine import Evidence
 from crater_ray.engine.head import logits, sigmoid
 from crater_ray.engine.openvino_graph import QUANTISED, Ranges, build_graph
+from crater_ray.engine.streams import Streams
 from crater_ray.errors import UsageError
 from crater_ray.network import TILE
 
@@ -60,7 +62,8 @@ class OpenVinoEngine:
         }
         if threads:
             self._settings["INFERENCE_NUM_THREADS"] = threads
-        self._queues: dict[tuple[int, int], Any] = {}
+        self._graphs: dict[tuple[int, int], Streams] = {}
+        self._compiling = threading.Lock()
         self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"
 
     def score(self, images: np.ndarray) -> Evidence:
@@ -72,29 +75,28 @@ class OpenVinoEngine:
             peaks[number] = request.get_tensor("peaks").data[0]
             positions[number] = request.get_tensor("positions").data[0]
 
-        queue = self._queue(n, height, width)
-        queue.set_callback(take)
-        for number in range(
-            n
-        ):  # each is copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses
-            queue.start_async({0: images[number : number + 1]}, number)
-        queue.wait_all()
+        with self._compiling:
+            streams = self._streams(n, height, width)
+        with streams.queue() as queue:
+            queue.set_callback(take)
+            for number in range(n):
+                # Copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses.
+                queue.start_async({0: images[number : number + 1]}, number)
+            queue.wait_all()
         return Evidence(sigmoid(logits(peaks, self._weights)), peaks, positions)
 
-    def _queue(self, n: int, height: int, width: int) -> Any:
+    def _streams(self, n: int, height: int, width: int) -> Streams:
         """Streams for images of that size: a graph compiled for it, or the one that takes any size."""
-        import openvino as ov
-
         size = (height, width)
-        if size in self._queues:
-            return self._queues[size]
-        if size != TILE and (n < WORTH_A_GRAPH or len(self._queues) >= MAX_GRAPHS):
+        if size in self._graphs:
+            return self._graphs[size]
+        if size != TILE and (n < WORTH_A_GRAPH or len(self._graphs) >= MAX_GRAPHS):
             size = (-1, -1)
-        if size not in self._queues:
+        if size not in self._graphs:
             graph = build_graph(self._bundle, self._ranges, size if size[0] > 0 else None)
             graph.reshape([1, *size])
-            self._queues[size] = ov.AsyncInferQueue(self._core.compile_model(graph, "CPU", self._settings))
-        return self._queues[size]
+            self._graphs[size] = Streams(self._core.compile_model(graph, "CPU", self._settings))
+        return self._graphs[size]
 
 
 def require_openvino() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from crater_ray.engine import computes_in_bfloat16
 from crater_ray.engine.head import logits, sigmoid
+from crater_ray.engine.streams import Streams
 from crater_ray.network import DENSE, Weights
 from crater_ray.screen import BORDER, CONVOLUTIONS, SAMPLE, STEM, Screen
 
@@ -175,7 +176,7 @@ class OpenVinoScreen:
             settings["INFERENCE_NUM_THREADS"] = threads
         graph = screen_graph(screen)
         graph.reshape([batch, *screen.size])
-        self._queue = ov.AsyncInferQueue(ov.Core().compile_model(graph, "CPU", settings))
+        self._streams = Streams(ov.Core().compile_model(graph, "CPU", settings))
 
     def score(self, images: np.ndarray) -> np.ndarray:
         n = len(images)
@@ -185,13 +186,14 @@ class OpenVinoScreen:
             some = request.get_tensor("peaks").data
             peaks[start : start + self._batch] = some[: n - start]
 
-        self._queue.set_callback(take)
-        for start in range(0, n, self._batch):
-            some = images[start : start + self._batch]
-            if len(some) < self._batch:
-                some = np.concatenate([some, np.repeat(some[-1:], self._batch - len(some), axis=0)])
-            self._queue.start_async({0: some}, start)
-        self._queue.wait_all()
+        with self._streams.queue() as queue:
+            queue.set_callback(take)
+            for start in range(0, n, self._batch):
+                some = images[start : start + self._batch]
+                if len(some) < self._batch:
+                    some = np.concatenate([some, np.repeat(some[-1:], self._batch - len(some), axis=0)])
+                queue.start_async({0: some}, start)
+            queue.wait_all()
         return sigmoid(logits(peaks, self._weights))
 
 
