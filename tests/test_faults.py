@@ -239,7 +239,7 @@ class Killer(threading.Thread):
 def test_image_over_which_loaders_are_killed_for_memory_gets_a_row_and_costs_no_other(
     ray_here: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = make_images(tmp_path / "archive", 65)  # the second block holds one of them, and the huge one
+    keys = make_images(tmp_path / "archive", 129)  # the second block holds one of them, and the huge one
     side = 7_900
     Image.new("RGB", (side, side)).save(tmp_path / "archive/huge.png")  # 62 megapixels: 320 MB while it is decoded
     killer = Killer(150)

@@ -17,6 +17,7 @@ from benchmarks.gallery import BROWSERS
 from benchmarks.local_s3 import LocalS3
 from benchmarks.readme import render
 from crater_ray.errors import UsageError
+from crater_ray.loader import BLOCK_IMAGES
 
 Measure = Callable[..., dict[str, Any]]
 
@@ -54,12 +55,12 @@ def shared_ray(ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_scan_beside_the_plain_loop(measure: Measure, shared_ray: None) -> None:
     record = measure(
-        *("scan", "--images", "150", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in"),
+        *("scan", "--images", "600", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in"),
         *("--bundle", "random", "--sources", "local", "--repeats", "1"),
     )
     (row,) = record["figures"]["rows"]
-    assert row["counted_images"]["loop"] == 150 - 64
-    assert 0 < row["counted_images"]["scan"] <= 150 - 22
+    assert row["counted_images"]["loop"] == 600 - BLOCK_IMAGES
+    assert 0 < row["counted_images"]["scan"] <= 600 - 600 % BLOCK_IMAGES
     assert row["ratio"]["median"] == pytest.approx(row["scan"]["median"] / row["loop"]["median"])
     # Both looked at the same pixels.
     assert row["scores_sum"]["scan"] == pytest.approx(row["scores_sum"]["loop"], rel=1e-5)
@@ -115,7 +116,7 @@ def test_node_loss_is_timed_to_the_end(measure: Measure) -> None:
 
 def test_archive_is_projected_from_stages(measure: Measure, shared_ray: None) -> None:
     record = measure(
-        *("archive", "--stage-images", "12", "--scan-images", "150", "--distinct", "6"),
+        *("archive", "--stage-images", "12", "--scan-images", "600", "--distinct", "6"),
         *("--engine", "stand-in", "--bundle", "random", "--source", "local", "--repeats", "1"),
     )
     figures = record["figures"]
@@ -165,11 +166,11 @@ def test_a_gallery_is_made_and_opened(measure: Measure, shared_ray: None) -> Non
 def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
     record = measure(
-        *("peers", "--images", "130", "--scan-images", "200", "--distinct", "6", "--network", "trivial"),
+        *("peers", "--images", "130", "--scan-images", "600", "--distinct", "6", "--network", "trivial"),
         *("--peers", "keras predict,Daft", "--repeats", "1", "--bundle", "random"),
     )
     assert "pip install" in record["figures"]["skipped"]["Daft"]  # it cannot be installed beside this pyarrow
-    assert record["settings"]["scan_images"] == 200
+    assert record["settings"]["scan_images"] == 600
     names = [row["name"] for row in record["figures"]["rows"]]
     assert names == ["scan, stand-in", "keras predict"]
 
@@ -220,12 +221,12 @@ def screened(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_engine_with_screen_in_a_scan_beside_the_loop(measure: Measure, shared_ray: None, screened: Path) -> None:
     record = measure(
-        *("scan", "--images", "150", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in+screen"),
+        *("scan", "--images", "600", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in+screen"),
         *("--bundle", str(screened), "--sources", "local", "--repeats", "1"),
     )
     (row,) = record["figures"]["rows"]
     assert record["settings"]["engine"] == "stand-in+screen"
-    assert sum(row["decided_by"].values()) == 150
+    assert sum(row["decided_by"].values()) == 600
     assert set(row["decided_by"]) <= {"screen", "audit", "stand-in"}
 
 
