@@ -57,7 +57,7 @@ def watched(function: str, watch: Callable[[int], None], packages: Path | None =
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        if code != 0 or not answer.exists():
+        if not answer.exists():  # once it has answered, how a library ends its threads is of no matter
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise RuntimeError(f"{function} ended with {code}. It wrote last: {tail}")
         said = json.loads(answer.read_text(encoding="utf-8"))
@@ -76,7 +76,9 @@ def main() -> None:
         said = {"result": function(**arguments)}
     except CraterRayError as problem:
         said = {"problem": str(problem)}
-    Path(answer).write_text(json.dumps(said), encoding="utf-8")
+    whole = Path(f"{answer}.partial")
+    whole.write_text(json.dumps(said), encoding="utf-8")
+    whole.rename(answer)
 
 
 if __name__ == "__main__":
