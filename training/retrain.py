@@ -1,9 +1,10 @@
 """Retraining: a bundle learns from confirmed craters and false positives, and must prove that it got better.
 
-A quarter of the added images is held out. The weights kept are those, the first ones among them, that do best on these
-and on the validation set together: retraining cannot end worse than it began by that measure. Tried are also weights
-part of the way from before the training of all layers to after it: a short training on few images overshoots, and such
-weights forget less (Wortsman et al. 2022, arXiv 2109.01903).
+A quarter of the added images is held out. They and the validation set together choose among what was tried, the weights
+as they were among it. Tried are also weights part of the way from before the training of all layers to after it: a short
+training on few images overshoots, and such weights forget less (Wortsman et al. 2022, arXiv 2109.01903). Verdicts are
+too few to leave a quarter of them unlearnt: where a training of all layers was chosen, it is then done again with all of
+them, and as far of the way is gone. That the result is better is judged on a test set which is in none of this.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ BATCH_WHOLE = 4
 """Whole images in a batch, or as many smaller ones as have their area: a short training needs many small steps."""
 
 HELD_OUT = 4
-"""One of so many added images is not trained on but helps to choose the weights."""
+"""One of so many added images is not trained on until it has helped to choose."""
 
 JUDGED_DIAMETER = 20.0
 """In px, of a crater of which only the place is known: between the smallest and the largest that are looked for."""
@@ -148,8 +149,8 @@ def retrain(
         base: whole images of the training split, so that nothing is forgotten.
         validation: held-out whole images: the best epoch, calibration and threshold are chosen on them.
         test: the frozen test set; must share nothing with the others.
-        settings: recipe, budget and seed, for all layers; only whole images are used.
-        folder: checkpoint, log and best weights.
+        settings: recipe, budget and seed, for all layers; only whole images are used. Both trainings share the budget.
+        folder: checkpoint, log and best weights of each.
         layers: `dense` fits the dense layers alone, in seconds; `all` then goes on with the whole network.
         head_settings: how the dense layers are fitted.
         say: is told how it goes.
@@ -167,11 +168,16 @@ def retrain(
     judged = _pools(bundle.weights, bundle, validation, held)
     dense = _fit_dense(bundle, base, learnt, judged, head_settings)
     tried = {AS_IT_WAS: (bundle.weights, judged), DENSE_LAYERS: (dense, judged)}
+    parts = {f"{part:.0%} of the way to {ALL_LAYERS}": part for part in PARTS_OF_THE_WAY} | {ALL_LAYERS: 1.0}
+    half = replace(settings, minutes=settings.minutes / 2, megapixels=settings.megapixels and settings.megapixels / 2)
+
+    def taught(some: Added, name: str) -> Weights:
+        mixed = mix(base, some)
+        return fit(half, Data(mixed, validation, mixed, validation), folder / name, start=dense, say=say)
+
     if layers == "all":
-        mixed = mix(base, learnt)
-        fitted = fit(settings, Data(mixed, validation, mixed, validation), folder, start=dense, say=say)
-        for part in (*PARTS_OF_THE_WAY, 1.0):
-            name = ALL_LAYERS if part == 1.0 else f"{part:.0%} of the way to {ALL_LAYERS}"
+        fitted = taught(learnt, "held-out")
+        for name, part in parts.items():
             weights = _between(dense, fitted, part)
             tried[name] = weights, _pools(weights, bundle, validation, held)
     whole = validation.shape == TILE  # the scores of crops are no scale for those of whole images
@@ -179,6 +185,9 @@ def retrain(
     chosen = min(losses, key=lambda name: losses[name])
     say("held-out loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()) + f"; kept: {chosen}")
     weights = tried[chosen][0]
+    if chosen in parts:
+        say("now with all judged images")
+        weights = _between(dense, taught(added, "all"), parts[chosen])
     facts = {"from": bundle.id, "added": len(added.label), "layers": layers, "seed": settings.seed}
     # Figures and screen are those of the old network.
     after = replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class KerasEngine:
         backend = keras.backend.backend()
         if backend == "tensorflow":
             use_threads(threads)
-        model = bundle.model(evidence=True, dtype=dtype, leave_out_idle=True)
+        with _on_processor(backend):
+            model = bundle.model(evidence=True, dtype=dtype, leave_out_idle=True)
         if backend == "tensorflow":
             self._forward, self.device = _tensorflow(model, threads)
         elif backend == "jax":
@@ -87,6 +88,16 @@ def use_threads(threads: int | None) -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
+def _on_processor(backend: str) -> AbstractContextManager[object]:
+    """Where JAX should make a model: for a GPU it would compile a program for the weights of each layer."""
+    if backend == "jax":
+        import jax
+
+        with suppress(RuntimeError):  # JAX may have been told to know no other device than the GPU
+            return jax.default_device(jax.devices("cpu")[0])
+    return nullcontext()
+
+
 def _tensorflow(model: Any, threads: int | None) -> tuple[Forward, str]:
     import tensorflow as tf
 
@@ -104,14 +115,14 @@ def _tensorflow(model: Any, threads: int | None) -> tuple[Forward, str]:
 def _jax(model: Any) -> tuple[Forward, str]:
     import jax
 
-    trainable = [variable.value for variable in model.trainable_variables]
-    fixed = [variable.value for variable in model.non_trainable_variables]
+    device = jax.devices()[0]
+    variables = [variable.value for variable in model.trainable_variables]
+    trainable, fixed = jax.device_put((variables, [one.value for one in model.non_trainable_variables]), device)
 
     @jax.jit  # type: ignore[untyped-decorator]
     def forward(images: Any) -> Any:
         return model.stateless_call(trainable, fixed, images, training=False)[0]
 
-    device = jax.devices()[0]
     return forward, "CPU, jax" if device.platform == "cpu" else str(device.device_kind)
 
 

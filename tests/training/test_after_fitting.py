@@ -16,7 +16,8 @@ from tests.made_screens import screened_bundle
 from training import retrain
 from training.dataset import DataSet
 from training.explain import explain
-from training.fit import Settings
+from training.fit import Settings, load_best
+from training.head import HeadSettings
 
 
 def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
@@ -60,6 +61,36 @@ def test_retraining_is_only_better_if_recall_is_kept(
     assert "| test after |" in retrain.table(comparison)
     lost = {**comparison, "recall_kept": False, "better": False}
     assert "fell below" in retrain.verdict(lost)
+
+
+def test_what_the_held_out_images_chose_is_then_taught_them_too(
+    untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
+) -> None:
+    network, train = load(untrained), easy["train"]
+    rows = np.arange(16)
+    judged = train.images(rows)
+    added = retrain.Added(judged, train.column("label")[rows], tuple(map(str, rows)), np.full((16, 2), np.nan))
+    settings = Settings("original", megapixels=3.0, epoch_images=64, batches=(8, 8), learning_rate=1e-3)
+    said: list[str] = []
+    after, comparison = retrain.retrain(
+        network,
+        added,
+        train,
+        easy["validation"].first(20),
+        sets["test"].first(20),
+        settings,
+        tmp_path,
+        head_settings=HeadSettings(steps=0),
+        say=said.append,
+    )
+    assert comparison["chosen"] not in ("as it was", "dense layers"), comparison["held_out_loss"]
+    first, second = (load_best(tmp_path / name) for name in ("held-out", "all"))
+    part = {"all layers": 1.0}.get(comparison["chosen"]) or float(comparison["chosen"].split("%")[0]) / 100
+    kernel = "conv3/kernel"
+    start = network.weights[kernel]
+    assert not np.array_equal(first[kernel], second[kernel])
+    np.testing.assert_allclose(after.weights[kernel], start + part * (second[kernel] - start), rtol=1e-5, atol=1e-7)
+    assert [line for line in said if "all judged images" in line]
 
 
 def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str, DataSet]) -> None:
