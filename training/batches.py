@@ -22,11 +22,13 @@ class Batch:
         labels: float32 (n, 1): 1 with a crater, 0 without, `UNKNOWN`.
         craters: of each image, float32 (k, 4) of x, y, diameter in the coordinates of `images`, and 1 if visible or
             else 0; NaN where the place of its crater is not known.
+        rows: (n,) of the data set.
     """
 
     images: np.ndarray
     labels: np.ndarray
     craters: tuple[np.ndarray, ...]
+    rows: np.ndarray
 
 
 def epoch(
@@ -63,7 +65,7 @@ def epoch(
             pixels = _change_tones(rng, pixels, gamma_spread)
         cropped = tuple(crop) != data.shape
         labels = np.asarray([[_label(one, crop, cropped)] for one in found], np.float32)
-        yield Batch(pixels.reshape(*pixels.shape, 1), labels, tuple(found))
+        yield Batch(pixels.reshape(*pixels.shape, 1), labels, tuple(found), rows)
 
 
 def _without_small(craters: np.ndarray, least: float) -> np.ndarray:

@@ -31,11 +31,13 @@ class Beginning:
         start: weights to train on from, in the second step.
         earlier: folder of another fit, or of a bundle, to go on from, in both steps.
         teacher: a bundle to begin as a part of, and to learn from.
+        kept: a bundle whose answers to some images are to be kept.
     """
 
     start: Weights | None = None
     earlier: Path | None = None
     teacher: Bundle | None = None
+    kept: Bundle | None = None
 
     def digest(self) -> str | None:
         """What tells it from other beginnings, where the data and the weights it goes on with do not.
@@ -43,8 +45,9 @@ class Beginning:
         Raises:
             UsageError: there is neither a fit nor a bundle.
         """
-        if self.teacher is not None:
-            return self.teacher.id
+        speaks = self.teacher or self.kept
+        if speaks is not None:
+            return speaks.id
         if self.earlier is None:
             return None
         path = self.earlier / checkpoint.FILE

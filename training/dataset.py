@@ -41,6 +41,9 @@ COLUMNS: dict[str, pa.DataType] = {
 seed_crater -1 where no cut-out was pasted; defect the most prominent confusable structure of a blank, or '';
 craters all of them where an image has several (x, y and so on then speak of the first that is visible), else null."""
 
+ADDED = "added"
+"""The source of images that were judged by people."""
+
 
 @dataclass(frozen=True)
 class DataSet:

@@ -20,10 +20,10 @@ from training.ahead import ahead
 from training.batches import epoch
 from training.beginning import Beginning
 from training.checkpoint import State
-from training.dataset import DataSet
+from training.dataset import ADDED, DataSet
 from training.fold import fold, pour
 from training.intervals import roc_area
-from training.pruning import Teacher
+from training.pruning import Teacher, either
 from training.recipes import Recipe, find
 from training.trainable import build_trainable, losses, position_targets
 
@@ -108,6 +108,7 @@ def fit(
     start: Weights | None = None,
     earlier: Path | None = None,
     teacher: Bundle | None = None,
+    kept: Bundle | None = None,
     say: Callable[[str], None] = print,
 ) -> Weights:
     """Fit the network, or go on where a killed fit stopped.
@@ -119,6 +120,8 @@ def fit(
         start: weights to begin with, for training on. There is then no first step.
         earlier: folder of another fit, or of a bundle, to go on from, in both steps.
         teacher: begin as its most important filters and learn from it too; see `training.pruning`.
+        kept: with `start`: what the network should go on saying of images that were not added; the truth about them is
+            then not looked at (learning without forgetting: Li and Hoiem 2016, arXiv 1606.09282).
         say: is told one line after each epoch.
 
     Returns:
@@ -129,7 +132,7 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
-    beginning = Beginning(start, earlier, teacher)
+    beginning = Beginning(start, earlier, teacher, kept)
     filters = beginning.filters(recipe, settings.filters, settings.screen_share)
     settings = replace(settings, begun=beginning.digest(), filters=filters)
     fixed = _fixed(settings, data)
@@ -182,11 +185,13 @@ def _step(
         batch_norm=recipe.batch_norm and not retraining,
         dtype=settings.dtype,
         filters=settings.filters,
-        taught=beginning.teacher is not None,
+        taught=(beginning.teacher or beginning.kept) is not None,
     )
     some = train.images(np.linspace(0, len(train) - 1, min(SOME, len(train))).astype(int))[..., None]
     share = settings.screen_share if state.step == 2 else 0.0  # a screen is for images of one size
-    teacher = Teacher(beginning.teacher, settings.dtype, some, share) if beginning.teacher is not None else None
+    speaks = beginning.teacher or beginning.kept
+    teacher = Teacher(speaks, settings.dtype, some, share) if speaks is not None else None
+    known = train.column("source") == ADDED if beginning.kept is not None else None
     optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
     # Training on, the map's own layer would begin by teaching noise: it does not ship.
     loss_weights = {"score": 1.0, "local": recipe.position_loss, "map": 0.0 if retraining else recipe.position_loss}
@@ -208,7 +213,7 @@ def _step(
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     while (used := settings.used(state)) < end:
         progress = (used - state.spent) / max(end - state.spent, 1e-9)
-        mean, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, retraining, teacher)
+        mean, rate = _epoch(settings, recipe, train, model, optimizer, state, progress, end, retraining, teacher, known)
         figures = _validate(model, validation)
         state.epoch += 1
         # Validation does not see what is learnt from a screen beside the truth: the last epoch has most of that.
@@ -230,6 +235,7 @@ def _epoch(
     end: float,
     retraining: bool,
     teacher: Teacher | None,
+    known: np.ndarray | None,
 ) -> tuple[float, float]:
     """One epoch, cut short when the step's budget is used; gives mean loss and last learning rate."""
     begun = retraining or settings.begun is not None
@@ -264,6 +270,8 @@ def _epoch(
         targets = {"score": batch.labels, "local": where, "map": where}
         if teacher is not None:
             targets |= teacher.targets(batch.images)
+        if known is not None:
+            targets = either(targets, known[batch.rows])
         total += float(model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         model.reset_metrics()
         count += 1

@@ -15,6 +15,7 @@ import numpy as np
 from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 from crater_ray.network import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
+from training.batches import UNKNOWN
 from training.distill import units
 from training.fold import unfold
 from training.imitation import LEAST, answer_costs, map_costs
@@ -113,6 +114,24 @@ def _answers(features: np.ndarray, weights: Weights) -> np.ndarray:
     return np.concatenate([local, score], axis=1).astype(np.float32)
 
 
+TAUGHT = ("features", "answers")
+"""Outputs of which a teacher speaks; of the others the truth."""
+IGNORED = -1e6
+"""Target of such an output where only the truth counts."""
+
+
+def either(targets: dict[str, np.ndarray], known: np.ndarray) -> dict[str, np.ndarray]:
+    """The truth for images of which it is known, (n,) bool, and for the others only what a teacher says of them."""
+    chosen = {}
+    for name, target in targets.items():
+        chosen[name] = target.copy()
+        if name in TAUGHT:
+            chosen[name][known] = IGNORED
+        else:
+            chosen[name][~known] = UNKNOWN
+    return chosen
+
+
 class Teacher:
     """A bundle that says of training images what it makes of them.
 
@@ -165,12 +184,15 @@ class Teacher:
 
         scale, cut = self._scale.astype(np.float32), float(to_logit(self.bundle.typical_threshold))
 
+        def mean(costs: Any, truth: Any) -> Any:
+            return ops.mean(ops.where(truth > 0.5 * IGNORED, costs, 0.0))
+
         def feature_loss(truth: Any, said: Any) -> Any:
-            return ops.mean(map_costs(truth / scale, said / scale))
+            return mean(map_costs(truth / scale, said / scale), truth)
 
         def answer_loss(truth: Any, said: Any) -> Any:
             costs = answer_costs(truth, said, cut)
             # Of an image's answers only the last is that of the whole.
-            return 0.5 / LEAST * ops.mean(costs[:, :-1]) + ops.mean(costs[:, -1])
+            return 0.5 / LEAST * mean(costs[:, :-1], truth[:, :-1]) + mean(costs[:, -1], truth[:, -1])
 
         return {"features": feature_loss, "answers": answer_loss}

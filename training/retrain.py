@@ -1,10 +1,15 @@
 """Retraining: a bundle learns from confirmed craters and false positives, and must prove that it got better.
 
-A quarter of the added images is held out. They and the validation set together choose among what was tried, the weights
-as they were among it. Tried are also weights part of the way from before the training of all layers to after it: a short
-training on few images overshoots, and such weights forget less (Wortsman et al. 2022, arXiv 2109.01903). Verdicts are
-too few to leave a quarter of them unlearnt: where a training of all layers was chosen, it is then done again with all of
-them, and as far of the way is gone. That the result is better is judged on a test set which is in none of this.
+All layers learn the truth from the added images, and from the ordinary ones to go on saying what the network said of
+them (learning without forgetting: Li and Hoiem 2016, arXiv 1606.09282): it knows more of such images than the truth
+about a few of them could teach.
+
+A quarter of the added images is held out. They and the validation set together choose among what was tried, the
+weights as they were included. Tried are also weights part of the way from before the training of all layers to after
+it: a short training on few images overshoots, and such weights forget less (Wortsman et al. 2022, arXiv 2109.01903).
+Verdicts are too few to leave a quarter of them unlearnt: where a training of all layers was chosen, it is done again
+with all of them, and as far of the way is gone. Whether the result is better is judged on a test set that had no part
+in this.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from crater_ray.errors import UsageError
 from crater_ray.network import TILE, Weights
 from training.calibrate import REVIEW_BUDGET, fold_line, platt
 from training.compose import table_row
-from training.dataset import COLUMNS, DataSet
+from training.dataset import ADDED, COLUMNS, DataSet
 from training.fit import Data, Settings, fit
 from training.head import HeadSettings, Pool, fit_head, held_out_loss
 from training.intervals import budget_threshold, wilson
@@ -34,9 +39,8 @@ from training.scoring import head, logits, pooled, probability
 
 VERDICTS = {"crater": 1, "blank": 0}
 
-ADDED_SHARE = 1 / 3
-"""Part of the training set that added images, repeated, make up: the images of the archive at hand, beside those that
-keep what is known."""
+ADDED_SHARE = 1 / 2
+"""Part of the training set that added images, repeated, make up; the others keep what is known."""
 
 AS_IT_WAS = "as it was"
 DENSE_LAYERS = "dense layers"
@@ -173,7 +177,8 @@ def retrain(
 
     def taught(some: Added, name: str) -> Weights:
         mixed = mix(base, some)
-        return fit(half, Data(mixed, validation, mixed, validation), folder / name, start=dense, say=say)
+        data = Data(mixed, validation, mixed, validation)
+        return fit(half, data, folder / name, start=dense, kept=bundle, say=say)
 
     if layers == "all":
         fitted = taught(learnt, "held-out")
@@ -278,7 +283,7 @@ def _data(added: Added) -> DataSet:
 def _table(added: Added) -> pa.Table:
     rows = []
     for label, key, (x, y) in zip(added.label, added.keys, added.places.tolist(), strict=True):
-        rows.append(table_row(int(label), source="added", background=key, quality=0))
+        rows.append(table_row(int(label), source=ADDED, background=key, quality=0))
         if label and np.isfinite(x):  # then each position of the network's map learns what it should say
             rows[-1] |= {"x": x, "y": y, "diameter_px": JUDGED_DIAMETER}
     return pa.Table.from_pylist(rows, schema=pa.schema(list(COLUMNS.items())))

@@ -94,7 +94,8 @@ def _on_processor(backend: str) -> AbstractContextManager[object]:
         import jax
 
         with suppress(RuntimeError):  # JAX may have been told to know no other device than the GPU
-            return jax.default_device(jax.devices("cpu")[0])
+            made_there: AbstractContextManager[object] = jax.default_device(jax.devices("cpu")[0])
+            return made_there
     return nullcontext()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from crater_ray.bundle import Bundle, load
@@ -20,6 +21,7 @@ from training.fit import Data, Settings, fit
 from training.intervals import roc_area
 from training.pruning import Teacher, begin, check_filters, important
 from training.recipes import MATCHED
+from training.retrain import Added, mix
 from training.scoring import logits, probability, to_logit
 from training.trainable import build_trainable
 
@@ -110,6 +112,27 @@ def test_a_pruned_network_learns_and_ships_with_all_parameters(
     assert filters(lean(fit(little, whole, tmp_path / "on", start=weights, say=lambda _: None))) == FEW
     with pytest.raises(UsageError, match="begun"):  # without the teacher it is another fit
         fit(Settings("matched", step_two_share=0.0), data, tmp_path / "fit")
+
+
+def test_what_is_to_be_kept_is_not_forgotten_for_false_labels(
+    teacher: Bundle, easy: dict[str, DataSet], tmp_path: Path
+) -> None:
+    """Of images that were not judged only what the network said of them counts."""
+    base, judged = easy["train"].first(96), easy["validation"].first(8)
+    label = pa.array(1 - base.column("label").astype(np.int8))
+    false = DataSet(base.shards, base.table.set_column(0, "label", label), base.card)
+    nowhere = np.full((8, 2), np.nan, np.float32)
+    added = Added(judged.images(range(8)), judged.column("label"), tuple("abcdefgh"), nowhere)
+    mixed, rest = mix(false, added), easy["validation"]
+    data = Data(mixed, rest, mixed, rest)
+    settings = Settings("matched", megapixels=3.0, epoch_images=120, batches=(8, 8), learning_rate=5e-4)
+    before = logits(teacher.weights, teacher.preprocessing, rest)
+    moved = []
+    for name, kept in (("kept", teacher), ("forgotten", None)):
+        weights = fit(settings, data, tmp_path / name, start=teacher.weights, kept=kept)
+        after = logits(weights, teacher.preprocessing, rest)
+        moved.append(float(np.abs(after - before).mean()))
+    assert moved[0] < 0.5 * moved[1]
 
 
 def test_wrong_use_is_explained(teacher: Bundle, easy: dict[str, DataSet], tmp_path: Path) -> None:
