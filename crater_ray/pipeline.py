@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from crater_ray.engine import AT_ONCE
 from crater_ray.faults import Fault, classify, reason
 from crater_ray.loader import Loaded, load
 from crater_ray.log import at, log, log_refused
+from crater_ray.placing import find_craters
 from crater_ray.pool import Member, ScorerPool
 from crater_ray.progress import Progress
 from crater_ray.publisher import Publisher
@@ -30,6 +31,7 @@ from crater_ray.run import Run
 from crater_ray.scorer import Scored, Scorer
 from crater_ray.shard import Block
 from crater_ray.storage import Access
+from crater_ray.under_way import Loading, Placing, Scoring
 
 STUCK_SECONDS = 1_800.0
 """A block that has not been loaded or scored for so long is taken from whoever has it."""
@@ -60,26 +62,6 @@ class Work:
     screened: bool = False
 
 
-@dataclass(frozen=True)
-class _Loading:
-    """A copy of a block that was given to a loader."""
-
-    block: Block
-    pixels: Any
-    since: float
-
-
-@dataclass(frozen=True)
-class _Scoring:
-    """A copy of a block that was given to a scorer."""
-
-    block: Block
-    loaded: Loaded
-    pixels: Any
-    member: Member
-    since: float
-
-
 @dataclass
 class Pipeline:
     """Works off shards. Make one per scan, inside `crater_ray.cluster.connected`.
@@ -95,9 +77,10 @@ class Pipeline:
     shards: Sequence[int]
     progress: Progress
     show: Callable[[], None]
-    _loading: dict[Any, _Loading] = field(default_factory=dict)
+    _loading: dict[Any, Loading] = field(default_factory=dict)
     _loaded: deque[tuple[Block, Loaded, Any]] = field(default_factory=deque)
-    _scoring: dict[Any, _Scoring] = field(default_factory=dict)
+    _scoring: dict[Any, Scoring] = field(default_factory=dict)
+    _placing: dict[Any, Placing] = field(default_factory=dict)
     _load_seconds: float = 0.0
 
     def execute(self) -> dict[int, str]:
@@ -128,10 +111,13 @@ class Pipeline:
                 self.work.threshold,
                 device.threads or None,
                 self.work.screened,
+                not device.gpu,  # a GPU has more to do than to wait for what processors look for
             )
             return scorer.options(**options).remote(*arguments)
 
         self._load = ray.remote(load).options(num_cpus=1, num_returns=2, max_retries=0)
+        self._find_craters = ray.remote(find_craters).options(num_cpus=1, max_retries=0)
+        self._weights = ray.put(self.work.bundle.weights)
         self._access = ray.put(self.work.access)
         self._pool = ScorerPool(create)
         self._backlog = Backlog(self.work.run.manifest, self.shards, self._pool.quickest, self._give_up)
@@ -153,7 +139,7 @@ class Pipeline:
         while self._start_loading():
             self._start_scoring()
             self._give_twice()
-            refs = [*self._loading, *self._scoring, *self._pool.starting()]
+            refs = [*self._loading, *self._scoring, *self._placing, *self._pool.starting()]
             if refs:
                 ready, _ = ray.wait(refs, num_returns=1, timeout=0.25, fetch_local=False)
                 if ready:  # take along whatever else is ready by now
@@ -166,6 +152,8 @@ class Pipeline:
                     self._finish_loading(ref)
                 elif ref in self._scoring:
                     self._finish_scoring(ref)
+                elif ref in self._placing:
+                    self._finish_placing(ref)
                 elif self._pool.is_starting(ref):
                     self._pool.answered(ref)
             self._note_published()
@@ -179,20 +167,20 @@ class Pipeline:
         """Keep loaders ahead of the scorers. False once there is nothing left to wait for."""
         processors = self._pool.processors
         ahead = processors + 2 * max(1, len(self._pool.members))
-        while len(self._loading) < processors and len(self._loading) + len(self._loaded) < ahead:
+        while len(self._loading) < processors and len(self._loading) + len(self._loaded) + len(self._placing) < ahead:
             # When storage is slower than scoring, rows are not piled up.
             block = self._backlog.next(fresh=not self._publisher.full)
             if block is None:
                 break
             self._give_loader(block)
-        under_way = self._loading or self._loaded or self._scoring or self._backlog.pending
+        under_way = self._loading or self._loaded or self._scoring or self._placing or self._backlog.pending
         # A second copy that is still under way when all shards are complete is not waited for.
         return bool(self._publisher.busy or (self._backlog.left and under_way))
 
     def _give_loader(self, block: Block) -> None:
         uris, sizes = self._backlog.shard(block).addresses(block)
         summary, pixels = self._load.remote(uris, self._access, block.tries == MAX_TRIES - 1, sizes)
-        self._loading[summary] = _Loading(block, pixels, time.monotonic())
+        self._loading[summary] = Loading(block, pixels, time.monotonic())
         block.copies += 1
 
     def _finish_loading(self, ref: Any) -> None:
@@ -240,7 +228,7 @@ class Pipeline:
         audited = self._backlog.shard(block).audited(block, self.work.run.id) if self.work.screened else None
         ref = member.actor.score.remote(pixels, audited)
         member.give(ref, loaded.readable, block.crashes > 0)
-        self._scoring[ref] = _Scoring(block, loaded, pixels, member, time.monotonic())
+        self._scoring[ref] = Scoring(block, loaded, pixels, member, time.monotonic())
 
     def _finish_scoring(self, ref: Any) -> None:
         import ray
@@ -271,8 +259,28 @@ class Pipeline:
         del self._scoring[ref]
         member.answered(ref, scored.seconds)
         self._pool.scored(member)
+        if scored.sought is not None and self._backlog.wanted(block):
+            found = self._find_craters.remote(given.pixels, scored.sought, self._weights)
+            self._placing[found] = Placing(block, given.loaded, scored, scored.sought, time.monotonic())
+            return
         block.copies -= 1
         self._settle(block, given.loaded, scored)
+
+    def _finish_placing(self, ref: Any) -> None:
+        import ray
+        from ray.exceptions import RayError
+
+        given = self._placing.pop(ref)
+        try:
+            found: np.ndarray = ray.get(ref)
+        except RayError as problem:
+            given.block.crashes += classify(problem) is Fault.CRASH
+            self._again(given.block, problem)
+            return
+        place = given.scored.place.copy()
+        place[given.sought.index] = found
+        given.block.copies -= 1
+        self._settle(given.block, given.loaded, replace(given.scored, place=place))
 
     def _give_twice(self) -> None:
         """When nothing else is left, blocks that are slow to come are given to others too: the first answer counts."""
@@ -306,6 +314,11 @@ class Pipeline:
                 ray.cancel(ref, force=True)
                 # Storage or a busy cluster is at fault, not the images: never a verdict on them.
                 self._failed(loading.block, Fault.ERROR, f"loading its images took more than {minutes:g} minutes")
+        for ref, placing in list(self._placing.items()):
+            if now - placing.since > STUCK_SECONDS:
+                del self._placing[ref]
+                ray.cancel(ref, force=True)
+                self._failed(placing.block, Fault.ERROR, f"looking for its craters took more than {minutes:g} minutes")
         for scoring in self._scoring.values():
             if now - scoring.since > STUCK_SECONDS and self._pool.lost(
                 scoring.member, f"no answer for {minutes:g} minutes"

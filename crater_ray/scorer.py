@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,11 @@ from crater_ray.engine.screens import create_screen
 from crater_ray.errors import CraterRayError
 from crater_ray.locate import find_places
 from crater_ray.metrics import note_scored
-from crater_ray.network import TILE
+from crater_ray.network import CONVOLUTIONS, TILE
+from crater_ray.placing import Sought
 from crater_ray.tiles import WHOLE_PIXELS, merge_places, tile_corners
 
+FEATURES = CONVOLUTIONS[-1][0]
 REVIEW_FLOOR = 0.01
 """The lowest cut-off at which scores have been reviewed; down to it, images get a place."""
 
@@ -34,6 +36,7 @@ class Scored:
         places: (n,) object: the distinct places of an image in tiles as `crater_ray.tiles.merge_places` gives them.
         stage: (n,) object, which network decided.
         seconds: spent computing.
+        sought: candidates that have no more than the middle of their evidence; others are to look for their craters.
     """
 
     row: np.ndarray
@@ -42,6 +45,31 @@ class Scored:
     places: np.ndarray
     stage: np.ndarray
     seconds: float
+    sought: Sought | None = None
+
+
+@dataclass(frozen=True)
+class _Verdicts:
+    """What is known of n images, or of some of them: as in `Scored`, and the engine's evidence of each."""
+
+    score: np.ndarray
+    place: np.ndarray
+    places: np.ndarray
+    peaks: np.ndarray
+    positions: np.ndarray
+
+    @staticmethod
+    def none(n: int) -> _Verdicts:
+        """Of n images, nothing yet."""
+        evidence = np.zeros((n, FEATURES), np.float32), np.zeros((n, FEATURES), np.int32)
+        return _Verdicts(
+            np.zeros(n, np.float32), np.full((n, 3), np.nan, np.float32), np.full(n, None, object), *evidence
+        )
+
+    def put(self, where: slice | np.ndarray, some: _Verdicts) -> None:
+        """Take over what is known of some images."""
+        for field in fields(self):
+            getattr(self, field.name)[where] = getattr(some, field.name)
 
 
 class Scorer:
@@ -54,12 +82,20 @@ class Scorer:
             middle of what the network saw.
         threads: processor threads; all when None.
         screened: have the bundle's screen look first, and the network only at what it lets pass.
+        places: look for the craters of candidates in whole images; else say which ones are to be looked at.
     """
 
     def __init__(
-        self, bundle: Bundle, engine: str, threshold: float, threads: int | None = None, screened: bool = False
+        self,
+        bundle: Bundle,
+        engine: str,
+        threshold: float,
+        threads: int | None = None,
+        screened: bool = False,
+        places: bool = True,
     ) -> None:
         self._weights = bundle.weights
+        self._places = places
         self._threshold = np.float32(threshold)
         self._floor = np.float32(min(threshold, REVIEW_FLOOR))
         self._below = np.nextafter(np.float32(threshold), np.float32(0))
@@ -93,7 +129,7 @@ class Scorer:
         started = time.perf_counter()
         n = batch.num_rows
         row, height, width = (batch[name].to_numpy() for name in ("row", "height", "width"))
-        score, place, places = np.zeros(n, np.float32), np.full((n, 3), np.nan, np.float32), np.full(n, None, object)
+        found = _Verdicts.none(n)
         stage = np.full(n, self._engine.stage, object)
         look = np.zeros(n, bool) if audited is None else audited[row]
         offsets = np.frombuffer(batch["pixels"].buffers()[1], np.int64, n + 1, batch["pixels"].offset * 8)
@@ -107,43 +143,50 @@ class Scorer:
             images = pixels[offsets[start] : offsets[stop]].reshape(size)
             part = slice(start, stop)
             if self._screen and size[1:] == self._screen.size:
-                score[part], place[part], places[part], stage[part] = self._score_screened(images, look[part])
+                verdicts, stage[part] = self._score_screened(images, look[part])
             else:
-                score[part], place[part], places[part] = self._score_images(images)
+                verdicts = self._score_images(images)
+            found.put(part, verdicts)
             start = stop
+        sought = self._sought(found) if not self._places else None
         seconds = time.perf_counter() - started
         note_scored(seconds)
-        return Scored(row, score, place, places, stage, seconds)
+        return Scored(row, found.score, found.place, found.places, stage, seconds, sought)
 
-    def _score_screened(
-        self, images: np.ndarray, audited: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _sought(self, found: _Verdicts) -> Sought | None:
+        # Of images in tiles the craters have been looked for; they have no evidence that is theirs alone.
+        index = np.flatnonzero((found.score >= self._threshold) & found.peaks.any(axis=1))
+        if not len(index):
+            return None
+        return Sought(index, found.place[index, :2], found.peaks[index], found.positions[index])
+
+    def _score_screened(self, images: np.ndarray, audited: np.ndarray) -> tuple[_Verdicts, np.ndarray]:
         assert self._screen is not None
         rough = self._screening.score(images)
         passed = rough >= np.float32(self._screen.threshold)
         stage = np.full(len(images), SCREEN, object)
         stage[audited], stage[passed] = AUDIT, self._engine.stage
+        found = _Verdicts.none(len(images))
         # What the screen alone finds empty is never a candidate, whatever it thinks of its own scores.
-        score = np.minimum(rough, self._below)
-        place, places = np.full((len(images), 3), np.nan, np.float32), np.full(len(images), None, object)
+        found.score[:] = np.minimum(rough, self._below)
         look = np.flatnonzero(passed | audited)
         if len(look):
-            score[look], place[look], places[look] = self._score_images(images[look])
-        return score, place, places, stage
+            found.put(look, self._score_images(images[look]))
+        return found, stage
 
-    def _score_images(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _score_images(self, images: np.ndarray) -> _Verdicts:
         n, height, width = images.shape
-        places = np.full(n, None, object)
+        found = _Verdicts.none(n)
         if height * width <= WHOLE_PIXELS:
-            return *self._score_whole(images), places
-        score, place = np.zeros(n, np.float32), np.full((n, 3), np.nan, np.float32)
+            evidence = self._engine.score(images)
+            threshold = self._threshold if self._places else np.float32(np.inf)
+            place = find_places(images, evidence, self._floor, threshold, self._weights)
+            return replace(
+                found, score=evidence.scores, place=place, peaks=evidence.peaks, positions=evidence.positions
+            )
         for i, image in enumerate(images):
-            score[i], place[i], places[i] = self._score_tiled(image)
-        return score, place, places
-
-    def _score_whole(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        evidence = self._engine.score(images)
-        return evidence.scores, find_places(images, evidence, self._floor, self._threshold, self._weights)
+            found.score[i], found.place[i], found.places[i] = self._score_tiled(image)
+        return found
 
     def _score_tiled(self, image: np.ndarray) -> tuple[np.float32, np.ndarray, list[dict[str, float | None]] | None]:
         corners = tile_corners(*image.shape)
@@ -151,7 +194,9 @@ class Scorer:
         for start in range(0, len(corners), 64):
             some = corners[start : start + 64]
             tiles = np.stack([image[row : row + TILE[0], column : column + TILE[1]] for row, column in some])
-            score[start : start + 64], found = self._score_whole(tiles)
+            evidence = self._engine.score(tiles)
+            found = find_places(tiles, evidence, self._floor, self._threshold, self._weights)
+            score[start : start + 64] = evidence.scores
             place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)
         best = int(score.argmax())
         return score[best], place[best], merge_places(score, place, self._threshold)

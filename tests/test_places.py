@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from crater_ray import bundle as bundles
 from crater_ray.engine import Evidence, create
-from crater_ray.loader import BATCH
+from crater_ray.loader import BATCH, load
 from crater_ray.locate import find_place, find_places, locate
-from crater_ray.network import feature_size
+from crater_ray.network import TILE, feature_size
+from crater_ray.placing import find_craters
 from crater_ray.scorer import Scorer
-from crater_ray.simulate import simulate_frame
+from crater_ray.simulate import simulate_archive, simulate_frame
 from crater_ray.simulate.frame import Frame
+from crater_ray.storage import Access
 from crater_ray.tiles import SAME, merge_places
 
 BUNDLE = bundles.load(bundles.DEFAULT)
@@ -118,3 +123,32 @@ def test_what_two_tiles_see_is_one_place() -> None:
     assert [(place["x"], place["diameter"]) for place in kept] == [(30, 9), (300, None)]
     assert merge_places(scores[:2], places[:2], np.float32(0.5)) is None
     assert merge_places(scores, places, np.float32(0.95)) is None
+
+
+@pytest.mark.parametrize("screened", [False, True])
+def test_craters_that_others_look_for_are_where_the_scorer_finds_them(tmp_path: Path, screened: bool) -> None:
+    """A scorer with a GPU leaves it to processors; also of screened images, and of others beside an image in tiles."""
+    simulate_archive(tmp_path, images=14, craters=10, seed=5)
+    Image.fromarray(np.tile(simulate_frame(np.random.default_rng(1), TILE, (20.0,)).pixels, (2, 2))).save(
+        tmp_path / "large.png"
+    )
+    files = [*tmp_path.rglob("*.jpg"), tmp_path / "large.png"]
+    _, batch = load([file.as_uri() for file in files], Access())
+    threshold = 0.3
+    if screened:
+        assert BUNDLE.screen is not None
+        threshold = BUNDLE.screen.full_threshold
+    alone, with_others = (
+        Scorer(BUNDLE, "keras", threshold, screened=screened, places=places).score(batch) for places in (True, False)
+    )
+    assert alone.sought is None
+    sought = with_others.sought
+    assert sought is not None
+    assert len(sought.index) >= 3
+    assert np.array_equal(with_others.score, alone.score)
+    place = with_others.place.copy()
+    assert np.isnan(place[sought.index, 2]).all()
+    assert not np.array_equal(place, alone.place, equal_nan=True)
+    place[sought.index] = find_craters(batch, sought, BUNDLE.weights)
+    assert np.array_equal(place, alone.place, equal_nan=True)
+    assert [str(several) for several in with_others.places] == [str(several) for several in alone.places]
