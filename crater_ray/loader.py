@@ -17,7 +17,7 @@ from crater_ray.fetch import fetch
 from crater_ray.metrics import note_loaded
 from crater_ray.storage import Access, StorageError
 
-BLOCK_IMAGES = 128
+BLOCK_IMAGES = 256
 BLOCK_PIXELS = 64_000_000
 """A block ends early once it holds this many pixels; what is left of it becomes another block."""
 MEMORY_BYTES = 2_500_000_000

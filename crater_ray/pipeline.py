@@ -236,15 +236,16 @@ class Pipeline:
 
         given = self._scoring[ref]
         block, member = given.block, given.member
+        at_work = [self._scoring[other].block for other in member.at_work()]
+        del self._scoring[ref]
         try:
             scored: Scored = ray.get(ref)
         except RayActorError as problem:
             # Every batch given to the dead scorer comes here; only what it worked on may be the cause.
             if self._pool.lost(member, " ".join(str(problem).split())[:300]):
                 self.progress.retries += 1
-                for suspect in member.at_work():
-                    self._scoring[suspect].block.crashes += 1
-            del self._scoring[ref]
+                for suspect in at_work:
+                    suspect.crashes += 1
             member.answered(ref, None)
             if block.crashes >= MAX_CRASHES:  # an image in it may be the cause
                 self._again(block, problem)
@@ -252,11 +253,9 @@ class Pipeline:
                 self._loaded.appendleft((block, given.loaded, given.pixels))
             return
         except RayError as problem:
-            del self._scoring[ref]
             member.answered(ref, None)
             self._again(block, problem)
             return
-        del self._scoring[ref]
         member.answered(ref, scored.seconds)
         self._pool.scored(member)
         if scored.sought is not None and self._backlog.wanted(block):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from crater_ray import bundle as bundles
 from crater_ray import engine as engines
 from crater_ray.bundle import Bundle
 from crater_ray.engine import create, resolve
+from crater_ray.engine.keras_engine import SHAPES, KerasEngine
 from crater_ray.errors import UsageError
 
 GOOD = {"keras_bf16": {"kept_share": 0.998}, "openvino_int8": {"kept_share": 0.996, "ranges": {"conv1": 1.0}}}
@@ -83,3 +85,25 @@ def test_close_calls_are_decided_in_float32(bundle: Bundle) -> None:
     np.testing.assert_allclose(said[close], exact[close], atol=1e-6)
     np.testing.assert_array_equal(said[~close], plain[~close])
     assert "float32" in engine.device
+
+
+def test_a_backend_that_compiles_is_asked_for_few_numbers_of_images(bundle: Bundle) -> None:
+    """JAX takes seconds for each new number on a GPU; what it was filled up with has no part in the answer."""
+    made = KerasEngine(bundle)
+    images = np.random.default_rng(3).integers(0, 255, (40, 100, 120), np.uint8)
+    counts = (1, 5, 16, 17, 40)
+    plain = [made.score(images[:count]) for count in counts]
+    asked: set[int] = set()
+    forward = made._forward
+
+    def watched(some: np.ndarray) -> dict[str, Any]:
+        asked.add(len(some))
+        return forward(some)
+
+    made._forward, made._compiles = watched, True
+    for count, wanted in zip(counts, plain, strict=True):
+        said = made.score(images[:count])
+        assert said.scores.shape == (count,)
+        assert np.allclose(said.scores, wanted.scores, atol=1e-5)
+        assert np.array_equal(said.positions, wanted.positions)
+    assert len(asked) <= SHAPES
