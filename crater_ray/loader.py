@@ -20,7 +20,7 @@ from crater_ray.storage import Access, StorageError
 BLOCK_IMAGES = 256
 BLOCK_PIXELS = 64_000_000
 """A block ends early once it holds this many pixels; what is left of it becomes another block."""
-MEMORY_BYTES = 2_500_000_000
+MEMORY_BYTES = 3_000_000_000
 """What a loader may take for a block: the files fetched ahead, the pixels, and one image being decoded."""
 
 BATCH = pa.schema(
