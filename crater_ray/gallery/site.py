@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
-from crater_ray.storage import Access, explain, is_s3
+from crater_ray.storage import Access, explain
 
 CHUNK = COLUMNS * COLUMNS
 """Candidates on a page, and in a sprite: the first page needs one sprite."""
@@ -139,15 +139,13 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
         subjects = [Subject(uri, x, y, diameter, estimate) for uri, x, y, diameter in places]
         jobs.append((number, subjects, folder, access, whole))
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
-    few = len(jobs) < WORTH_A_POOL or processes == 1
-    # obstore's threads abort some of the processes that used it when these end: never the caller's.
-    if few and not any(map(is_s3, table["uri"].to_pylist())):
+    if len(jobs) < WORTH_A_POOL or processes == 1:
         # In a thread, because the caller's own, such as a notebook's, may be running an event loop already.
         with ThreadPoolExecutor(1) as thread:
             yield from (thread.submit(make_chunk, *job).result() for job in jobs)
         return
     # Started afresh, not forked: the caller may already hold threads that do not survive a fork.
-    with ProcessPoolExecutor(1 if few else processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         yield from pool.map(make_chunk, *zip(*jobs, strict=True), chunksize=2)
 
 
