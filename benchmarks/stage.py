@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,13 +22,13 @@ def get(listing: str, endpoint_url: str | None) -> dict[str, float]:
     uris = _uris(listing)
     access = Access(endpoint_url, anonymous=True)
 
-    async def drain(some: list[str]) -> None:
-        async for data in fetch(some, access):
+    def drain(some: list[str]) -> None:
+        for data in fetch(some, access):
             if not isinstance(data, bytes | memoryview):
                 raise RuntimeError(f"an image could not be read: {data}")
 
-    asyncio.run(drain(uris[:WARM_UP]))
-    return _timed(lambda: asyncio.run(drain(uris)), len(uris))
+    drain(uris[:WARM_UP])
+    return _timed(lambda: drain(uris), len(uris))
 
 
 def decode_all(listing: str, endpoint_url: str | None) -> dict[str, float]:
@@ -138,7 +137,4 @@ def _uris(listing: str) -> list[str]:
 def _bytes(uris: list[str], endpoint_url: str | None) -> list[bytes]:
     from crater_ray.fetch import fetch
 
-    async def gather() -> list[bytes]:
-        return [bytes(data) async for data in fetch(uris, Access(endpoint_url, anonymous=True))]  # type: ignore[arg-type]
-
-    return asyncio.run(gather())
+    return [bytes(data) for data in fetch(uris, Access(endpoint_url, anonymous=True))]  # type: ignore[arg-type]

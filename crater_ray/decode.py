@@ -98,7 +98,9 @@ def _decode(data: bytes) -> np.ndarray | Refusal:
             reason = f"{width}x{height} pixels: the network needs at least {RECEPTIVE_FIELD} in each direction"
             return Refusal(UNSUPPORTED, reason, height, width)
         if image.format == "JPEG":
-            scans = data.count(b"\xff\xda")
+            # Of one plane and not progressive, the decoder reads the first scan alone; to count takes a while.
+            many = "progressive" in image.info or image.mode != "L"
+            scans = data.count(b"\xff\xda") if many else 1
             if scans > MAX_SCANS:
                 reason = f"a JPEG of {scans:,} scans: more than {MAX_SCANS} are refused, they take too long"
                 return Refusal(UNSUPPORTED, reason, height, width)
@@ -115,9 +117,12 @@ def _decode(data: bytes) -> np.ndarray | Refusal:
         stored = image if image.im.size == image.size else image.copy()
         if stored.mode.startswith(("I", "F")):
             return _stretch(stored)
-        gray = np.empty((stored.height, stored.width), np.uint8)
-        for band, pixels_of_band in _bands(stored):
-            gray[band] = pixels_of_band
+        if stored.mode == "L":
+            gray = np.asarray(stored)
+        else:
+            gray = np.empty((stored.height, stored.width), np.uint8)
+            for band, pixels_of_band in _bands(stored):
+                gray[band] = pixels_of_band
         if image.format == "JPEG" and (gray[-8:, -8:] == FILL).all() and _ends_early(data):
             return Refusal(UNREADABLE, "its end marker comes before its end: the lower part is missing", height, width)
         return gray

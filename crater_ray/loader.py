@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -79,13 +78,8 @@ def load(
     Raises:
         StorageError: storage failed in a way that says nothing about the images.
     """
-    # Not asyncio.run: it would put the whole batch into words twice, on its way to guarding Ctrl-C.
-    loop = asyncio.new_event_loop()
-    try:
-        with bounded_memory():
-            loaded, images = loop.run_until_complete(_load(uris, access, last_try, sizes))
-    finally:
-        loop.close()
+    with bounded_memory():
+        loaded, images = _load(uris, access, last_try, sizes)
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
     return loaded, _to_arrow(images)
@@ -120,7 +114,7 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-async def _load(
+def _load(
     uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None
 ) -> tuple[Loaded, list[tuple[int, np.ndarray]]]:
     loaded = Loaded()
@@ -129,7 +123,7 @@ async def _load(
     faults = 0
     fault: StorageError | None = None
     asked = time.perf_counter()
-    async for data in fetch(uris, access, sizes, last_try):
+    for data in fetch(uris, access, sizes, last_try):
         fetched = time.perf_counter()
         if isinstance(data, StorageError):
             if not last_try:

@@ -339,11 +339,11 @@ def test_long_objects_are_fetched_one_by_one(s3: LocalS3, tmp_path: Path, monkey
     at_once: list[int] = []
     read = fetch._get_object
 
-    async def watched(uri: str, access: Access, longest: int) -> fetch.Fetched | None:
+    def watched(uri: str, access: Access, longest: int) -> fetch.Fetched | None:
         under_way.append(longest)
         at_once.append(sum(length == 60_000 for length in under_way))
         try:
-            return await read(uri, access, longest)
+            return read(uri, access, longest)
         finally:
             under_way.remove(longest)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
@@ -78,17 +77,13 @@ def make_chunk(number: int, subjects: list[Subject], folder: Path, access: Acces
     Returns:
         One picture per subject. What cannot be fetched or decoded has its `problem`; nothing is raised for it.
     """
-    return asyncio.run(_make_chunk(number, subjects, folder, access, whole))
-
-
-async def _make_chunk(number: int, subjects: list[Subject], folder: Path, access: Access, whole: bool) -> list[Picture]:
     rows = -(-len(subjects) // COLUMNS)
     sprite = np.zeros((rows * CROP, COLUMNS * CROP), np.uint8)
     pictures: list[Picture] = []
     images = folder / "images" / f"{number:04d}"
     if whole:
         images.mkdir(parents=True, exist_ok=True)
-    async for data in fetch([subject.uri for subject in subjects], access):
+    for data in fetch([subject.uri for subject in subjects], access):
         position = len(pictures)
         if isinstance(data, StorageError | Refusal):
             pictures.append(Picture(problem=data.reason if isinstance(data, Refusal) else str(data)))
