@@ -75,17 +75,17 @@ def compared(bundle: str, engine: str, folders: list[str], runs: int) -> dict[st
     if screen is None:
         raise UsageError(f"The bundle {network.name!r} has no screen.")
     name, _ = options.split_engine(engine)
-    full, small = create(name, network), create_screen(name, screen)
-    scores, rough, labels = [], [], []
+    full, small = create(name, network), create_screen(name, network, screen)
+    scores, passes, labels = [], [], []
     for folder in folders:
         data = open_images(Path(folder), screen.size)
         labels.append(data.column("label").astype(float))
         for start in range(0, len(data), BATCH):
             images = data.images(np.arange(start, min(start + BATCH, len(data))))
             scores.append(full.score(images).scores)
-            rough.append(small.score(images))
+            passes.append(small.look(images).passed)
     score, label = np.concatenate(scores), np.concatenate(labels)
-    passed = np.concatenate(rough) >= np.float32(screen.threshold)
+    passed = np.concatenate(passes)
     candidate = score >= np.float32(network.typical_threshold)
     crater = label == 1
     held = 0

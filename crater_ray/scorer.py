@@ -104,7 +104,7 @@ class Scorer:
         try:
             self._engine: Engine = create(engine, bundle, threads, threshold)
             if self._screen:
-                self._screening = create_screen(engine, self._screen, threads)
+                self._screening = create_screen(engine, bundle, self._screen, threads)
         except CraterRayError as problem:  # an actor that dies at birth cannot say why; one that is asked can
             self._problem = problem
 
@@ -161,14 +161,13 @@ class Scorer:
         return Sought(index, found.place[index, :2], found.peaks[index], found.positions[index])
 
     def _score_screened(self, images: np.ndarray, audited: np.ndarray) -> tuple[_Verdicts, np.ndarray]:
-        assert self._screen is not None
-        rough = self._screening.score(images)
-        passed = rough >= np.float32(self._screen.threshold)
+        screened = self._screening.look(images)
+        passed = screened.passed
         stage = np.full(len(images), SCREEN, object)
         stage[audited], stage[passed] = AUDIT, self._engine.stage
         found = _Verdicts.none(len(images))
         # What the screen alone finds empty is never a candidate, whatever it thinks of its own scores.
-        found.score[:] = np.minimum(rough, self._below)
+        found.score[:] = np.minimum(screened.scores, self._below)
         look = np.flatnonzero(passed | audited)
         if len(look):
             found.put(look, self._score_images(images[look]))

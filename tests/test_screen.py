@@ -22,10 +22,12 @@ from crater_ray.errors import UsageError
 from crater_ray.report import show_outcome, show_status
 from crater_ray.run import open_existing
 from crater_ray.scan import Outcome, scan
+from crater_ray.screen import SecondLook
 from crater_ray.settings import ScanSettings
 from tests.conftest import make_images
 from tests.made_screens import make_screen, screened_bundle
 
+SECOND = SecondLook(0.1, 0.3, {"conv1": 1.5})
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -143,7 +145,7 @@ def test_threshold_below_the_screens_is_refused(archive: Path, sound: Path, tmp_
         scan(settings(archive, tmp_path / "run", sound, threshold=0.3), quiet)
 
 
-@pytest.mark.parametrize("damage", ["weights", "threshold", "missing", "network"])
+@pytest.mark.parametrize("damage", ["weights", "threshold", "second look", "no entry", "kind", "missing", "network"])
 def test_damaged_screen_is_refused(untrained: Path, tmp_path: Path, damage: str) -> None:
     folder = screened_bundle(untrained, tmp_path / "bundle")
     card = json.loads((folder / "card.json").read_text())
@@ -156,6 +158,12 @@ def test_damaged_screen_is_refused(untrained: Path, tmp_path: Path, damage: str)
             (folder / "screen.npz").unlink()
         case "threshold":
             card["screen"]["threshold"] = 0.9
+        case "second look":
+            card["screen"]["second_look"] = {"start": 0.1, "threshold": 0.2, "ranges": {"conv1": 1.0}}
+        case "no entry":
+            del card["screen"]["ranges"]
+        case "kind":
+            card["screen"]["architecture"] = "screen-1"
         case "network":
             card["screen"] = make_screen("another").card()
     (folder / "card.json").write_text(json.dumps(card))
@@ -171,10 +179,12 @@ def test_screen_of_another_network_is_not_written(untrained: Path, tmp_path: Pat
 
 
 def test_bundle_keeps_its_screen(untrained: Path, tmp_path: Path) -> None:
-    bundle = bundles.load(screened_bundle(untrained, tmp_path / "one", ranges={"conv1": 2.0}))
+    bundle = bundles.load(screened_bundle(untrained, tmp_path / "one", ranges={"conv1": 2.0}, second_look=SECOND))
     again = bundles.load(replace(bundle, figures={"new": 1}).save(tmp_path / "two"))
     assert again.screen is not None and bundle.screen is not None
     assert again.screen.id == bundle.screen.id
+    assert again.screen.second_look == SECOND
+    assert replace(again.screen, second_look=None).id != again.screen.id
     assert again.id == bundle.id == bundles.load(untrained).id
 
 

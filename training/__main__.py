@@ -157,6 +157,9 @@ def distill(
     work: Annotated[Path, typer.Option(help="Folder that keeps what the full network said.")] = Path("distilled"),
     images: Annotated[int | None, typer.Option(help="Learn from so many images of each set at most.")] = None,
     minutes: Annotated[float, typer.Option(help="Budget of wall time for fitting.")] = 15.0,
+    see: Annotated[
+        int | None, typer.Option(help="Images to see while fitting, again and again; 0 only sets the thresholds.")
+    ] = None,
     keep: Annotated[float, typer.Option(help="Share of the full network's candidates that must pass.")] = 0.999,
     crater_share: Annotated[float, typer.Option(help="Of the archive's images, hold a crater.")] = 0.02,
     start: Annotated[Path | None, typer.Option(help="A bundle with a screen to go on from.")] = None,
@@ -182,14 +185,20 @@ def distill(
     begun = load(start).screen if start else None
     if start and begun is None:
         raise UsageError(f"The bundle {str(start)!r} has no screen to go on from.")
+    if see == 0 and start is None:
+        raise UsageError(
+            "--see 0 learns nothing: give --start, a bundle with the screen whose thresholds are to be set."
+        )
     with bar("images looked at by the full network") as tell:
         lessons = [teach(full, open_images(path, TILE, images), work, dtype, tell) for path in data]
         held_out = [exact(full, teach(full, open_images(path, TILE), work, dtype, tell), tell) for path in validation]
-    settings = distilling.Settings(minutes=minutes, seed=seed, dtype=dtype, promise=Promise(keep, crater_share))
+    settings = distilling.Settings(
+        minutes=minutes, images=see, seed=seed, dtype=dtype, promise=Promise(keep, crater_share)
+    )
     screen = distilling.distill(full, lessons, held_out, settings, lambda line: print(line, flush=True), begun)
     replace(full, screen=screen).save(bundle)
     print(json.dumps(screen.figures, indent=2))
-    print(f"Screen {screen.id}, threshold {screen.threshold:.6g}: {bundle}")
+    print(f"Screen {screen.id}: {bundle}")
 
 
 @app.command()

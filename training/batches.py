@@ -62,7 +62,7 @@ def epoch(
         pixels, found = _crop(rng, data.images(rows), [craters[row] for row in rows], crop)
         pixels, found = _turn(rng, pixels, found)
         if gamma_spread:
-            pixels = _change_tones(rng, pixels, gamma_spread)
+            pixels = change_tones(rng, pixels, gamma_spread)
         cropped = tuple(crop) != data.shape
         labels = np.asarray([[_label(one, crop, cropped)] for one in found], np.float32)
         yield Batch(pixels.reshape(*pixels.shape, 1), labels, tuple(found), rows)
@@ -147,7 +147,7 @@ def _turn(
     return pixels, craters
 
 
-def _change_tones(rng: np.random.Generator, pixels: np.ndarray, spread: float) -> np.ndarray:
+def change_tones(rng: np.random.Generator, pixels: np.ndarray, spread: float) -> np.ndarray:
     """Each image through a gamma of its own, as detectors and operators differ; black and white stay."""
     gammas = np.exp(rng.uniform(-spread, spread, (len(pixels), 1)))
     tables = np.round(255.0 * (np.arange(256.0) / 255.0) ** gammas).astype(np.uint8)

@@ -18,26 +18,27 @@ from crater_ray.bundle import Bundle
 from crater_ray.engine.screens import build_screen
 from crater_ray.errors import UsageError
 from crater_ray.network import DENSE, Weights
-from crater_ray.screen import BORDER, CONVOLUTIONS, STEM, Screen
+from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, Screen
 from training.fold import unfold
 from training.imitation import answer_costs, map_costs
 from training.scoring import to_logit
 from training.screen_threshold import Promise, set_threshold
 from training.teacher import Taught
+from training.views import Views
 
 if TYPE_CHECKING:
     import keras
 
 RATE = 2e-3
-BEGUN_RATE = 0.25
+BEGUN_RATE = 0.5
 """Highest learning rate of a screen that was distilled before, of that of a fresh one."""
-STEP = STEM[1] * 2 ** sum(pooled for _, pooled in CONVOLUTIONS)
-"""Pixels from one position of the screen's map to the next."""
 WARM_UP = 200
+LEAST_UNIT = 1e-3
+"""Of a feature that the full network never shows where the screen does."""
+BATCH = 16
+"""Images at once where a finished screen is measured."""
 MAP_UNTIL = 0.8
 """Share of the time after which the map counts less: in the end only the answer matters."""
-SELDOM = 0.1
-"""An image far from the full network's threshold is drawn so often, against one at the threshold."""
 SOME = 32
 """Images on which a screen that was distilled before is measured."""
 MISSED = 0.5
@@ -50,7 +51,7 @@ class Settings:
 
     Attributes:
         minutes: wall time of fitting.
-        images: images to see at most, each as often as it comes; None for no limit.
+        images: views of images to see at most; None for no limit, 0 to learn nothing.
         batch: images in a batch.
         seed: decides first weights and order.
         dtype: Keras policy of the convolutions while fitting.
@@ -87,11 +88,15 @@ def distill(
         UsageError: the held-out images hold no candidate of the full network, or sizes do not fit.
     """
     shape = lessons[0].data.shape
-    if shape[0] % 2 or shape[1] % 2 or any(one.data.shape != shape for one in (*lessons, *held_out)):
-        raise UsageError(f"All images must have one size, even each way; the first are {shape[0]}x{shape[1]}.")
+    step = CONVOLUTIONS[0].step
+    if shape[0] % step or shape[1] % step or any(one.data.shape != shape for one in (*lessons, *held_out)):
+        size = f"{shape[0]}x{shape[1]}"
+        raise UsageError(f"All images must have one size, a multiple of {step} px each way; the first are {size}.")
     model, images = _fit(bundle, lessons, settings, say, start)
+    some = lessons[0].data.images(np.arange(min(200, len(lessons[0]))))
+    scale = units(np.asarray(model.predict(some[..., None], BATCH, verbose=0)[1]), lessons[0].features[: len(some)])
     screen = Screen(
-        weights=_fold(model),
+        weights=_in_units(_fold(model), scale),
         threshold=0.0,
         full_threshold=bundle.typical_threshold,
         size=shape,
@@ -106,8 +111,7 @@ def distill(
             "python": platform.python_version(),
         },
     )
-    some = lessons[0].data.images(np.arange(min(200, len(lessons[0]))))
-    return set_threshold(screen, some, held_out, settings.promise)
+    return set_threshold(bundle, screen, some, held_out, settings.promise)
 
 
 def _fit(
@@ -126,25 +130,16 @@ def _fit(
         unfold(start.weights, model, seen)
         scale, highest = units(np.asarray(model.predict_on_batch(seen)[1]), some[: len(seen)]), RATE * BEGUN_RATE
     step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(highest, clipnorm=5.0))
-    rng = np.random.default_rng(settings.seed)
-    chance = np.concatenate([_chance(one.logit, bundle.typical_threshold) for one in lessons])
-    chance /= chance.sum()
+    views = iter(Views(bundle, lessons, settings.batch, settings.seed, settings.dtype))
     # At the trained size all positions are those of the full network; at some others the last ones are not covered.
     rows, columns = (length // STEP - sum(BORDER) for length in lessons[0].data.shape)
-    where = [(one, row) for one in lessons for row in range(len(one))]
     began = told = time.monotonic()
     count, losses = 0, []
-    order: list[int] = []
     while (used := _used(settings, time.monotonic() - began, count * settings.batch)) < 1.0:
-        if len(order) < settings.batch:
-            order += rng.choice(len(where), len(where) + settings.batch, p=chance).tolist()
-        chosen = [where[order.pop()] for _ in range(settings.batch)]
-        images = np.concatenate([one.data.images([row]) for one, row in chosen])
-        maps = [one.features[row][:rows, :columns] for one, row in chosen]
-        features = np.stack(maps).astype(np.float32) / scale
-        logit = np.asarray([one.logit[row] for one, row in chosen], np.float32)
+        view = next(views)
+        features = view.features[:, :rows, :columns] / scale
         rate = highest * min(1.0, (count + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * used)))
-        losses.append(step(images[..., None], features, logit, rate, 1.0 if used < MAP_UNTIL else 0.3))
+        losses.append(step(view.images[..., None], features, view.logit, rate, 1.0 if used < MAP_UNTIL else 0.3))
         count += 1
         if time.monotonic() - told > 60.0:
             told = time.monotonic()
@@ -166,18 +161,25 @@ def units(drawn: np.ndarray, features: np.ndarray) -> np.ndarray:
     axes = (0, 1, 2)
     features = features[:, : drawn.shape[1], : drawn.shape[2]].astype(np.float32)
     slope = (drawn * features).sum(axes) / np.maximum(np.square(drawn).sum(axes), 1e-6)
-    return np.maximum(np.asarray(slope, np.float32), 1e-3)
+    return np.maximum(np.asarray(slope, np.float32), LEAST_UNIT)
+
+
+def _in_units(weights: Weights, scale: np.ndarray) -> Weights:
+    """The same screen with features in the full network's units: a second look compares the two."""
+    return {
+        **weights,
+        "features/kernel": weights["features/kernel"] * scale,
+        "features/bias": weights["features/bias"] * scale,
+        "dense1/kernel": weights["dense1/kernel"] / scale[:, None],
+    }
 
 
 def _used(settings: Settings, seconds: float, images: int) -> float:
     """Share of the budget that is used."""
     share = seconds / 60.0 / settings.minutes
-    return share if settings.images is None else max(share, images / settings.images)
-
-
-def _chance(answer: np.ndarray, threshold: float) -> np.ndarray:
-    """How often each image is drawn: an archive has few images near the threshold, and there it is decided."""
-    return np.asarray(SELDOM + np.exp(-np.abs(answer - to_logit(threshold))))
+    if settings.images is None:
+        return share
+    return max(share, images / settings.images) if settings.images else 1.0
 
 
 def _start_dense(model: keras.Model, weights: Weights, scale: np.ndarray) -> None:

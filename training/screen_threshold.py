@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from crater_ray.bundle import Bundle
 from crater_ray.engine import computes_in_bfloat16
-from crater_ray.engine.screens import QUANTISED, KerasScreen, OpenVinoScreen, ScreenEngine, screen_graph
+from crater_ray.engine.openvino_engine import CARD_ENTRY, card_ranges
+from crater_ray.engine.openvino_screen import QUANTISED, OpenVinoScreen, screen_graph
+from crater_ray.engine.screens import KerasScreen, ScreenEngine
 from crater_ray.errors import UsageError
-from crater_ray.screen import Screen
+from crater_ray.screen import BORDER, SECOND_LOOK, STEP, Screen, SecondLook
 from training.intervals import wilson
 from training.scoring import probability, to_logit
 from training.teacher import Taught
@@ -23,6 +26,11 @@ TAIL_VALUES = 30.0
 """So many of them are enough: from more candidates a smaller share is taken."""
 ENOUGH = 3.0
 """So many candidates beyond the wanted share make it unnecessary to carry on."""
+BEFORE = 0.6
+"""Share of the candidates that may be missed which goes to what the screen finds empty at once, where there is a second
+look: of 0.3 to 0.9 the share with which the shipped screen and its windows cost least."""
+INT8 = "openvino, int8"
+NONE_PASSES = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,17 @@ class Promise:
     craters: float = 0.02
 
 
-def set_threshold(screen: Screen, some: np.ndarray, held_out: Sequence[Taught], promise: Promise) -> Screen:
-    """Give a screen its ranges for 8-bit numbers, its threshold and its figures.
+def set_threshold(
+    bundle: Bundle, screen: Screen, some: np.ndarray, held_out: Sequence[Taught], promise: Promise
+) -> Screen:
+    """Give a screen its ranges for 8-bit numbers, its thresholds and its figures.
 
     Every way in which the screen can be computed here (float32, bfloat16, 8-bit) must keep the promise; the lowest
-    of their thresholds counts.
+    of their thresholds counts. In 8-bit numbers there is a second look, if the network has a calibration for it; the
+    promise is then divided between what is empty at once and what is so after that look.
 
     Args:
+        bundle: the full network.
         screen: without a threshold.
         some: (n, height, width) uint8 images to take the ranges from.
         held_out: what the full network says of images that were not learnt from.
@@ -63,33 +75,64 @@ def set_threshold(screen: Screen, some: np.ndarray, held_out: Sequence[Taught], 
             f"The full network has no candidate (score from {screen.full_threshold:g} on) among the {len(full):,} "
             "held-out images: there is nothing to set the threshold on. Give more, with craters among them."
         )
-    said = {name: _logits(engine, held_out) for name, engine in _ways(screen).items()}
-    cuts = {
-        name: tail_quantile(logit[candidate], weight[candidate], 1.0 - promise.keep) for name, logit in said.items()
-    }
-    threshold = float(probability(np.asarray(min(cuts.values()))))
-    cut = np.float32(threshold)
+
+    def cut(logit: np.ndarray, missed: float) -> float:
+        return tail_quantile(logit[candidate], weight[candidate], missed)
+
+    said = {name: _logits(engine, held_out) for name, engine in _ways(bundle, screen).items()}
+    missed = 1.0 - promise.keep
+    threshold = _score(min(cut(logit, missed) for logit in said.values()))
+    passed = {name: _reaches(logit, threshold) for name, logit in said.items()}
+    looked_at_twice: float | None = None
+    if second := _second_look(bundle, screen, start=_score(cut(said[INT8], BEFORE * missed))):
+        begun = _reaches(said[INT8], second.start)
+        after = _logits(OpenVinoScreen(bundle, replace(screen, second_look=second)), held_out)
+        among = candidate & begun
+        lowest = tail_quantile(after[among], weight[among], (1.0 - BEFORE) * missed)
+        second = replace(second, threshold=_score(lowest))
+        looked_at_twice = _share(begun, weight)
+        said[INT8], passed[INT8] = after, begun & _reaches(after, second.threshold)
     figures: dict[str, Any] = {
         "held_out_images": len(full),
         "candidates": int(candidate.sum()),
         "candidate_share": _share(candidate, weight),
         "asked": asdict(promise),
+        "second_look_share": looked_at_twice,
         "ways": {},
     }
     for name, logit in said.items():
-        passed = np.asarray(probability(logit), np.float32) >= cut
-        kept = int((passed & candidate).sum())
+        kept = int((passed[name] & candidate).sum())
         figures["ways"][name] = {
             "kept": kept,
-            "kept_share": _share(passed[candidate], weight[candidate]),
+            "kept_share": _share(passed[name][candidate], weight[candidate]),
             "kept_share_interval": [round(end, 5) for end in wilson(kept, int(candidate.sum()))],
-            "kept_of_crater_candidates": _share(passed[candidate & (label == 1)]),
-            "kept_of_blank_candidates": _share(passed[candidate & (label == 0)]),
-            "pass_share": _share(passed, weight),
-            "pass_share_of_blanks": _share(passed[label != 1]),
+            "kept_of_crater_candidates": _share(passed[name][candidate & (label == 1)]),
+            "kept_of_blank_candidates": _share(passed[name][candidate & (label == 0)]),
+            "pass_share": _share(passed[name], weight),
+            "pass_share_of_blanks": _share(passed[name][label != 1]),
             "correlation_with_full": round(float(np.corrcoef(logit, full)[0, 1]), 4),
         }
-    return replace(screen, threshold=threshold, figures=figures)
+    return replace(screen, threshold=threshold, second_look=second, figures=figures)
+
+
+def _score(logit: float) -> float:
+    return float(probability(np.asarray(logit)))
+
+
+def _reaches(logit: np.ndarray, threshold: float) -> np.ndarray:
+    return np.asarray(probability(logit), np.float32) >= np.float32(threshold)
+
+
+def _second_look(bundle: Bundle, screen: Screen, start: float) -> SecondLook | None:
+    """One that no image passes, so that all windows are looked at.
+
+    None where screen or network cannot be computed in 8-bit numbers, the network does not normalise as the screen
+    does, or images are too small.
+    """
+    wide = min(length // STEP - sum(BORDER) for length in screen.size) >= SECOND_LOOK
+    if not (screen.ranges and CARD_ENTRY in bundle.figures and bundle.preprocessing == "sigma-clip" and wide):
+        return None
+    return SecondLook(start, NONE_PASSES, dict(card_ranges(bundle)))
 
 
 def weigh(label: np.ndarray, craters: float) -> np.ndarray:
@@ -128,12 +171,12 @@ def tail_quantile(values: np.ndarray, weight: np.ndarray, share: float) -> float
     return min(found, float(values[start]) - mean * float(np.log(max(below[start], share) / share)))
 
 
-def _ways(screen: Screen) -> dict[str, ScreenEngine]:
+def _ways(bundle: Bundle, screen: Screen) -> dict[str, ScreenEngine]:
     ways: dict[str, ScreenEngine] = {"keras, float32": KerasScreen(screen, dtype="float32")}
     if computes_in_bfloat16():
         ways["keras, bfloat16"] = KerasScreen(screen, dtype="mixed_bfloat16")
     if screen.ranges:
-        ways["openvino, int8"] = OpenVinoScreen(screen)
+        ways[INT8] = OpenVinoScreen(bundle, screen)
     return ways
 
 
@@ -158,7 +201,7 @@ def _logits(engine: ScreenEngine, held_out: Sequence[Taught]) -> np.ndarray:
     scores = []
     for one in held_out:
         for start in range(0, len(one), 32):
-            scores.append(engine.score(one.data.images(np.arange(start, min(start + 32, len(one))))))
+            scores.append(engine.look(one.data.images(np.arange(start, min(start + 32, len(one))))).scores)
     return to_logit(np.clip(np.concatenate(scores).astype(np.float64), 1e-30, 1.0 - 1e-7))
 
 

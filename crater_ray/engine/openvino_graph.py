@@ -71,6 +71,32 @@ def build_graph(
     return ov.Model([peaks, positions, *(watched or ())], [images], "crater_network")
 
 
+def window_graph(bundle: Bundle, ranges: Ranges) -> Any:
+    """Build the graph for parts of images whose pixels are to be normalised as the whole images' are.
+
+    Args:
+        bundle: the network; one that clips by deviation.
+        ranges: as for `build_graph`.
+
+    Returns:
+        An `openvino.Model` from `windows` (n, height, width) uint8 pixels and `tones` (n, 2) float32, what they are to
+        be lowered by and then divided by, to `peaks` (n, 32) float32.
+    """
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    windows = ops.parameter([-1, -1, -1], np.uint8, "windows")
+    tones = ops.parameter([-1, 2], np.float32, "tones")
+    windows.output(0).set_names({"windows"})
+    tones.output(0).set_names({"tones"})
+    mean, spread = ops.split(ops.unsqueeze(tones, np.array([2, 3])), np.int32(1), 2).outputs()
+    x = ops.unsqueeze(ops.convert(windows, np.float32), np.array([1]))
+    x = ops.clamp(ops.divide(ops.subtract(x, mean), spread), *INPUT["sigma-clip"])
+    x = _layers(in_bytes(x, *INPUT["sigma-clip"]), range(1, len(CONVOLUTIONS) + 1), lean(bundle.weights), ranges)
+    peaks = named(ops.result(ops.reduce_max(x, np.array([2, 3]), False)), "peaks")
+    return ov.Model([peaks], [windows, tones], "crater_network_windows")
+
+
 def _layers(x: Any, numbers: range, arrays: Weights, ranges: Ranges | None, watched: list[Any] | None = None) -> Any:
     """Some of the convolutions, with the pools behind them; `watched` is given results of what becomes 8-bit."""
     from openvino import opset13 as ops
@@ -133,7 +159,7 @@ def _normalise(x: Any, preprocessing: Preprocessing) -> Any:
         return ops.divide(ops.subtract(x, low), ops.maximum(ops.subtract(high, low), number(1.0)))
     deviation, mean = deviation_and_mean(x, PIXELS)
     scaled = ops.divide(ops.subtract(x, mean), ops.maximum(ops.multiply(deviation, number(3.0)), number(1.0)))
-    return ops.clamp(scaled, -2.0, 4.0)
+    return ops.clamp(scaled, *INPUT["sigma-clip"])
 
 
 def deviation_and_mean(x: Any, axes: np.ndarray) -> tuple[Any, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
 
 
 class Streams:
@@ -29,3 +31,27 @@ class Streams:
             queue = ov.AsyncInferQueue(self._compiled)
         yield queue
         self._free.append(queue)
+
+    def ask(self, inputs: Sequence[np.ndarray], answers: Mapping[str, np.ndarray], batch: int) -> None:
+        """Have rows answered, so many to a request.
+
+        Args:
+            inputs: the graph's inputs in order, (n, ...) each.
+            answers: by name of output, (n, ...): what it says of each row is put there.
+            batch: rows that the graph takes.
+        """
+        n = len(inputs[0])
+
+        def take(request: Any, start: int) -> None:
+            for name, rows in answers.items():
+                rows[start : start + batch] = request.get_tensor(name).data[: n - start]
+
+        with self.queue() as queue:
+            queue.set_callback(take)
+            for start in range(0, n, batch):
+                some = [rows[start : start + batch] for rows in inputs]
+                if n - start < batch:
+                    some = [np.concatenate([rows, np.repeat(rows[-1:], batch - len(rows), axis=0)]) for rows in some]
+                # Copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses.
+                queue.start_async(dict(enumerate(some)), start)
+            queue.wait_all()

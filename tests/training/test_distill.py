@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 from crater_ray import bundle as bundles
 from crater_ray.bundle import Bundle
-from crater_ray.engine.screens import KerasScreen, OpenVinoScreen, build_screen
+from crater_ray.engine.screens import KerasScreen, build_screen
 from crater_ray.errors import UsageError
-from crater_ray.screen import BORDER, shapes
+from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, shapes
 from training import distill as distilling
 from training.__main__ import app
 from training.screen_threshold import Promise, tail_quantile, weigh
 from training.teacher import MARGIN, Taught, exact, open_images, teach
+from training.views import SELDOM, Views, chance_of, look_otherwise
 
 SHAPE = (108, 124)
 
@@ -89,15 +90,31 @@ def test_answers_near_the_threshold_are_exact(full: tuple[Bundle, Taught, Taught
 
 
 def test_images_near_the_threshold_are_drawn_more_often() -> None:
-    chance = distilling._chance(np.array([-6.0, 0.0, np.log(0.7 / 0.3), 1.5, 9.0]), 0.7)
-    assert chance.argmax() == 2 and chance[0] == pytest.approx(distilling.SELDOM, abs=0.01)
+    chance = chance_of(np.array([-6.0, 0.0, np.log(0.7 / 0.3), 1.5, 9.0]), 0.7)
+    assert chance.argmax() == 2 and chance[0] == pytest.approx(SELDOM, abs=0.01)
     assert (chance > 0.09).all()
+
+
+def test_views_are_other_images_with_the_networks_answers_to_them(full: tuple[Bundle, Taught, Taught]) -> None:
+    bundle, lessons, _ = full
+    views = iter(Views(bundle, [lessons], 4, 0, "float32"))
+    first, second = next(views), next(views)
+    images = lessons.data.images(np.arange(len(lessons)))
+    known = {image.tobytes() for image in images}
+    assert not all(image.tobytes() in known for image in np.concatenate([first.images, second.images]))
+    score = np.asarray(bundle.model()(second.images[..., None]))[:, 0]
+    assert np.allclose(1 / (1 + np.exp(-second.logit)), score, atol=5e-3)
+    again = next(iter(Views(bundle, [lessons], 4, 0, "float32")))
+    assert np.array_equal(again.images, first.images)
+    turned = look_otherwise(np.random.default_rng(1), np.repeat(images[:1], 12, axis=0))
+    assert len({image.tobytes() for image in turned}) == 12
+    assert all(np.ptp(image) >= 0.8 * np.ptp(images[0]) for image in turned)
 
 
 def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
     bundle, lessons, held_out = full
     said: list[str] = []
-    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=1_600), said.append)
+    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=4_000), said.append)
     assert screen.size == SHAPE and screen.bundle == bundle.id and screen.full_threshold == 0.7
     assert {name: array.shape for name, array in screen.weights.items()} == shapes()
     ways = screen.figures["ways"]
@@ -106,10 +123,10 @@ def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taug
         assert way["kept_share"] == 1.0
         assert 0.0 < way["pass_share"] <= 1.0
     images = held_out.data.images(np.arange(len(held_out)))
-    score = KerasScreen(screen, dtype="float32").score(images)
+    seen = KerasScreen(screen, dtype="float32").look(images)
     candidate = 1 / (1 + np.exp(-held_out.logit)) >= 0.7
-    assert (score[candidate] >= np.float32(screen.threshold)).all()
-    assert np.corrcoef(np.log(score / (1 - score)), held_out.logit)[0, 1] > 0.5
+    assert seen.passed[candidate].all() and (seen.passed == (seen.scores >= np.float32(screen.threshold))).all()
+    assert np.corrcoef(np.log(seen.scores / (1 - seen.scores)), held_out.logit)[0, 1] > 0.5
     again = bundles.load(replace(bundle, screen=screen).save(tmp_path / "bundle"))
     assert again.screen is not None and again.screen.id == screen.id
 
@@ -122,9 +139,22 @@ def test_screen_goes_on_from_another(full: tuple[Bundle, Taught, Taught]) -> Non
     screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=8), lambda _: None, start)
     assert screen.bundle == bundle.id and screen.made["start"] == start.id
     images = held_out.data.images(np.arange(8))
-    before, after = (KerasScreen(one, dtype="float32").score(images) for one in (start, screen))
+    before, after = (KerasScreen(one, dtype="float32").look(images).scores for one in (start, screen))
     assert np.ptp(before) > 1e-3
     assert np.allclose(before, after, atol=0.02)  # it took one small step
+
+
+def test_thresholds_alone_are_set_anew(full: tuple[Bundle, Taught, Taught]) -> None:
+    from tests.made_screens import make_screen
+
+    bundle, lessons, held_out = full
+    start = make_screen(bundle.id, size=SHAPE, threshold=0.1)
+    asked = distilling.Settings(images=0, promise=Promise(0.9))
+    screen = distilling.distill(bundle, [lessons], [held_out], asked, lambda _: None, start)
+    images = held_out.data.images(np.arange(len(held_out)))
+    before, after = (KerasScreen(one, dtype="float32").look(images) for one in (start, screen))
+    assert np.allclose(before.scores, after.scores, atol=1e-4)
+    assert screen.threshold > 0.1 and before.passed.sum() > after.passed.sum()
 
 
 def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -> None:
@@ -133,7 +163,7 @@ def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(0)
     model = build_screen(trainable=True)
-    for number in range(1, 8):
+    for number in range(1, len(CONVOLUTIONS) + 1):
         norm = model.get_layer(f"norm{number}")
         for variable, low, high in ((norm.gamma, -1, 2), (norm.beta, -1, 1), (norm.moving_mean, -1, 1)):
             variable.assign(rng.uniform(low, high, variable.shape))
@@ -144,22 +174,38 @@ def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -
     assert np.allclose(folded, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_openvino_computes_the_same_screen(full: tuple[Bundle, Taught, Taught]) -> None:
-    pytest.importorskip("openvino")
-    from tests.made_screens import make_screen
+def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Taught, Taught]) -> None:
+    import keras
 
-    screen = make_screen("any", size=SHAPE)
-    images = full[2].data.images(np.arange(5))
-    assert (
-        np.abs(OpenVinoScreen(screen).score(images) - KerasScreen(screen, dtype="float32").score(images)).max() < 0.03
-    )
-    assert np.allclose(OpenVinoScreen(screen, batch=2).score(images), OpenVinoScreen(screen).score(images), atol=0.02)
+    bundle, lessons, held_out = full
+    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=16), lambda _: None)
+    model = build_screen(screen.weights)
+    features = keras.Model(model.inputs, model.get_layer("features").output)
+    drawn = np.asarray(features(lessons.data.images(np.arange(len(lessons)))[..., None]))
+    found = distilling.units(drawn, lessons.features)
+    both = found > 2 * distilling.LEAST_UNIT  # the others are never seen where the network sees the same
+    assert both.sum() > 10 and np.allclose(found[both], 1.0, atol=0.01)
+
+
+def test_sizes_that_the_screen_cannot_halve_are_refused(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+    bundle, _, held_out = full
+    odd = open_images(_resized(held_out, tmp_path / "odd", (108, 126)), (108, 126))
+    taught = teach(bundle, odd, tmp_path / "work", "float32")
+    with pytest.raises(UsageError, match="multiple of 4 px each way; the first are 108x126"):
+        distilling.distill(bundle, [taught], [taught], distilling.Settings(60, images=8), lambda _: None)
+
+
+def _resized(taught: Taught, folder: Path, shape: tuple[int, int]) -> Path:
+    for number, pixels in enumerate(taught.data.images(np.arange(4))):
+        (folder / f"fm_{number}").mkdir(parents=True)
+        Image.fromarray(pixels).resize(shape[::-1]).save(folder / f"fm_{number}" / f"fm_{number}-001.png")
+    return folder
 
 
 def test_map_has_the_positions_of_the_full_network() -> None:
     from crater_ray.network import STRIDE, TILE, feature_size
 
-    assert distilling.STEP == STRIDE
+    assert STEP == STRIDE
     assert [length // STRIDE - sum(BORDER) for length in TILE] == [feature_size(length) for length in TILE]
 
 

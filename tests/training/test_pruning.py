@@ -68,7 +68,7 @@ def test_the_teachers_screen_has_its_share(teacher: Bundle) -> None:
     images = np.kron(coarse, np.ones((1, 8, 8), np.uint8))[..., None]
     share = 0.4
     alone, both = (Teacher(teacher, "float32", images, one).targets(images) for one in (0.0, share))
-    small = KerasScreen(teacher.screen, dtype="float32").score(images[..., 0]).astype(np.float64)
+    small = KerasScreen(teacher.screen, dtype="float32").look(images[..., 0]).scores.astype(np.float64)
     mean = alone["answers"][:, -1] + share * (to_logit(small) - alone["answers"][:, -1])
     assert np.abs(mean - alone["answers"][:, -1]).max() > 0.05
     assert np.allclose(both["answers"][:, -1], mean, atol=1e-3)
