@@ -51,9 +51,10 @@ def set_threshold(
 ) -> Screen:
     """Give a screen its ranges for 8-bit numbers, its thresholds and its figures.
 
-    Every way in which the screen can be computed here (float32, bfloat16, 8-bit) must keep the promise; the lowest
-    of their thresholds counts. In 8-bit numbers there is a second look, if the network has a calibration for it; the
-    promise is then divided between what is empty at once and what is so after that look.
+    Every way in which the screen can be computed here (float32, bfloat16, 8-bit) must keep the promise, of all
+    candidates and of those alone that hold a crater, which are few in an archive; the lowest threshold counts. In
+    8-bit numbers there is a second look, if the network has a calibration for it; the promise is then divided between
+    what is empty at once and what is so after that look.
 
     Args:
         bundle: the full network.
@@ -76,8 +77,13 @@ def set_threshold(
             "held-out images: there is nothing to set the threshold on. Give more, with craters among them."
         )
 
-    def cut(logit: np.ndarray, missed: float) -> float:
-        return tail_quantile(logit[candidate], weight[candidate], missed)
+    craters = candidate & (label == 1)
+
+    def cut(logit: np.ndarray, missed: float, among: np.ndarray = candidate) -> float:
+        cuts = [tail_quantile(logit[among], weight[among], missed)]
+        if (which := among & craters).any():
+            cuts.append(tail_quantile(logit[which], weight[which], missed))
+        return min(cuts)
 
     said = {name: _logits(engine, held_out) for name, engine in _ways(bundle, screen).items()}
     missed = 1.0 - promise.keep
@@ -87,9 +93,7 @@ def set_threshold(
     if second := _second_look(bundle, screen, start=_score(cut(said[INT8], BEFORE * missed))):
         begun = _reaches(said[INT8], second.start)
         after = _logits(OpenVinoScreen(bundle, replace(screen, second_look=second)), held_out)
-        among = candidate & begun
-        lowest = tail_quantile(after[among], weight[among], (1.0 - BEFORE) * missed)
-        second = replace(second, threshold=_score(lowest))
+        second = replace(second, threshold=_score(cut(after, (1.0 - BEFORE) * missed, candidate & begun)))
         looked_at_twice = _share(begun, weight)
         said[INT8], passed[INT8] = after, begun & _reaches(after, second.threshold)
     figures: dict[str, Any] = {

@@ -251,3 +251,11 @@ def test_command_refuses_images_of_another_size(full: tuple[Bundle, Taught, Taug
     )
     assert isinstance(result.exception, UsageError)
     assert "384x512" in str(result.exception)
+
+
+def test_command_that_would_learn_nothing_is_refused(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+    folder = full[0].save(tmp_path / "bundle")
+    images = str(tmp_path / "images")
+    result = CliRunner().invoke(app, ["distill", str(folder), "--data", images, "--validation", images, "--see", "0"])
+    assert isinstance(result.exception, UsageError)
+    assert "give --start" in str(result.exception)
