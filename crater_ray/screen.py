@@ -160,6 +160,11 @@ class Screen:
         np.savez(folder / FILE, **{name: self.weights[name] for name in sorted(self.weights)})  # type: ignore[arg-type]
 
 
+def positions(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the screen's map of an image of that height and width in pixels."""
+    return size[0] // STEP - sum(BORDER), size[1] // STEP - sum(BORDER)
+
+
 def shapes() -> dict[str, tuple[int, ...]]:
     """The shape of each weight by name."""
     found: dict[str, tuple[int, ...]] = {}
@@ -214,6 +219,11 @@ def load(folder: Path, entry: Mapping[str, Any], bundle: str) -> Screen:
         raise UsageError(
             f"The screen of the bundle {str(folder)!r} was damaged or changed: its card says {wanted!r} "
             f"but it has the id {screen.id!r}. {again}"
+        )
+    if screen.second_look and min(positions(screen.size)) < SECOND_LOOK:
+        raise UsageError(
+            f"The screen of the bundle {str(folder)!r} has a second look, but its images of {screen.size[0]}x"
+            f"{screen.size[1]} pixels are smaller than a window. {again}"
         )
     if screen.bundle != bundle:
         raise UsageError(

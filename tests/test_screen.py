@@ -171,6 +171,12 @@ def test_damaged_screen_is_refused(untrained: Path, tmp_path: Path, damage: str)
         bundles.load(folder)
 
 
+def test_second_look_at_images_smaller_than_a_window_is_refused(untrained: Path, tmp_path: Path) -> None:
+    folder = screened_bundle(untrained, tmp_path / "bundle", second_look=SECOND)
+    with pytest.raises(UsageError, match=r"100x120 pixels are smaller than a window.*training distill"):
+        bundles.load(folder)
+
+
 def test_screen_of_another_network_is_not_written(untrained: Path, tmp_path: Path) -> None:
     bundle = replace(bundles.load(untrained), screen=make_screen("another"))
     with pytest.raises(ValueError, match="another"):
@@ -179,7 +185,9 @@ def test_screen_of_another_network_is_not_written(untrained: Path, tmp_path: Pat
 
 
 def test_bundle_keeps_its_screen(untrained: Path, tmp_path: Path) -> None:
-    bundle = bundles.load(screened_bundle(untrained, tmp_path / "one", ranges={"conv1": 2.0}, second_look=SECOND))
+    bundle = bundles.load(
+        screened_bundle(untrained, tmp_path / "one", ranges={"conv1": 2.0}, second_look=SECOND, size=(192, 192))
+    )
     again = bundles.load(replace(bundle, figures={"new": 1}).save(tmp_path / "two"))
     assert again.screen is not None and bundle.screen is not None
     assert again.screen.id == bundle.screen.id

@@ -18,7 +18,7 @@ from crater_ray.bundle import Bundle
 from crater_ray.engine.screens import build_screen
 from crater_ray.errors import UsageError
 from crater_ray.network import DENSE, Weights
-from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, Screen
+from crater_ray.screen import CONVOLUTIONS, Screen, positions
 from training.fold import unfold
 from training.imitation import answer_costs, map_costs
 from training.scoring import to_logit
@@ -132,7 +132,7 @@ def _fit(
     step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(highest, clipnorm=5.0))
     views = iter(Views(bundle, lessons, settings.batch, settings.seed, settings.dtype))
     # At the trained size all positions are those of the full network; at some others the last ones are not covered.
-    rows, columns = (length // STEP - sum(BORDER) for length in lessons[0].data.shape)
+    rows, columns = positions(lessons[0].data.shape)
     began = told = time.monotonic()
     count, losses = 0, []
     while (used := _used(settings, time.monotonic() - began, count * settings.batch)) < 1.0:

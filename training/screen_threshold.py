@@ -15,7 +15,7 @@ from crater_ray.engine.openvino_engine import CARD_ENTRY, card_ranges
 from crater_ray.engine.openvino_screen import QUANTISED, OpenVinoScreen, screen_graph
 from crater_ray.engine.screens import KerasScreen, ScreenEngine
 from crater_ray.errors import UsageError
-from crater_ray.screen import BORDER, SECOND_LOOK, STEP, Screen, SecondLook
+from crater_ray.screen import SECOND_LOOK, Screen, SecondLook, positions
 from training.intervals import wilson
 from training.scoring import probability, to_logit
 from training.teacher import Taught
@@ -133,7 +133,7 @@ def _second_look(bundle: Bundle, screen: Screen, start: float) -> SecondLook | N
     None where screen or network cannot be computed in 8-bit numbers, the network does not normalise as the screen
     does, or images are too small.
     """
-    wide = min(length // STEP - sum(BORDER) for length in screen.size) >= SECOND_LOOK
+    wide = min(positions(screen.size)) >= SECOND_LOOK
     if not (screen.ranges and CARD_ENTRY in bundle.figures and bundle.preprocessing == "sigma-clip" and wide):
         return None
     return SecondLook(start, NONE_PASSES, dict(card_ranges(bundle)))

@@ -15,7 +15,17 @@ from crater_ray.engine.screens import Screened
 from crater_ray.engine.second_look import Looking
 from crater_ray.engine.streams import Streams
 from crater_ray.network import DENSE, Weights
-from crater_ray.screen import BORDER, CONVOLUTIONS, FEATURES, SAMPLE, SECOND_LOOK, STEP, WINDOWS, Convolution, Screen
+from crater_ray.screen import (
+    BORDER,
+    CONVOLUTIONS,
+    FEATURES,
+    SAMPLE,
+    SECOND_LOOK,
+    WINDOWS,
+    Convolution,
+    Screen,
+    positions,
+)
 
 QUANTISED = tuple(f"conv{number}" for number in range(1, len(CONVOLUTIONS) + 1))
 """Activations that become 8-bit numbers, as the normalised pixels do."""
@@ -117,8 +127,7 @@ def screen_graph(screen: Screen, *, activations: bool = False) -> Any:
     x = _convolution(x, screen.weights, "features", features, f"conv{len(CONVOLUTIONS)}" in ranges)
     results = [named(ops.result(ops.reduce_max(x, np.array([2, 3]), False)), "peaks")]
     if screen.second_look and not activations:
-        rows, columns = (length // STEP - sum(BORDER) for length in screen.size)
-        corners, outside = _suspicious(x, screen.weights, rows, columns)
+        corners, outside = _suspicious(x, screen.weights, *positions(screen.size))
         tones = ops.reshape(ops.concat([mean, spread], 1), np.array([0, 2]), True)
         results += [
             named(ops.result(node), name)
