@@ -43,8 +43,8 @@ def fetch(
 ) -> Iterator[Fetched]:
     """The images' bytes in order; objects are fetched ahead while the caller works on earlier ones.
 
-    By threads that wait: the client does its work without Python, and to wake a thread costs a third of what it costs
-    to hand the answer to an event loop (`python -m benchmarks stages`).
+    By threads that wait: the client does its work without Python, and a thread that waits for it costs less than a
+    loop that is handed the answer: 0.12 instead of 0.20 ms of a processor for a GET (`python -m benchmarks stages`).
 
     Args:
         uris: where the images are.
