@@ -153,13 +153,16 @@ def calibrate(
 def distill(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder; its screen is written into it.")],
     data: Annotated[list[Path], typer.Option(help="Whole images to learn from: a data set, or a folder of images.")],
-    validation: Annotated[list[Path], typer.Option(help="Held-out whole images, to set the threshold on.")],
+    validation: Annotated[
+        list[Path] | None, typer.Option(help="Held-out whole images, to set the thresholds on; without any, all pass.")
+    ] = None,
     work: Annotated[Path, typer.Option(help="Folder that keeps what the full network said.")] = Path("distilled"),
     images: Annotated[int | None, typer.Option(help="Learn from so many images of each set at most.")] = None,
     minutes: Annotated[float, typer.Option(help="Budget of wall time for fitting.")] = 15.0,
     see: Annotated[
         int | None, typer.Option(help="Images to see while fitting, again and again; 0 only sets the thresholds.")
     ] = None,
+    batch: Annotated[int, typer.Option(help="Images in a batch; 64 for a GPU.")] = 8,
     keep: Annotated[float, typer.Option(help="Share of the full network's candidates that must pass.")] = 0.999,
     crater_share: Annotated[float, typer.Option(help="Of the archive's images, hold a crater.")] = 0.02,
     start: Annotated[Path | None, typer.Option(help="A bundle with a screen to go on from.")] = None,
@@ -191,14 +194,18 @@ def distill(
         )
     with bar("images looked at by the full network") as tell:
         lessons = [teach(full, open_images(path, TILE, images), work, dtype, tell) for path in data]
-        held_out = [exact(full, teach(full, open_images(path, TILE), work, dtype, tell), tell) for path in validation]
+        held_out = [
+            exact(full, teach(full, open_images(path, TILE), work, dtype, tell), tell) for path in validation or []
+        ]
     settings = distilling.Settings(
-        minutes=minutes, images=see, seed=seed, dtype=dtype, promise=Promise(keep, crater_share)
+        minutes=minutes, images=see, batch=batch, seed=seed, dtype=dtype, promise=Promise(keep, crater_share)
     )
     screen = distilling.distill(full, lessons, held_out, settings, lambda line: print(line, flush=True), begun)
     replace(full, screen=screen).save(bundle)
     print(json.dumps(screen.figures, indent=2))
     print(f"Screen {screen.id}: {bundle}")
+    if not held_out:
+        print(f"It lets all images pass, until its thresholds are set: --start {bundle} --see 0 --validation ...")
 
 
 @app.command()

@@ -45,6 +45,13 @@ def policy(precision: str) -> str:
     return precision
 
 
+def compiles() -> bool:
+    """Whether Keras models are to be compiled: only on JAX, as TensorFlow's own kernels beat its compiler on CPUs."""
+    import keras
+
+    return bool(keras.backend.backend() == "jax")
+
+
 def _has_bfloat16() -> bool:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as stream:

@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,18 +18,18 @@ from crater_ray.bundle import Bundle
 from crater_ray.engine.screens import build_screen
 from crater_ray.errors import UsageError
 from crater_ray.network import DENSE, Weights
-from crater_ray.screen import CONVOLUTIONS, Screen, positions
+from crater_ray.screen import CONVOLUTIONS, Screen
 from training.fold import unfold
-from training.imitation import answer_costs, map_costs
-from training.scoring import to_logit
+from training.lesson import build_lesson
 from training.screen_threshold import Promise, set_threshold
-from training.teacher import Taught
+from training.teacher import Taught, last_map
 from training.views import Views
 
 if TYPE_CHECKING:
     import keras
 
 RATE = 2e-3
+"""Highest learning rate, for batches of 8."""
 BEGUN_RATE = 0.5
 """Highest learning rate of a screen that was distilled before, of that of a fresh one."""
 WARM_UP = 200
@@ -39,10 +39,8 @@ BATCH = 16
 """Images at once where a finished screen is measured."""
 MAP_UNTIL = 0.8
 """Share of the time after which the map counts less: in the end only the answer matters."""
-SOME = 32
-"""Images on which a screen that was distilled before is measured."""
-MISSED = 0.5
-"""Weight of the square by which a candidate's answer stays below the threshold: the promise hangs on the worst."""
+SOME = 192
+"""Views on which features are measured."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,8 @@ def distill(
     Args:
         bundle: the full network.
         lessons: what it says of the images to learn from, all of one size.
-        held_out: what it says, in float32, of other images of that size: the threshold is set on them.
+        held_out: what it says, in float32, of other images of that size: the threshold is set on them. Without any
+            the screen lets all images pass, until it is gone on from with some.
         settings: how.
         say: is told one line a minute.
         start: a screen to go on from, such as that of the network's teacher.
@@ -87,16 +86,20 @@ def distill(
     Raises:
         UsageError: the held-out images hold no candidate of the full network, or sizes do not fit.
     """
+    import keras
+
     shape = lessons[0].data.shape
     step = CONVOLUTIONS[0].step
     if shape[0] % step or shape[1] % step or any(one.data.shape != shape for one in (*lessons, *held_out)):
         size = f"{shape[0]}x{shape[1]}"
         raise UsageError(f"All images must have one size, a multiple of {step} px each way; the first are {size}.")
     model, images = _fit(bundle, lessons, settings, say, start)
-    some = lessons[0].data.images(np.arange(min(200, len(lessons[0]))))
-    scale = units(np.asarray(model.predict(some[..., None], BATCH, verbose=0)[1]), lessons[0].features[: len(some)])
+    some = _some(bundle, lessons, settings)
+    drawn, features = (
+        np.asarray(one.predict(some, BATCH, verbose=0)) for one in (_map_of(model), last_map(bundle, settings.dtype))
+    )
     screen = Screen(
-        weights=_in_units(_fold(model), scale),
+        weights=_in_units(_fold(model), units(drawn, features)),
         threshold=0.0,
         full_threshold=bundle.typical_threshold,
         size=shape,
@@ -105,13 +108,14 @@ def distill(
         made={
             **{key: value for key, value in asdict(settings).items() if key != "promise"},
             "images_seen": images,
-            "start": start.id if start else None,
+            "start": {"id": start.id, **start.made} if start else None,
+            "backend": keras.backend.backend(),
             "data": [{"digest": one.data.digest, "images": len(one)} for one in lessons],
             "held_out": [{"digest": one.data.digest, "images": len(one)} for one in held_out],
             "python": platform.python_version(),
         },
     )
-    return set_threshold(bundle, screen, some, held_out, settings.promise)
+    return set_threshold(bundle, screen, some[..., 0], held_out, settings.promise) if held_out else screen
 
 
 def _fit(
@@ -121,34 +125,50 @@ def _fit(
 
     keras.utils.set_random_seed(settings.seed)
     model = build_screen(dtype=settings.dtype, trainable=True)
-    some = lessons[0].features[:200].astype(np.float32)
+    # Adam's steps are as noisy in a larger batch when they are longer by the square root (Malladi et al. 2022).
+    highest = RATE * np.sqrt(settings.batch / 8) * (BEGUN_RATE if start else 1.0)
+    some = _some(bundle, lessons, settings)
+    features = np.asarray(last_map(bundle, settings.dtype).predict(some, BATCH, verbose=0))
+    scale = features.std(axis=(0, 1, 2)) + 1e-3
     if start is None:
-        scale, highest = some.std(axis=(0, 1, 2)) + 1e-3, RATE
         _start_dense(model, bundle.weights, scale)
     else:
-        seen = lessons[0].data.images(np.arange(min(SOME, len(lessons[0]))))[..., None]
-        unfold(start.weights, model, seen)
-        scale, highest = units(np.asarray(model.predict_on_batch(seen)[1]), some[: len(seen)]), RATE * BEGUN_RATE
-    step = _stepper(model, bundle.typical_threshold, keras.optimizers.Adam(highest, clipnorm=5.0))
-    views = iter(Views(bundle, lessons, settings.batch, settings.seed, settings.dtype))
-    # At the trained size all positions are those of the full network; at some others the last ones are not covered.
-    rows, columns = positions(lessons[0].data.shape)
+        drawn = _map_of(build_screen(start.weights, settings.dtype)).predict(some, BATCH, verbose=0)
+        unfold(_in_units(start.weights, units(drawn, features) / scale), model, some)
+    lesson = build_lesson(bundle, model, scale, lessons[0].data.shape, settings.dtype, highest)
     began = told = time.monotonic()
-    count, losses = 0, []
-    while (used := _used(settings, time.monotonic() - began, count * settings.batch)) < 1.0:
-        view = next(views)
-        features = view.features[:, :rows, :columns] / scale
-        rate = highest * min(1.0, (count + 1) / WARM_UP) * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * used)))
-        losses.append(step(view.images[..., None], features, view.logit, rate, 1.0 if used < MAP_UNTIL else 0.3))
-        count += 1
+    seen, step, losses = 0, 0, []
+    for views in Views(bundle, lessons, settings.batch, settings.seed):
+        if (used := _used(settings, time.monotonic() - began, seen)) >= 1.0:
+            break
+        warmth = min(1.0, (step + 1) / WARM_UP)
+        lesson.optimizer.learning_rate = highest * warmth * (0.01 + 0.99 * 0.5 * (1.0 + np.cos(np.pi * used)))
+        weights = np.array([1.0 if used < MAP_UNTIL else 0.3, 1.0, 1.0], np.float32)
+        # Not [..., None]: JAX takes that axis's stride of 0 for another layout, and copies pixel by pixel.
+        images = views.reshape(*views.shape, 1)
+        logs = lesson.train_on_batch(images, np.tile(weights, (len(views), 1)), return_dict=True)
+        losses.append((float(logs["map_cost"]), float(logs["score_cost"])))
+        seen, step = seen + len(views), step + 1
         if time.monotonic() - told > 60.0:
             told = time.monotonic()
             map_loss, score_loss = np.mean(losses[-200:], axis=0)
             say(
-                f"{100 * used:.0f}%: {count * settings.batch:,} images, {count * settings.batch / (told - began):.0f} "
-                f"a second, loss of map {map_loss:.3f}, of score {score_loss:.4f}"
+                f"{100 * used:.0f}%: {seen:,} images, {seen / (told - began):.0f} a second, "
+                f"loss of map {map_loss:.3f}, of score {score_loss:.4f}"
             )
-    return model, count * settings.batch
+    return model, seen
+
+
+def _some(bundle: Bundle, lessons: Sequence[Taught], settings: Settings) -> np.ndarray:
+    """Views to measure features on, uint8 (SOME, height, width, 1), of all lessons and as often as they are met."""
+    return Views(bundle, lessons, SOME, settings.seed).make(0)[..., None]
+
+
+def _map_of(model: keras.Model) -> keras.Model:
+    """A screen up to its map of features."""
+    import keras
+
+    return keras.Model(model.inputs, model.get_layer("features").output)
 
 
 def units(drawn: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -189,35 +209,6 @@ def _start_dense(model: keras.Model, weights: Weights, scale: np.ndarray) -> Non
         kernel = weights[f"dense{number}/kernel"]
         layer.kernel.assign(kernel * scale[:, None] if number == 1 else kernel)
         layer.bias.assign(weights[f"dense{number}/bias"])
-
-
-def _stepper(model: keras.Model, threshold: float, optimizer: Any) -> Callable[..., tuple[float, float]]:
-    """A function that takes one step of training and gives the losses of map and score."""
-    import tensorflow as tf
-
-    cut = float(to_logit(threshold))
-    optimizer.build(model.trainable_variables)
-
-    @tf.function  # type: ignore[untyped-decorator, misc]
-    def step(images: Any, features: Any, logit: Any, map_weight: Any) -> Any:
-        with tf.GradientTape() as tape:
-            said, drawn = model(images, training=True)
-            map_loss = tf.reduce_mean(map_costs(features, drawn))
-            score_loss = tf.reduce_mean(answer_costs(logit, said[:, 0], cut))
-            short = tf.where(logit >= cut, tf.nn.relu(cut - said[:, 0]), 0.0)
-            loss = map_weight * map_loss + score_loss + MISSED * tf.reduce_mean(tf.square(short))
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return map_loss, score_loss
-
-    def take(
-        images: np.ndarray, features: np.ndarray, logit: np.ndarray, rate: float, map_weight: float
-    ) -> tuple[float, float]:
-        optimizer.learning_rate.assign(rate)
-        map_loss, score_loss = step(images, features, logit, tf.constant(map_weight, tf.float32))
-        return float(map_loss), float(score_loss)
-
-    return take
 
 
 def _fold(model: keras.Model) -> Weights:

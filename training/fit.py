@@ -15,7 +15,7 @@ from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 from crater_ray.lean import whole as with_idle_filters
 from crater_ray.network import FILTERS, Weights
-from training import checkpoint, plan
+from training import backend, checkpoint, plan
 from training.ahead import ahead
 from training.batches import epoch
 from training.beginning import Beginning
@@ -199,7 +199,7 @@ def _step(
     if teacher is not None:
         # What the teacher makes of each position says more than one layer of its own would.
         loss, loss_weights = loss | teacher.losses(), loss_weights | {"map": 0.0, "features": 1.0, "answers": 1.0}
-    model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, jit_compile=_jit(keras))
+    model.compile(optimizer=optimizer, loss=loss, loss_weights=loss_weights, jit_compile=backend.compiles())
     optimizer.build(model.trainable_variables)
     if state.epoch:
         checkpoint.restore(folder / checkpoint.FILE, model, optimizer)
@@ -310,11 +310,6 @@ def _fixed(settings: Settings, data: Data) -> dict[str, Any]:
     fixed |= {"batches": list(settings.batches), "filters": list(settings.filters)}  # as they come back from JSON
     # A budget may be raised to train longer; everything else would make another fit of it.
     return {key: value for key, value in fixed.items() if key not in BUDGETS}
-
-
-def _jit(keras: Any) -> bool | str:
-    """Compile only on JAX: TensorFlow's own kernels are faster on CPUs than its compiler."""
-    return "auto" if keras.backend.backend() == "jax" else False
 
 
 def _log(

@@ -8,6 +8,7 @@ import numpy as np
 
 from crater_ray.lean import filters, lean
 from crater_ray.network import DENSE, Preprocessing, Weights, apply_weights, build
+from training.backend import compiles
 from training.dataset import DataSet
 
 
@@ -17,10 +18,11 @@ def logits(
     data: DataSet,
     *,
     batch: int = 8,
+    dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """The network's logit for each image, float64 (n,): convolutions in float32, the small dense head in float64."""
-    return head(weights, pooled(weights, preprocessing, data, batch=batch, progress=progress))
+    """The network's logit for each image, float64 (n,): convolutions in `dtype`, the small dense head in float64."""
+    return head(weights, pooled(weights, preprocessing, data, batch=batch, dtype=dtype, progress=progress))
 
 
 def pooled(
@@ -29,22 +31,35 @@ def pooled(
     data: DataSet,
     *,
     batch: int = 8,
+    dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """What the convolutions find in each image: the global maximum of each feature, float64 (n, 32)."""
+    """What the convolutions find in each image: the global maximum of each feature, float64 (n, 32).
+
+    Args:
+        weights: of the network.
+        preprocessing: its name for what comes before the first convolution.
+        data: whole images or tiles.
+        batch: images of the trained size at a time; of smaller ones more.
+        dtype: Keras policy of the convolutions.
+        progress: called with images done and images in all.
+    """
     import keras
 
     small = lean(weights)
-    network = build(preprocessing, filters=filters(small))
+    network = build(preprocessing, filters=filters(small), dtype=dtype)
     apply_weights(network, small)
     body = keras.Model(network.inputs, network.get_layer("peaks").output)
+    body.jit_compile = compiles()
     size = batch * max(1, (384 * 512) // (data.shape[0] * data.shape[1]))
     found = np.empty((len(data), 32), np.float64)
     for first in range(0, len(data), size):
         rows = np.arange(first, min(first + size, len(data)))
         # The last batch is filled up: another shape would be compiled anew.
         filled = np.concatenate([rows, np.full(size - len(rows), rows[-1])])
-        found[rows] = np.asarray(body.predict_on_batch(data.images(filled)[..., None]))[: len(rows)]
+        found[rows] = np.asarray(body.predict_on_batch(data.images(filled).reshape(len(filled), *data.shape, 1)))[
+            : len(rows)
+        ]
         if progress is not None:
             progress(int(rows[-1]) + 1, len(data))
     return found

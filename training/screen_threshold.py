@@ -29,6 +29,8 @@ ENOUGH = 3.0
 BEFORE = 0.6
 """Share of the candidates that may be missed which goes to what the screen finds empty at once, where there is a second
 look: of 0.3 to 0.9 the share with which the shipped screen and its windows cost least."""
+SLACK = 1e-3
+"""In the logit: the second look starts so much below the candidate that decides, lest rounding leave it out."""
 INT8 = "openvino, int8"
 NONE_PASSES = 2.0
 
@@ -90,8 +92,11 @@ def set_threshold(
     threshold = _score(min(cut(logit, missed) for logit in said.values()))
     passed = {name: _reaches(logit, threshold) for name, logit in said.items()}
     looked_at_twice: float | None = None
-    if second := _second_look(bundle, screen, start=_score(cut(said[INT8], BEFORE * missed))):
-        begun = _reaches(said[INT8], second.start)
+    if second := _second_look(bundle, screen):
+        # A graph that also gives windows is put together otherwise and rounds otherwise: its own answers count.
+        first = _logits(OpenVinoScreen(bundle, replace(screen, second_look=second)), held_out)
+        second = replace(second, start=_score(cut(first, BEFORE * missed) - SLACK))
+        begun = _reaches(first, second.start)
         after = _logits(OpenVinoScreen(bundle, replace(screen, second_look=second)), held_out)
         second = replace(second, threshold=_score(cut(after, (1.0 - BEFORE) * missed, candidate & begun)))
         looked_at_twice = _share(begun, weight)
@@ -127,8 +132,8 @@ def _reaches(logit: np.ndarray, threshold: float) -> np.ndarray:
     return np.asarray(probability(logit), np.float32) >= np.float32(threshold)
 
 
-def _second_look(bundle: Bundle, screen: Screen, start: float) -> SecondLook | None:
-    """One that no image passes, so that all windows are looked at.
+def _second_look(bundle: Bundle, screen: Screen) -> SecondLook | None:
+    """One that starts with no image and that none passes: with a lower start all windows are looked at.
 
     None where screen or network cannot be computed in 8-bit numbers, the network does not normalise as the screen
     does, or images are too small.
@@ -136,7 +141,7 @@ def _second_look(bundle: Bundle, screen: Screen, start: float) -> SecondLook | N
     wide = min(positions(screen.size)) >= SECOND_LOOK
     if not (screen.ranges and CARD_ENTRY in bundle.figures and bundle.preprocessing == "sigma-clip" and wide):
         return None
-    return SecondLook(start, NONE_PASSES, dict(card_ranges(bundle)))
+    return SecondLook(NONE_PASSES, NONE_PASSES, dict(card_ranges(bundle)))
 
 
 def weigh(label: np.ndarray, craters: float) -> np.ndarray:

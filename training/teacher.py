@@ -1,30 +1,32 @@
-"""What the full network says of images at every position, kept on disk: the screen learns from it, not from labels."""
+"""What the full network says of images, kept on disk: the screen learns from it, not from labels."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from crater_ray.archive import IMAGE_SUFFIXES
 from crater_ray.bundle import Bundle
-from crater_ray.decode import decode
+from crater_ray.decode import Refusal, decode
 from crater_ray.errors import UsageError
-from crater_ray.network import CONVOLUTIONS, feature_size
+from crater_ray.network import CONVOLUTIONS
 from training import dataset
 from training.dataset import COLUMNS, DataSet
-from training.scoring import head, logits, to_logit
+from training.scoring import logits, to_logit
 
 if TYPE_CHECKING:
     import keras
 
-BATCH = 8
+READ = 256
+"""Images read at once."""
 MARGIN = 0.2
 """In the logit: answers nearer than this to the threshold are computed again in float32. Five times bfloat16's error
 there (0.0066 in the score of 1,000 images: `python -m benchmarks agreement`)."""
@@ -36,12 +38,10 @@ class Taught:
 
     Attributes:
         data: the images; their `label` is negative where it is not known.
-        features: (n, rows, columns, 32) float16, the network's last feature map of each image; memory-mapped.
         logit: (n,) float64, its answer to each.
     """
 
     data: DataSet
-    features: np.ndarray
     logit: np.ndarray
 
     def __len__(self) -> int:
@@ -73,20 +73,28 @@ def open_images(path: Path, shape: tuple[int, int], limit: int | None = None) ->
     pixels: list[np.ndarray] = []
     known: list[int] = []
     digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() not in IMAGE_SUFFIXES or (limit and len(pixels) >= limit):
-            continue
-        image = decode(data_bytes := file.read_bytes())
-        if isinstance(image, np.ndarray) and image.shape == shape:
-            digest.update(data_bytes)
-            pixels.append(image)
-            known.append(labels.get(file.parent.name, -1))
+    files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES]
+    with ThreadPoolExecutor() as threads:
+        for first in range(0, len(files), READ):
+            some = files[first : first + READ]
+            for file, (data_bytes, image) in zip(some, threads.map(_read, some), strict=True):
+                if isinstance(image, np.ndarray) and image.shape == shape and (not limit or len(pixels) < limit):
+                    digest.update(data_bytes)
+                    pixels.append(image)
+                    known.append(labels.get(file.parent.name, -1))
+            if limit and len(pixels) == limit:
+                break
     if not pixels:
         raise UsageError(f"There is neither a data set nor an image of {_size(shape)} pixels in {str(path)!r}.")
     columns = {name: pa.nulls(len(pixels), kind) for name, kind in COLUMNS.items()}
     columns["label"] = pa.array(known, pa.int8())
     card = {"digest": digest.hexdigest()[:12], "images": len(pixels)}
     return DataSet((np.stack(pixels),), pa.table(columns), card)
+
+
+def _read(file: Path) -> tuple[bytes, np.ndarray | Refusal]:
+    data = file.read_bytes()
+    return data, decode(data)
 
 
 def _size(shape: tuple[int, int]) -> str:
@@ -104,7 +112,7 @@ def last_map(bundle: Bundle, dtype: str) -> keras.Model:
 
     model = bundle.model(dtype=dtype, leave_out_idle=True)
     x = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
-    return keras.Model(model.inputs, keras.layers.Activation("linear", dtype="float32")(x))
+    return keras.Model(model.input, keras.layers.Activation("linear", dtype="float32")(x))
 
 
 def teach(
@@ -123,29 +131,14 @@ def teach(
         dtype: Keras policy of the convolutions.
         progress: called with images done and images in all.
     """
-    import tensorflow as tf
-
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{bundle.id}-{data.digest}-{len(data)}-{dtype}.npy"
+    path = folder / f"answers-{bundle.id}-{data.digest}-{len(data)}-{dtype}.npy"
     if not path.exists():
-        body = last_map(bundle, dtype)
-        shape = (len(data), *(feature_size(length) for length in data.shape), CONVOLUTIONS[-1][0])
-        partial = path.with_suffix(".partial")
-        features: Any = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
-
-        @tf.function  # type: ignore[untyped-decorator, misc]
-        def answer(images: Any) -> Any:
-            return tf.cast(body(images, training=False), tf.float16)
-
-        for start in range(0, len(data), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(data)))
-            features[rows] = answer(data.images(rows)[..., None]).numpy()
-            if progress is not None:
-                progress(int(rows[-1]) + 1, len(data))
-        features.flush()
-        partial.rename(path)
-    features = np.load(path, mmap_mode="r")
-    return Taught(data, features, head(bundle.weights, features.max(axis=(1, 2)).astype(np.float64)))
+        answer = logits(bundle.weights, bundle.preprocessing, data, dtype=dtype, progress=progress)
+        with path.with_suffix(".partial").open("wb") as stream:
+            np.save(stream, answer)
+        path.with_suffix(".partial").rename(path)
+    return Taught(data, np.load(path))
 
 
 def exact(bundle: Bundle, taught: Taught, progress: Callable[[int, int], None] | None = None) -> Taught:

@@ -1,4 +1,4 @@
-"""Views of images, turned over, moved round and in other tones, with what the full network says of each.
+"""Views of images, turned over, moved round and in other tones.
 
 A screen that meets the same images again and again learns them by heart: one distilled from 24,000 images as they are
 let 9% of them pass at the score that all but a hundredth of their candidates reached, and 25% of others.
@@ -6,76 +6,62 @@ let 9% of them pass at the score that all but a hundredth of their candidates re
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
 from crater_ray.bundle import Bundle
 from training.batches import change_tones
-from training.scoring import head, to_logit
-from training.teacher import Taught, last_map
+from training.scoring import to_logit
+from training.teacher import Taught
 
 SELDOM = 0.1
 """An image far from the full network's threshold is drawn so often, against one at the threshold."""
 TONES = 0.2
 """Largest natural logarithm of a view's gamma, up or down."""
-
-
-@dataclass(frozen=True)
-class View:
-    """A batch of views.
-
-    Attributes:
-        images: (n, height, width) uint8.
-        features: (n, rows, columns, 32) float32, the full network's last map.
-        logit: (n,) float32, its answers.
-    """
-
-    images: np.ndarray
-    features: np.ndarray
-    logit: np.ndarray
+MAKERS = 12
+"""Threads that make batches: a GPU learns from more views than one or two of them make."""
+AHEAD = 16
+"""Batches that are being made or ready."""
 
 
 class Views:
-    """Draws images, those near the threshold more often, and has the full network answer to views of them.
+    """Draws images, those near the threshold more often, and turns them into views.
 
     Args:
         bundle: the full network.
         lessons: the images, with its answers to them as they are.
         batch: views at a time.
         seed: decides which images and which views.
-        dtype: Keras policy of the network's convolutions.
     """
 
-    def __init__(self, bundle: Bundle, lessons: Sequence[Taught], batch: int, seed: int, dtype: str) -> None:
-        import tensorflow as tf
-
-        self._weights, self._batch = bundle.weights, batch
+    def __init__(self, bundle: Bundle, lessons: Sequence[Taught], batch: int, seed: int) -> None:
+        self._batch, self._seed = batch, seed
         self._where = [(one, row) for one in lessons for row in range(len(one))]
         chance = np.concatenate([chance_of(one.logit, bundle.typical_threshold) for one in lessons])
-        self._chance = chance / chance.sum()
-        self._rng = np.random.default_rng(seed)
-        body = last_map(bundle, dtype)
-        self._answer = tf.function(lambda images: body(images, training=False), reduce_retracing=True)
+        self._sum = np.cumsum(chance / chance.sum())
 
-    def __iter__(self) -> Iterator[View]:
-        """Views without end; the next ones are made while the last ones are learnt from."""
-        with ThreadPoolExecutor(1) as thread:
-            coming = thread.submit(self._next)
-            while True:
-                view = coming.result()
-                coming = thread.submit(self._next)
-                yield view
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Batches without end, uint8 (batch, height, width); the next ones are made while the last is learnt from."""
+        with ThreadPoolExecutor(MAKERS) as threads:
+            coming = deque(threads.submit(self.make, number) for number in range(AHEAD))
+            try:
+                for number in count(AHEAD):
+                    views = coming.popleft().result()
+                    coming.append(threads.submit(self.make, number))
+                    yield views
+            finally:
+                threads.shutdown(cancel_futures=True)
 
-    def _next(self) -> View:
-        chosen = self._rng.choice(len(self._where), self._batch, p=self._chance)
+    def make(self, number: int) -> np.ndarray:
+        """The batch of this number from 0, uint8 (batch, height, width)."""
+        rng = np.random.default_rng([self._seed, number])
+        chosen = np.minimum(np.searchsorted(self._sum, rng.random(self._batch)), len(self._where) - 1)
         images = np.concatenate([one.data.images([row]) for one, row in (self._where[number] for number in chosen)])
-        images = look_otherwise(self._rng, images)
-        features = np.asarray(self._answer(images[..., None]), np.float32)
-        peaks = features.max(axis=(1, 2)).astype(np.float64)
-        return View(images, features, head(self._weights, peaks).astype(np.float32))
+        return look_otherwise(rng, images)
 
 
 def chance_of(answer: np.ndarray, threshold: float) -> np.ndarray:

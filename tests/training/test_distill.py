@@ -18,8 +18,9 @@ from crater_ray.errors import UsageError
 from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, shapes
 from training import distill as distilling
 from training.__main__ import app
+from training.lesson import build_lesson
 from training.screen_threshold import Promise, tail_quantile, weigh
-from training.teacher import MARGIN, Taught, exact, open_images, teach
+from training.teacher import MARGIN, Taught, exact, last_map, open_images, teach
 from training.views import SELDOM, Views, chance_of, look_otherwise
 
 SHAPE = (108, 124)
@@ -72,7 +73,7 @@ def test_teacher_answers_as_the_network_does_and_is_asked_once(
     (kept,) = tmp_path.iterdir()
     stored = np.load(kept)
     np.save(kept, np.zeros_like(stored))
-    assert not teach(bundle, lessons.data.first(5), tmp_path, "float32").features.any()
+    assert not teach(bundle, lessons.data.first(5), tmp_path, "float32").logit.any()
     assert sorted(set(lessons.data.column("label").tolist())) == [0, 1]
 
 
@@ -82,7 +83,7 @@ def test_answers_near_the_threshold_are_exact(full: tuple[Bundle, Taught, Taught
     rng = np.random.default_rng(3)
     rough = lessons.logit + rng.uniform(-0.1, 0.1, len(lessons))
     rough[:4] = cut + 0.1
-    found = exact(bundle, Taught(lessons.data, lessons.features, rough)).logit
+    found = exact(bundle, Taught(lessons.data, rough)).logit
     near = np.abs(rough - cut) < MARGIN
     assert near[:4].all() and not near.all()
     assert np.allclose(found[near], lessons.logit[near], atol=5e-3)
@@ -95,20 +96,40 @@ def test_images_near_the_threshold_are_drawn_more_often() -> None:
     assert (chance > 0.09).all()
 
 
-def test_views_are_other_images_with_the_networks_answers_to_them(full: tuple[Bundle, Taught, Taught]) -> None:
+def test_views_are_other_images_and_the_same_again_with_the_same_seed(full: tuple[Bundle, Taught, Taught]) -> None:
     bundle, lessons, _ = full
-    views = iter(Views(bundle, [lessons], 4, 0, "float32"))
+    views = iter(Views(bundle, [lessons], 4, 0))
     first, second = next(views), next(views)
     images = lessons.data.images(np.arange(len(lessons)))
     known = {image.tobytes() for image in images}
-    assert not all(image.tobytes() in known for image in np.concatenate([first.images, second.images]))
-    score = np.asarray(bundle.model()(second.images[..., None]))[:, 0]
-    assert np.allclose(1 / (1 + np.exp(-second.logit)), score, atol=5e-3)
-    again = next(iter(Views(bundle, [lessons], 4, 0, "float32")))
-    assert np.array_equal(again.images, first.images)
+    assert not any(image.tobytes() in known for image in np.concatenate([first, second]))
+    again = iter(Views(bundle, [lessons], 4, 0))
+    assert np.array_equal(next(again), first) and np.array_equal(next(again), second)
+    assert not np.array_equal(next(iter(Views(bundle, [lessons], 4, 1))), first)
     turned = look_otherwise(np.random.default_rng(1), np.repeat(images[:1], 12, axis=0))
     assert len({image.tobytes() for image in turned}) == 12
     assert all(np.ptp(image) >= 0.8 * np.ptp(images[0]) for image in turned)
+
+
+def test_lesson_costs_what_the_screen_says_otherwise_than_the_network(full: tuple[Bundle, Taught, Taught]) -> None:
+    bundle, lessons, _ = full
+    screen = build_screen(trainable=True)
+    scale = np.linspace(0.5, 2.0, 32).astype(np.float32)
+    lesson = build_lesson(bundle, screen, scale, SHAPE, "float32", 1e-3)
+    images = lessons.data.images(np.arange(len(lessons)))[..., None]
+    costs = np.asarray(lesson(images))
+    said, drawn = (np.asarray(each) for each in screen(images))
+    wanted = np.asarray(last_map(bundle, "float32")(images))[:, : drawn.shape[1], : drawn.shape[2]] / scale
+    cut, logit = np.log(0.7 / 0.3), lessons.logit
+    assert np.allclose(costs[:, 0], np.mean((drawn - wanted) ** 2 * (1 + wanted), axis=(1, 2, 3)), rtol=1e-3)
+    near = np.exp(-np.abs(logit - cut) / 2) + 0.1
+    assert np.allclose(costs[:, 1], near * (np.sqrt(1 + (said[:, 0] - logit) ** 2) - 1), rtol=2e-2, atol=1e-3)
+    short = np.where(logit >= cut, np.maximum(cut - said[:, 0], 0), 0)
+    assert short.any() and np.allclose(costs[:, 2], 0.5 * short**2, rtol=1e-2)
+    before = np.asarray(screen.get_layer("conv1").kernel).copy()
+    lesson.train_on_batch(images, np.ones((len(images), 3), np.float32))
+    assert not np.array_equal(np.asarray(screen.get_layer("conv1").kernel), before)
+    assert {id(one) for one in lesson.trainable_variables} == {id(one) for one in screen.trainable_variables}
 
 
 def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
@@ -137,7 +158,7 @@ def test_screen_goes_on_from_another(full: tuple[Bundle, Taught, Taught]) -> Non
     bundle, lessons, held_out = full
     start = make_screen("another network", size=SHAPE)
     screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=8), lambda _: None, start)
-    assert screen.bundle == bundle.id and screen.made["start"] == start.id
+    assert screen.bundle == bundle.id and screen.made["start"]["id"] == start.id
     images = held_out.data.images(np.arange(8))
     before, after = (KerasScreen(one, dtype="float32").look(images).scores for one in (start, screen))
     assert np.ptp(before) > 1e-3
@@ -181,8 +202,9 @@ def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Taught, Tau
     screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=16), lambda _: None)
     model = build_screen(screen.weights)
     features = keras.Model(model.inputs, model.get_layer("features").output)
-    drawn = np.asarray(features(lessons.data.images(np.arange(len(lessons)))[..., None]))
-    found = distilling.units(drawn, lessons.features)
+    images = Views(bundle, [lessons], distilling.SOME, 0).make(0)[..., None]
+    drawn = np.asarray(features(images))
+    found = distilling.units(drawn, np.asarray(last_map(bundle, "float32")(images)))
     both = found > 2 * distilling.LEAST_UNIT  # the others are never seen where the network sees the same
     assert both.sum() > 10 and np.allclose(found[both], 1.0, atol=0.01)
 
@@ -238,7 +260,7 @@ def test_weights_make_craters_rare() -> None:
 
 def test_held_out_images_without_candidates_are_refused(full: tuple[Bundle, Taught, Taught]) -> None:
     bundle, lessons, held_out = full
-    hopeless = Taught(held_out.data, held_out.features, np.full(len(held_out), -9.0))
+    hopeless = Taught(held_out.data, np.full(len(held_out), -9.0))
     with pytest.raises(UsageError, match="no candidate"):
         distilling.distill(bundle, [lessons], [hopeless], distilling.Settings(minutes=0.001, promise=Promise(0.9)))
 
