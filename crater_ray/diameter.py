@@ -15,9 +15,10 @@ from scipy import fft
 
 SEARCH = 60
 """Rings are looked for this far from the evidence, in px each way: any pixel that it may have seen."""
-MARGIN = 40
-"""So much more of the image is taken each way, in px: a ring at the end of the search lies in it, surroundings too."""
 RADII = np.geomspace(2.0, 21.0, 12)
+MARGINS = ((5, 12), (8, 20), (12, 40))
+"""Up to so many of the radii, so much more of the image is taken each way, in px: a ring at the end of the search lies in
+it, surroundings too."""
 ENOUGH = 3.5
 """Rings that stand out less than this give no diameter: there may be no ring at all."""
 FAINT = 1.0
@@ -47,12 +48,12 @@ class Ring:
 
 
 @cache
-def _kernels(side: int) -> np.ndarray:
-    """Transforms of the means over ring, inside and surroundings of each radius: (radii, 3, side, side // 2 + 1)."""
+def _kernels(side: int, first: int, last: int) -> np.ndarray:
+    """Transforms of the means over ring, inside and surroundings of some radii: (radii, 3, side, side // 2 + 1)."""
     at = np.fft.fftfreq(side, 1 / side)
     far = np.hypot(at[:, None], at[None, :])
     masks = []
-    for radius in RADII:
+    for radius in RADII[first:last]:
         ring = np.clip(1.0 + max(0.5, 0.15 * radius) - np.abs(far - radius), 0, 1)
         floor = np.clip(0.5 * radius + 0.5 - far, 0, 1)
         around = np.clip(0.25 * radius + 0.5 - np.abs(far - 1.7 * radius), 0, 1)
@@ -83,21 +84,27 @@ def find_ring(
         The ring; None when there is none but noise.
     """
     rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1], search)
-    half = search + MARGIN
-    patch = _patch(pixels, x, y, half)
-    top, left = int(rows[0]) - round(y) + half, int(columns[0]) - round(x) + half
-    down, across = slice(top, top + len(rows)), slice(left, left + len(columns))
-    gray, square = fft.rfft2(np.stack([patch, patch * patch]))
+    whole = _patch(pixels, x, y, search + MARGINS[-1][1])
     quality = np.empty((len(RADII), len(rows), len(columns)), np.float32)
-    spectra = np.empty((4, *gray.shape), gray.dtype)
-    for number, (radius, kernels) in enumerate(zip(RADII, _kernels(2 * half), strict=True)):
-        # One radius at a time stays in the processor's cache, and of the rows only those are transformed that count.
-        np.multiply(gray, kernels, out=spectra[:3])
-        np.multiply(square, kernels[0], out=spectra[3])
-        ring, floor, around, squares = fft.irfft(fft.ifft(spectra, axis=-2)[:, down], len(patch), axis=-1)[..., across]
-        scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
-        contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
-        quality[number] = contrast / scatter * np.float32(np.sqrt(radius))
+    first = 0
+    for last, margin in MARGINS:
+        # Small rings need little of the image, and smaller transforms.
+        cut = MARGINS[-1][1] - margin
+        patch = whole[cut : len(whole) - cut, cut : len(whole) - cut]
+        half = search + margin
+        top, left = int(rows[0]) - round(y) + half, int(columns[0]) - round(x) + half
+        down, across = slice(top, top + len(rows)), slice(left, left + len(columns))
+        gray, square = fft.rfft2(np.stack([patch, patch * patch]))
+        spectra = np.empty((4, *gray.shape), gray.dtype)
+        for number, kernels in enumerate(_kernels(2 * half, first, last), start=first):
+            # One radius at a time stays in the processor's cache, and only those rows are transformed that count.
+            np.multiply(gray, kernels, out=spectra[:3])
+            np.multiply(square, kernels[0], out=spectra[3])
+            ring, floor, around, squares = fft.irfft(fft.ifft(spectra, axis=-2)[:, down], 2 * half)[..., across]
+            scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
+            contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
+            quality[number] = contrast / scatter * np.float32(np.sqrt(RADII[number]))
+        first = last
     _, row, column = np.unravel_index(int((quality if weight is None else quality * weight).argmax()), quality.shape)
     here = quality[:, row, column]
     best = int(here.argmax())

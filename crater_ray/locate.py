@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from crater_ray.engine import Evidence
 
 THREADS = 4
-"""Candidates of a batch whose pixels are looked at at the same time."""
+"""Candidates of a batch whose pixels are looked at at the same time where a GPU waits for them. On a processor that has
+other work meanwhile, one after the other cost a fifth less."""
 SIGHT = 38.0
 """Up to this far from its centre, in px, a position is taken to have seen what made it fire: a crater has to lie in
 its 92 px with most of its rim."""
@@ -96,7 +97,12 @@ class Place:
 
 
 def find_places(
-    images: np.ndarray, evidence: Evidence, floor: np.float32, threshold: np.float32, weights: Weights
+    images: np.ndarray,
+    evidence: Evidence,
+    floor: np.float32,
+    threshold: np.float32,
+    weights: Weights,
+    threads: int = 1,
 ) -> np.ndarray:
     """Where the scores of a batch come from.
 
@@ -106,6 +112,7 @@ def find_places(
         floor: images from this score get the middle of their evidence.
         threshold: images from this score get the place and the diameter of their crater.
         weights: the network's weights by name.
+        threads: candidates to look at at the same time.
 
     Returns:
         (n, 3) float32: x, y and diameter in px; not a number where there is none.
@@ -124,8 +131,8 @@ def find_places(
         x, y = places[i, :2].tolist()
         return find_place(images[i], evidence.peaks[i], evidence.positions[i], x, y, weights)
 
-    with ThreadPoolExecutor(THREADS) as threads:  # transforms let other threads run; a GPU should not wait for them
-        for i, place in zip(clear, threads.map(look, clear), strict=True):
+    with ThreadPoolExecutor(threads) as pool:  # transforms let other threads run
+        for i, place in zip(clear, pool.map(look, clear), strict=True):
             places[i] = place.x, place.y, np.nan if place.diameter is None else place.diameter
     return places
 
@@ -154,7 +161,7 @@ def find_place(
     rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1])
     row, column = np.divmod(positions, feature_size(pixels.shape[1]))
     share = (added / added.sum()).astype(np.float32)
-    weight = np.einsum("f,fr,fc->rc", share, _sees(rows, row), _sees(columns, column))
+    weight = (share[:, None] * _sees(rows, row)).T @ _sees(columns, column)
     ring = find_ring(pixels, x, y, weight)
     if ring is None:
         return Place(x, y, None)

@@ -13,7 +13,7 @@ from crater_ray.bundle import Bundle
 from crater_ray.engine import Engine, create
 from crater_ray.engine.screens import create_screen
 from crater_ray.errors import CraterRayError
-from crater_ray.locate import find_places
+from crater_ray.locate import THREADS, find_places
 from crater_ray.metrics import note_scored
 from crater_ray.network import CONVOLUTIONS, TILE
 from crater_ray.placing import Sought
@@ -103,6 +103,7 @@ class Scorer:
         self._problem: CraterRayError | None = None
         try:
             self._engine: Engine = create(engine, bundle, threads, threshold)
+            self._threads = 1 if self._engine.device.startswith("CPU") else THREADS
             if self._screen:
                 self._screening = create_screen(engine, bundle, self._screen, threads)
         except CraterRayError as problem:  # an actor that dies at birth cannot say why; one that is asked can
@@ -179,7 +180,7 @@ class Scorer:
         if height * width <= WHOLE_PIXELS:
             evidence = self._engine.score(images)
             threshold = self._threshold if self._places else np.float32(np.inf)
-            place = find_places(images, evidence, self._floor, threshold, self._weights)
+            place = find_places(images, evidence, self._floor, threshold, self._weights, self._threads)
             return replace(
                 found, score=evidence.scores, place=place, peaks=evidence.peaks, positions=evidence.positions
             )
@@ -194,7 +195,7 @@ class Scorer:
             some = corners[start : start + 64]
             tiles = np.stack([image[row : row + TILE[0], column : column + TILE[1]] for row, column in some])
             evidence = self._engine.score(tiles)
-            found = find_places(tiles, evidence, self._floor, self._threshold, self._weights)
+            found = find_places(tiles, evidence, self._floor, self._threshold, self._weights, self._threads)
             score[start : start + 64] = evidence.scores
             place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)
         best = int(score.argmax())

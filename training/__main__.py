@@ -163,6 +163,8 @@ def distill(
         int | None, typer.Option(help="Images to see while fitting, again and again; 0 only sets the thresholds.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Images in a batch; 64 for a GPU.")] = 8,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate; else one that goes with --batch.")] = None,
+    settle: Annotated[bool, typer.Option(help="With --start and a small --rate: its last, steady steps.")] = False,
     keep: Annotated[float, typer.Option(help="Share of the full network's candidates that must pass.")] = 0.999,
     crater_share: Annotated[float, typer.Option(help="Of the archive's images, hold a crater.")] = 0.02,
     start: Annotated[Path | None, typer.Option(help="A bundle with a screen to go on from.")] = None,
@@ -198,7 +200,14 @@ def distill(
             exact(full, teach(full, open_images(path, TILE), work, dtype, tell), tell) for path in validation or []
         ]
     settings = distilling.Settings(
-        minutes=minutes, images=see, batch=batch, seed=seed, dtype=dtype, promise=Promise(keep, crater_share)
+        minutes=minutes,
+        images=see,
+        batch=batch,
+        rate=rate,
+        settle=settle,
+        seed=seed,
+        dtype=dtype,
+        promise=Promise(keep, crater_share),
     )
     screen = distilling.distill(full, lessons, held_out, settings, lambda line: print(line, flush=True), begun)
     replace(full, screen=screen).save(bundle)

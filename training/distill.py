@@ -51,6 +51,8 @@ class Settings:
         minutes: wall time of fitting.
         images: views of images to see at most; None for no limit, 0 to learn nothing.
         batch: images in a batch.
+        rate: highest learning rate; None for one that goes with the batch and with whether the screen is new.
+        settle: leave the normalisation as it is where a screen is gone on from: for its last steps, at a small rate.
         seed: decides first weights and order.
         dtype: Keras policy of the convolutions while fitting.
         promise: what the threshold has to keep.
@@ -59,6 +61,8 @@ class Settings:
     minutes: float = 15.0
     images: int | None = None
     batch: int = 8
+    rate: float | None = None
+    settle: bool = False
     seed: int = 0
     dtype: str = "float32"
     promise: Promise = field(default_factory=Promise)
@@ -126,7 +130,7 @@ def _fit(
     keras.utils.set_random_seed(settings.seed)
     model = build_screen(dtype=settings.dtype, trainable=True)
     # Adam's steps are as noisy in a larger batch when they are longer by the square root (Malladi et al. 2022).
-    highest = RATE * np.sqrt(settings.batch / 8) * (BEGUN_RATE if start else 1.0)
+    highest = settings.rate or RATE * np.sqrt(settings.batch / 8) * (BEGUN_RATE if start else 1.0)
     some = _some(bundle, lessons, settings)
     features = np.asarray(last_map(bundle, settings.dtype).predict(some, BATCH, verbose=0))
     scale = features.std(axis=(0, 1, 2)) + 1e-3
@@ -135,6 +139,8 @@ def _fit(
     else:
         drawn = _map_of(build_screen(start.weights, settings.dtype)).predict(some, BATCH, verbose=0)
         unfold(_in_units(start.weights, units(drawn, features) / scale), model, some)
+        for number in range(1, len(CONVOLUTIONS) + 1):
+            model.get_layer(f"norm{number}").trainable = not settings.settle
     lesson = build_lesson(bundle, model, scale, lessons[0].data.shape, settings.dtype, highest)
     began = told = time.monotonic()
     seen, step, losses = 0, 0, []

@@ -15,7 +15,7 @@ from crater_ray import bundle as bundles
 from crater_ray.bundle import Bundle
 from crater_ray.engine.screens import KerasScreen, build_screen
 from crater_ray.errors import UsageError
-from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, shapes
+from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, Screen, shapes
 from training import distill as distilling
 from training.__main__ import app
 from training.lesson import build_lesson
@@ -163,6 +163,26 @@ def test_screen_goes_on_from_another(full: tuple[Bundle, Taught, Taught]) -> Non
     before, after = (KerasScreen(one, dtype="float32").look(images).scores for one in (start, screen))
     assert np.ptp(before) > 1e-3
     assert np.allclose(before, after, atol=0.02)  # it took one small step
+
+
+def test_a_screen_that_settles_is_at_once_what_it_was(full: tuple[Bundle, Taught, Taught]) -> None:
+    from tests.made_screens import make_screen
+
+    bundle, lessons, _ = full
+    start = make_screen(bundle.id, size=SHAPE)
+    images = lessons.data.images(np.arange(16))
+    before, after = (KerasScreen(one, dtype="float32").look(images).scores for one in (start, _settled(full, 1e-12)))
+    assert np.ptp(before) > 1e-3 and np.allclose(before, after, atol=1e-4)
+    moved = KerasScreen(_settled(full, 1e-2), dtype="float32").look(images).scores
+    assert not np.allclose(before, moved, atol=1e-3)
+
+
+def _settled(full: tuple[Bundle, Taught, Taught], rate: float) -> Screen:
+    from tests.made_screens import make_screen
+
+    bundle, lessons, _ = full
+    settings = distilling.Settings(60, images=80, rate=rate, settle=True)
+    return distilling.distill(bundle, [lessons], [], settings, lambda _: None, make_screen(bundle.id, size=SHAPE))
 
 
 def test_thresholds_alone_are_set_anew(full: tuple[Bundle, Taught, Taught]) -> None:
