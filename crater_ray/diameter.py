@@ -17,8 +17,8 @@ SEARCH = 60
 """Rings are looked for this far from the evidence, in px each way: any pixel that it may have seen."""
 RADII = np.geomspace(2.0, 21.0, 12)
 MARGINS = ((5, 12), (8, 20), (12, 40))
-"""Up to so many of the radii, so much more of the image is taken each way, in px: a ring at the end of the search lies in
-it, surroundings too."""
+"""Up to so many of the radii, so much more of the image is taken each way, in px: a ring at the end of the search lies
+in it, surroundings too."""
 ENOUGH = 3.5
 """Rings that stand out less than this give no diameter: there may be no ring at all."""
 FAINT = 1.0
