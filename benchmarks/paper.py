@@ -30,7 +30,7 @@ def paper(
     images: Annotated[int, typer.Option("--images", metavar="N", min=2, help="Images for the protocol.")] = 200,
     scan_images: Annotated[
         int, typer.Option("--scan-images", metavar="N", min=0, help="Images for each scan; 0 for none.")
-    ] = 2_000,
+    ] = 6_000,
     engines: Annotated[str, typer.Option("--engines", metavar="NAME,...", help="Engines to scan with.")] = "auto",
     repeats: options.Repeats = 3,
     bundle: options.BundleName = "default",

@@ -40,7 +40,7 @@ def peers(
         typer.Option(
             "--scan-images", metavar="N", min=0, help="Images of a scan, which may be far faster; 0: as many."
         ),
-    ] = 0,
+    ] = 6_000,
     network: Annotated[
         str, typer.Option("--network", metavar="full|trivial", help="The network, or next to nothing.")
     ] = "full",

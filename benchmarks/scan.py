@@ -30,7 +30,7 @@ MEANING = (
 
 
 def scan(
-    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Images of a run.")] = 2_000,
+    images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Images of a run.")] = 6_000,
     repeats: options.Repeats = 3,
     engine: options.Engine = "auto",
     bundle: options.BundleName = "default",

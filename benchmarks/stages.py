@@ -27,7 +27,7 @@ STAGES = ("get", "decode", "load", "forward", "publish")
 
 def stages(
     images: Annotated[int, typer.Option("--images", metavar="N", min=1, help="Images for each stage.")] = 512,
-    scan_images: Annotated[int, typer.Option("--scan-images", metavar="N", help="For the scan; 0: no scan.")] = 2_000,
+    scan_images: Annotated[int, typer.Option("--scan-images", metavar="N", help="For the scan; 0: no scan.")] = 6_000,
     engine: options.Engine = "auto",
     repeats: options.Repeats = 3,
     bundle: options.BundleName = "default",

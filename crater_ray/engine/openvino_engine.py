@@ -48,20 +48,12 @@ class OpenVinoEngine:
         self, bundle: Bundle, numbers: str = "int8", threads: int | None = None, ranges: Ranges | None = None
     ) -> None:
         require_openvino()
-        import openvino as ov
-
         if numbers == "int8":
             ranges = card_ranges(bundle) if ranges is None else ranges
         self._bundle, self._ranges = bundle, ranges if numbers == "int8" else None
         self._weights = bundle.weights
-        self._core = ov.Core()
         # bfloat16 is also how the parts of an 8-bit graph that stay exact would be computed; they must not be.
-        self._settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": "bf16" if numbers == "bf16" else "f32",
-        }
-        if threads:
-            self._settings["INFERENCE_NUM_THREADS"] = threads
+        self._numbers, self._threads = "bf16" if numbers == "bf16" else "f32", threads
         self._graphs: dict[tuple[int, int], Streams] = {}
         self._compiling = threading.Lock()
         self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"
@@ -95,7 +87,7 @@ class OpenVinoEngine:
         if size not in self._graphs:
             graph = build_graph(self._bundle, self._ranges, size if size[0] > 0 else None)
             graph.reshape([1, *size])
-            self._graphs[size] = Streams(self._core.compile_model(graph, "CPU", self._settings))
+            self._graphs[size] = Streams(graph, self._numbers, self._threads)
         return self._graphs[size]
 
 

@@ -45,16 +45,10 @@ class OpenVinoScreen:
 
     def __init__(self, bundle: Bundle, screen: Screen, threads: int | None = None, batch: int = 4) -> None:
         require_openvino()
-        import openvino as ov
-
         self._screen, self._batch = screen, batch
-        numbers = "bf16" if computes_in_bfloat16() else "f32"
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": numbers}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
         graph = screen_graph(screen)
         graph.reshape([batch, *screen.size])
-        self._streams = Streams(ov.Core().compile_model(graph, "CPU", settings))
+        self._streams = Streams(graph, "bf16" if computes_in_bfloat16() else "f32", threads)
         self._full_weights = bundle.weights
         self._looking = Looking(bundle, screen.second_look.ranges, threads, batch) if screen.second_look else None
 

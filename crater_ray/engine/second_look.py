@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from crater_ray.bundle import Bundle
@@ -27,16 +25,10 @@ class Looking:
     """
 
     def __init__(self, bundle: Bundle, ranges: Ranges, threads: int | None = None, batch: int = 4) -> None:
-        import openvino as ov
-
-        # As in the engine: what stays exact must not become bfloat16.
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
         self._batch = batch
         graph = window_graph(bundle, ranges)
         graph.reshape({"windows": [batch, SIDE, SIDE], "tones": [batch, 2]})
-        self._streams = Streams(ov.Core().compile_model(graph, "CPU", settings))
+        self._streams = Streams(graph, "f32", threads)
 
     def peaks(self, images: np.ndarray, rows: np.ndarray, corner: np.ndarray, tones: np.ndarray) -> np.ndarray:
         """The maxima of the last map's features over the window of some images.

@@ -13,11 +13,19 @@ class Streams:
     """Queues of requests to one compiled graph; its streams work on those of all queues in turn.
 
     Args:
-        compiled: the graph.
+        graph: an OpenVINO model.
+        numbers: `bf16` or `f32`: in what is computed whatever the graph does not say to be 8-bit. What must stay exact
+            in an 8-bit graph wants `f32`.
+        threads: processor threads; all when None.
     """
 
-    def __init__(self, compiled: Any) -> None:
-        self._compiled = compiled
+    def __init__(self, graph: Any, numbers: str, threads: int | None = None) -> None:
+        import openvino as ov
+
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": numbers}
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        self._compiled = ov.Core().compile_model(graph, "CPU", settings)
         self._free: list[Any] = []
 
     @contextmanager
