@@ -16,9 +16,9 @@ from scipy import fft
 SEARCH = 60
 """Rings are looked for this far from the evidence, in px each way: any pixel that it may have seen."""
 RADII = np.geomspace(2.0, 21.0, 12)
-MARGINS = ((5, 12), (8, 20), (12, 40))
-"""Up to so many of the radii, so much more of the image is taken each way, in px: a ring at the end of the search lies
-in it, surroundings too."""
+GROUPS = ((5, 12, 1), (8, 20, 1), (12, 40, 2))
+"""Radii that are done alike: up to how many; how much more of the image is taken each way, in px, so that a ring
+at the end of the search lies in it, surroundings too; and how many px each way are taken together."""
 ENOUGH = 3.5
 """Rings that stand out less than this give no diameter: there may be no ring at all."""
 FAINT = 1.0
@@ -48,16 +48,22 @@ class Ring:
 
 
 @cache
-def _kernels(side: int, first: int, last: int) -> np.ndarray:
-    """Transforms of the means over ring, inside and surroundings of some radii: (radii, 3, side, side // 2 + 1)."""
-    at = np.fft.fftfreq(side, 1 / side)
-    far = np.hypot(at[:, None], at[None, :])
+def _kernels(side: int, first: int, last: int, step: int) -> np.ndarray:
+    """Transforms of the means over ring, inside and surroundings of some radii: (radii, 3, side, side // 2 + 1).
+
+    Args:
+        side: in squares of `step` px.
+        first, last: numbers of the radii.
+        step: px that are taken together each way; the ring's centre is the middle of such a square.
+    """
+    at = (np.fft.fftfreq(side, 1 / side) * step)[:, None] + np.arange(step) - (step - 1) / 2
+    far = np.hypot(at[:, None, :, None], at[None, :, None, :])
     masks = []
     for radius in RADII[first:last]:
         ring = np.clip(1.0 + max(0.5, 0.15 * radius) - np.abs(far - radius), 0, 1)
         floor = np.clip(0.5 * radius + 0.5 - far, 0, 1)
         around = np.clip(0.25 * radius + 0.5 - np.abs(far - 1.7 * radius), 0, 1)
-        masks.append([mask / mask.sum() for mask in (ring, floor, around)])
+        masks.append([mask.sum(axis=(2, 3)) / mask.sum() for mask in (ring, floor, around)])
     return np.asarray(fft.rfft2(np.asarray(masks, np.float32)))
 
 
@@ -84,26 +90,31 @@ def find_ring(
         The ring; None when there is none but noise.
     """
     rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1], search)
-    whole = _patch(pixels, x, y, search + MARGINS[-1][1])
+    whole = _patch(pixels, x, y, search + GROUPS[-1][1])
     quality = np.empty((len(RADII), len(rows), len(columns)), np.float32)
     first = 0
-    for last, margin in MARGINS:
-        # Small rings need little of the image, and smaller transforms.
-        cut = MARGINS[-1][1] - margin
-        patch = whole[cut : len(whole) - cut, cut : len(whole) - cut]
-        half = search + margin
-        top, left = int(rows[0]) - round(y) + half, int(columns[0]) - round(x) + half
-        down, across = slice(top, top + len(rows)), slice(left, left + len(columns))
-        gray, square = fft.rfft2(np.stack([patch, patch * patch]))
+    for last, margin, step in GROUPS:
+        # Small rings need little of the image, large ones no single pixels: both have smaller transforms.
+        cut, half = GROUPS[-1][1] - margin, search + margin
+        patch, side = whole[cut : len(whole) - cut, cut : len(whole) - cut], 2 * half // step
+        planes = np.stack([patch, patch * patch])
+        if step > 1:
+            planes = planes.reshape(2, side, step, side, step).mean(axis=(2, 4))
+        gray, square = fft.rfft2(planes)
         spectra = np.empty((4, *gray.shape), gray.dtype)
-        for number, kernels in enumerate(_kernels(2 * half, first, last), start=first):
+        top, left = int(rows[0]) - round(y) + half, int(columns[0]) - round(x) + half
+        down, across = _squares(top, len(rows), step), _squares(left, len(columns), step)
+        for number, kernels in enumerate(_kernels(side, first, last, step), start=first):
             # One radius at a time stays in the processor's cache, and only those rows are transformed that count.
             np.multiply(gray, kernels, out=spectra[:3])
             np.multiply(square, kernels[0], out=spectra[3])
-            ring, floor, around, squares = fft.irfft(fft.ifft(spectra, axis=-2)[:, down], 2 * half)[..., across]
+            ring, floor, around, squares = fft.irfft(fft.ifft(spectra, axis=-2)[:, down], side)[..., across]
             scatter = np.sqrt(np.maximum(squares - ring * ring, 0)) + NOISE
             contrast = np.minimum(ring - floor, SURROUNDINGS * (ring - around))
-            quality[number] = contrast / scatter * np.float32(np.sqrt(RADII[number]))
+            found = contrast / scatter * np.float32(np.sqrt(RADII[number]))
+            if step > 1:
+                found = found.repeat(step, 0)[top % step :][: len(rows)].repeat(step, 1)[:, left % step :]
+            quality[number] = found[:, : len(columns)]
         first = last
     _, row, column = np.unravel_index(int((quality if weight is None else quality * weight).argmax()), quality.shape)
     here = quality[:, row, column]
@@ -125,6 +136,11 @@ def estimate_diameter(pixels: np.ndarray, x: float, y: float) -> float | None:
     """
     ring = find_ring(pixels, x, y, search=AT_PLACE)
     return ring.diameter if ring is not None and ring.clarity >= ENOUGH else None
+
+
+def _squares(first: int, count: int, step: int) -> slice:
+    """The squares of `step` px that hold `count` px from `first` on."""
+    return slice(first // step, (first + count - 1) // step + 1)
 
 
 def _patch(pixels: np.ndarray, x: float, y: float, half: int) -> np.ndarray:
