@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 pytest.importorskip("openvino")
@@ -21,8 +22,10 @@ from crater_ray.engine.screens import KerasScreen, build_screen
 from crater_ray.network import Weights
 from crater_ray.screen import SECOND_LOOK, WINDOWS, Screen, SecondLook
 from tests.made_screens import make_screen
+from training.dataset import DataSet
 from training.scoring import to_logit
-from training.screen_threshold import _ranges
+from training.screen_threshold import Promise, _ranges, set_threshold
+from training.teacher import Taught
 
 SIZE = (192, 216)
 POSITIONS = (7, 8)
@@ -123,3 +126,17 @@ def test_only_the_suspicious_get_a_second_look(network: Bundle, screen: Screen, 
     assert np.isclose(seen.scores[looked], second[looked], atol=1e-4).any()
     assert np.array_equal(seen.passed, looked & (seen.scores >= np.float32(cut)))
     assert 0 < seen.passed.sum() < looked.sum()
+
+
+def test_the_candidates_that_decide_the_thresholds_pass(network: Bundle, screen: Screen, images: np.ndarray) -> None:
+    first = OpenVinoScreen(network, replace(screen, second_look=None)).look(images).scores
+    # Nearly all are candidates, so that every threshold hangs on the lowest; one more would be too many to miss.
+    answers = np.full(len(images), to_logit(network.typical_threshold) + 1.0)
+    answers[first.argmin()] = -9.0
+    held_out = Taught(DataSet((images,), pa.table({"label": np.full(len(images), -1, np.int8)}), {}), answers)
+    made = set_threshold(network, screen, images[:4], [held_out], Promise(0.999))
+    second = made.second_look
+    assert second is not None and 0.0 < second.start < 1.0 and 0.0 < second.threshold < 1.0
+    seen = OpenVinoScreen(network, made).look(images)
+    assert seen.passed[answers > 0].all()
+    assert made.figures["ways"]["openvino, int8"]["kept"] == len(images) - 1
