@@ -162,7 +162,7 @@ def distill(
     see: Annotated[
         int | None, typer.Option(help="Images to see while fitting, again and again; 0 only sets the thresholds.")
     ] = None,
-    batch: Annotated[int, typer.Option(help="Images in a batch; 64 for a GPU.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Images in a batch; 64 for a GPU.")] = 8,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate; else one that goes with --batch.")] = None,
     settle: Annotated[bool, typer.Option(help="With --start and a small --rate: its last, steady steps.")] = False,
     keep: Annotated[float, typer.Option(help="Share of the full network's candidates that must pass.")] = 0.999,
