@@ -97,11 +97,15 @@ def distill(
     if shape[0] % step or shape[1] % step or any(one.data.shape != shape for one in (*lessons, *held_out)):
         size = f"{shape[0]}x{shape[1]}"
         raise UsageError(f"All images must have one size, a multiple of {step} px each way; the first are {size}.")
-    model, images = _fit(bundle, lessons, settings, say, start)
-    some = _some(bundle, lessons, settings)
-    drawn, features = (
-        np.asarray(one.predict(some, BATCH, verbose=0)) for one in (_map_of(model), last_map(bundle, settings.dtype))
-    )
+    keras.utils.set_random_seed(settings.seed)
+    some = Views(bundle, lessons, SOME, settings.seed).make(0)[..., None]
+    features = np.asarray(last_map(bundle, settings.dtype).predict(some, BATCH, verbose=0))
+    scale = features.std(axis=(0, 1, 2)) + 1e-3
+    model = _begin(bundle, settings, start, some, features, scale)
+    # Adam's steps are as noisy in a larger batch when they are longer by the square root (Malladi et al. 2022).
+    rate = settings.rate or RATE * np.sqrt(settings.batch / 8) * (BEGUN_RATE if start else 1.0)
+    images = 0 if settings.images == 0 else _fit(bundle, model, lessons, scale, rate, settings, say)
+    drawn = np.asarray(map_of(model).predict(some, BATCH, verbose=0))
     screen = Screen(
         weights=_in_units(_fold(model), units(drawn, features)),
         threshold=0.0,
@@ -122,25 +126,31 @@ def distill(
     return set_threshold(bundle, screen, some[..., 0], held_out, settings.promise) if held_out else screen
 
 
-def _fit(
-    bundle: Bundle, lessons: Sequence[Taught], settings: Settings, say: Callable[[str], None], start: Screen | None
-) -> tuple[keras.Model, int]:
-    import keras
-
-    keras.utils.set_random_seed(settings.seed)
+def _begin(
+    bundle: Bundle, settings: Settings, start: Screen | None, some: np.ndarray, features: np.ndarray, scale: np.ndarray
+) -> keras.Model:
+    """A screen that can be trained, whose features are the full network's divided by `scale`."""
     model = build_screen(dtype=settings.dtype, trainable=True)
-    # Adam's steps are as noisy in a larger batch when they are longer by the square root (Malladi et al. 2022).
-    highest = settings.rate or RATE * np.sqrt(settings.batch / 8) * (BEGUN_RATE if start else 1.0)
-    some = _some(bundle, lessons, settings)
-    features = np.asarray(last_map(bundle, settings.dtype).predict(some, BATCH, verbose=0))
-    scale = features.std(axis=(0, 1, 2)) + 1e-3
     if start is None:
         _start_dense(model, bundle.weights, scale)
-    else:
-        drawn = _map_of(build_screen(start.weights, settings.dtype)).predict(some, BATCH, verbose=0)
-        unfold(_in_units(start.weights, units(drawn, features) / scale), model, some)
-        for number in range(1, len(CONVOLUTIONS) + 1):
-            model.get_layer(f"norm{number}").trainable = not settings.settle
+        return model
+    drawn = map_of(build_screen(start.weights, settings.dtype)).predict(some, BATCH, verbose=0)
+    unfold(_in_units(start.weights, units(drawn, features) / scale), model, some)
+    for number in range(1, len(CONVOLUTIONS) + 1):
+        model.get_layer(f"norm{number}").trainable = not settings.settle
+    return model
+
+
+def _fit(
+    bundle: Bundle,
+    model: keras.Model,
+    lessons: Sequence[Taught],
+    scale: np.ndarray,
+    highest: float,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> int:
+    """Train until the budget is used; how many views were seen."""
     lesson = build_lesson(bundle, model, scale, lessons[0].data.shape, settings.dtype, highest)
     began = told = time.monotonic()
     seen, step, losses = 0, 0, []
@@ -162,15 +172,10 @@ def _fit(
                 f"{100 * used:.0f}%: {seen:,} images, {seen / (told - began):.0f} a second, "
                 f"loss of map {map_loss:.3f}, of score {score_loss:.4f}"
             )
-    return model, seen
+    return seen
 
 
-def _some(bundle: Bundle, lessons: Sequence[Taught], settings: Settings) -> np.ndarray:
-    """Views to measure features on, uint8 (SOME, height, width, 1), of all lessons and as often as they are met."""
-    return Views(bundle, lessons, SOME, settings.seed).make(0)[..., None]
-
-
-def _map_of(model: keras.Model) -> keras.Model:
+def map_of(model: keras.Model) -> keras.Model:
     """A screen up to its map of features."""
     import keras
 
@@ -203,9 +208,7 @@ def _in_units(weights: Weights, scale: np.ndarray) -> Weights:
 def _used(settings: Settings, seconds: float, images: int) -> float:
     """Share of the budget that is used."""
     share = seconds / 60.0 / settings.minutes
-    if settings.images is None:
-        return share
-    return max(share, images / settings.images) if settings.images else 1.0
+    return max(share, images / settings.images) if settings.images else share
 
 
 def _start_dense(model: keras.Model, weights: Weights, scale: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
 from crater_ray.network import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
 from training.batches import UNKNOWN
-from training.distill import units
+from training.distill import map_of, units
 from training.fold import unfold
 from training.imitation import LEAST, answer_costs, map_costs
 from training.recipes import Recipe
@@ -147,8 +147,6 @@ class Teacher:
     """
 
     def __init__(self, bundle: Bundle, dtype: str, images: np.ndarray, screen_share: float = 0.0) -> None:
-        import keras
-
         from crater_ray.engine.screens import build_screen
 
         self.bundle, self._share = bundle, screen_share
@@ -163,8 +161,7 @@ class Teacher:
                 f"The teacher {bundle.name!r} has no screen for images of {size[0]}x{size[1]} pixels to take a share "
                 "of. Make one with `python -m training distill`, or give no --screen-share."
             )
-        small = build_screen(screen.weights, dtype)
-        self._small = keras.Model(small.inputs, small.get_layer("features").output)
+        self._small = map_of(build_screen(screen.weights, dtype))
         self._units = units(np.asarray(self._small.predict_on_batch(images)), features)
 
     def targets(self, images: np.ndarray) -> dict[str, np.ndarray]:

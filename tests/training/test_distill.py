@@ -216,12 +216,9 @@ def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -
 
 
 def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Taught, Taught]) -> None:
-    import keras
-
     bundle, lessons, held_out = full
     screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=16), lambda _: None)
-    model = build_screen(screen.weights)
-    features = keras.Model(model.inputs, model.get_layer("features").output)
+    features = distilling.map_of(build_screen(screen.weights))
     images = Views(bundle, [lessons], distilling.SOME, 0).make(0)[..., None]
     drawn = np.asarray(features(images))
     found = distilling.units(drawn, np.asarray(last_map(bundle, "float32")(images)))
