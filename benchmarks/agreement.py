@@ -11,7 +11,7 @@ import typer
 
 from benchmarks import child, image_set, options
 from benchmarks.record import Record
-from crater_ray.engine import resolve
+from crater_ray.engines.registry import resolve
 from crater_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def agreement(
 
 
 def _keep(folder: Path, engine: str, figures: dict[str, Any], settings: dict[str, Any]) -> None:
-    from crater_ray.bundle import load
-    from crater_ray.engine import ENTRIES
+    from crater_ray.engines.registry import ENTRIES
+    from crater_ray.network.bundle import load
 
     if figures["candidates"] == 0:
         raise UsageError("Nothing is written: keras has no candidate among these images, so they show no agreement.")
@@ -109,8 +109,8 @@ def _keep(folder: Path, engine: str, figures: dict[str, Any], settings: dict[str
 
 def calibrated(bundle: str, files: list[str], quantile: float, layers: int | None) -> dict[str, float]:
     """Ranges for 8-bit numbers; meant for a fresh process."""
-    from crater_ray.bundle import load
-    from crater_ray.engine.agreement import calibrate
+    from crater_ray.engines.agreement import calibrate
+    from crater_ray.network.bundle import load
 
     return calibrate(load(bundle), _batches(files), quantile, layers)
 
@@ -119,9 +119,9 @@ def compared(
     bundle: str, engine: str, threshold: float | None, files: list[str], ranges: dict[str, float] | None, confirm: float
 ) -> dict[str, Any]:
     """Compare an engine with keras; meant for a fresh process."""
-    from crater_ray.bundle import load
-    from crater_ray.engine import ENTRIES, create
-    from crater_ray.engine.agreement import compare
+    from crater_ray.engines.agreement import compare
+    from crater_ray.engines.registry import ENTRIES, create
+    from crater_ray.network.bundle import load
 
     network = load(bundle)
     # As the card would say it: calibration and margin are what is tried here, whatever it says now.
@@ -136,7 +136,7 @@ def compared(
 def _batches(files: list[str]) -> Iterator[np.ndarray]:
     import numpy as np
 
-    from crater_ray.decode import decode
+    from crater_ray.images.decode import decode
 
     for start in range(0, len(files), BATCH):
         pixels = [decode(Path(file).read_bytes()) for file in files[start : start + BATCH]]

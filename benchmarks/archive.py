@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import child, image_set, options
-from benchmarks.local_s3 import serving
 from benchmarks.record import Record
 from benchmarks.scan import lay_out
 from benchmarks.stages import measure
-from crater_ray.display import duration
+from crater_ray.watching.display import duration
+from testbed.local_s3 import serving
 
 ARCHIVE = 424_000
 """Images of the site's archive."""

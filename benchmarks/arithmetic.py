@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE, FILTERS
+from crater_ray.network.stardust import CONVOLUTIONS, DENSE, FILTERS
 
 SIDES_CPU = (512, 1024, 2048)
 SIDES_GPU = (2048, 4096, 8192, 16384)

@@ -18,10 +18,10 @@ import psutil
 import typer
 
 from benchmarks import image_set, options, paced
-from benchmarks.faulty_s3 import FaultyS3, faulty
-from benchmarks.local_cluster import LocalCluster, clustered
-from benchmarks.local_s3 import serving
 from benchmarks.record import Record
+from testbed.faulty_s3 import FaultyS3, faulty
+from testbed.local_cluster import LocalCluster, clustered
+from testbed.local_s3 import serving
 
 NODES = 3
 FAULTS = ("500", "503", "reset", "cut", "short")
@@ -198,7 +198,7 @@ def chaos(
             disturbed = Chaos(at, command, out, log, shards, kills, random.Random(seed), say)
             disturbed.run()
             seconds = time.monotonic() - started
-        verify = [sys.executable, "-m", "crater_ray.cli", "verify", str(out)]
+        verify = [sys.executable, "-m", "crater_ray.cli.main", "verify", str(out)]
         verified = subprocess.run(verify, capture_output=True, text=True, check=False)
         figures: dict[str, Any] = {"meaning": MEANING, "seconds": round(seconds, 1), "kills": disturbed.killed.total()}
         figures |= {f"{kind}s_killed": disturbed.killed[kind] for kind in KINDS}

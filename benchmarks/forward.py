@@ -13,7 +13,7 @@ from benchmarks import child, image_set, options
 from benchmarks.arithmetic import matrix_rate, multiply_adds
 from benchmarks.record import Record, spread
 from crater_ray.errors import UsageError
-from crater_ray.network import FILTERS
+from crater_ray.network.stardust import FILTERS
 
 MEANING = (
     "Images a second of the engine alone, pixels in memory, after one call to warm up. Share: arithmetic done (two "
@@ -116,9 +116,9 @@ def rates(engine: str, batches: list[int], height: int, width: int, seconds: flo
     """Measure one engine in this process; meant for a fresh one. Images a second for each batch size."""
     import numpy as np
 
-    from crater_ray.bundle import load
-    from crater_ray.engine import create
-    from crater_ray.lean import filters, lean
+    from crater_ray.engines.registry import create
+    from crater_ray.network.bundle import load
+    from crater_ray.network.pruning import filters, lean
 
     network = load(bundle)
     made = create(engine, network)

@@ -33,11 +33,11 @@ def gallery(
     """Make a gallery of so many candidates and open its first page in Chromium."""
     from rich.console import Console
 
-    from crater_ray.gallery import write_gallery
-    from crater_ray.run import open_existing
-    from crater_ray.scan import scan
+    from crater_ray.results.gallery import write_gallery
+    from crater_ray.runs.run import open_existing
+    from crater_ray.scanning.scan import scan
     from crater_ray.settings import ScanSettings
-    from crater_ray.storage import Access
+    from crater_ray.storage.s3 import Access
 
     made = image_set.make(min(distinct, images))
     record = Record("gallery", {"images": images, "repeats": repeats}, made.describe(images))

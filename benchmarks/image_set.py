@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.local_s3 import ACCESS_KEY, PUBLIC, SECRET_KEY, LocalS3
 from crater_ray.errors import UsageError
-from crater_ray.network import RECEPTIVE_FIELD, TILE
+from crater_ray.network.stardust import RECEPTIVE_FIELD, TILE
+from testbed.local_s3 import ACCESS_KEY, PUBLIC, SECRET_KEY, LocalS3
 
 CACHE = Path(tempfile.gettempdir()) / f"crater-ray-images-{os.getuid()}"
 CRATER_SHARE = 0.02

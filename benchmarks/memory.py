@@ -106,7 +106,7 @@ def one_scan(source: str, out: str, engine: str, bundle: str) -> dict[str, Any]:
 
     from rich.console import Console
 
-    from crater_ray.scan import scan
+    from crater_ray.scanning.scan import scan
     from crater_ray.settings import ScanSettings
 
     settings = ScanSettings(source, out, Path(bundle), engine=engine)

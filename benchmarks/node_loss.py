@@ -70,9 +70,9 @@ def node_loss(
 
 def one(source: str, out: str, shard_images: int, nodes: int, device_ms: float, kill_at: int) -> dict[str, float]:
     """One scan that loses a node once so many parts are published; meant for a fresh process."""
-    from benchmarks.local_cluster import clustered
     from benchmarks.timeline import observe
     from crater_ray.settings import ScanSettings
+    from testbed.local_cluster import clustered
 
     killed: list[float] = []
     counts = Path(out + "-counts")

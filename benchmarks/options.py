@@ -8,12 +8,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from crater_ray.bundle import DEFAULT, Bundle, load
-from crater_ray.engine import resolve
-from crater_ray.engine.openvino_engine import CARD_ENTRY
-from crater_ray.engine.openvino_graph import QUANTISED
+from crater_ray.engines.openvino_engine import CARD_ENTRY
+from crater_ray.engines.openvino_graph import QUANTISED
+from crater_ray.engines.registry import resolve
 from crater_ray.errors import UsageError
-from crater_ray.network import CONVOLUTIONS, DENSE, Weights
+from crater_ray.network.bundle import DEFAULT, Bundle, load
+from crater_ray.network.stardust import CONVOLUTIONS, DENSE, Weights
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write figures and environment there.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", min=1, help="How often; medians are given.")]

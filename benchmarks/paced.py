@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from crater_ray.scorer import Scored, Scorer
+from crater_ray.scanning.scorer import Scored, Scorer
 
 DEADLY = 97
 """An image of so many rows kills the process of the scorer that gets it."""
@@ -63,7 +63,7 @@ class PacedScorer(Scorer):
 
 
 def paced(device_ms: float, counts: Path | None = None) -> type[PacedScorer]:
-    """A scorer class for `crater_ray.pipeline`.
+    """A scorer class for `crater_ray.scanning.pipeline`.
 
     Args:
         device_ms: milliseconds per image.
@@ -94,11 +94,11 @@ def command(device_ms: float, counts: Path, *arguments: str) -> list[str]:
 
 def main() -> None:
     """Be `crater-ray`, paced: MILLISECONDS COUNTS ARGUMENTS."""
-    from crater_ray import cli
+    from crater_ray.cli import main as cli
 
     device_ms, counts = float(sys.argv[1]), Path(sys.argv[2])
     sys.argv[1:] = sys.argv[3:]
-    with patch("crater_ray.pipeline.Scorer", paced(device_ms, counts)):
+    with patch("crater_ray.scanning.pipeline.Scorer", paced(device_ms, counts)):
         cli.main()
 
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import child, image_set, options
-from benchmarks.local_s3 import serving
 from benchmarks.record import Record, spread
 from benchmarks.scan import lay_out
+from testbed.local_s3 import serving
 
 PUBLISHED = 104.0
 """Images a minute that the original reports on an RTX 2060."""
@@ -82,7 +82,7 @@ def one_at_a_time(folder: str, bundle: str) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
-    from crater_ray.bundle import load
+    from crater_ray.network.bundle import load
 
     model = load(bundle).model()
     files = sorted(Path(folder).glob("*/*.jpg"))

@@ -16,7 +16,7 @@ def model(network: str, bundle: str) -> Any:
     import keras
 
     if network == "full":
-        from crater_ray.bundle import load
+        from crater_ray.network.bundle import load
 
         return load(bundle).model(leave_out_idle=True)
     images = keras.Input((None, None, 1), dtype="uint8")

@@ -37,9 +37,9 @@ def places(
     json: options.Json = None,
 ) -> None:
     """Places and diameters of detected simulated craters against the truth."""
-    from crater_ray.bundle import DEFAULT, load
-    from crater_ray.engine import create, resolve
-    from crater_ray.locate import find_places, locate
+    from crater_ray.engines.registry import create, resolve
+    from crater_ray.network.bundle import DEFAULT, load
+    from crater_ray.places.locate import find_places, locate
 
     network = load(DEFAULT if bundle == "default" else bundle)
     name = resolve(engine, network)

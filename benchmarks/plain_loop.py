@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.options import split_engine
-from crater_ray.bundle import load
-from crater_ray.decode import decode
-from crater_ray.storage import Access, bulk_store, split_s3
+from crater_ray.images.decode import decode
+from crater_ray.network.bundle import load
+from crater_ray.storage.s3 import Access, bulk_store, split_s3
 
 Score = Callable[[np.ndarray], Any]
 
@@ -74,8 +74,8 @@ def _batches(images: Iterator[np.ndarray], batch: int) -> Iterator[tuple[np.ndar
 
 def _score(engine: str, bundle: str) -> tuple[Score, int]:
     from benchmarks.screened import screened_scores
-    from crater_ray.engine import create
-    from crater_ray.loader import BLOCK_IMAGES
+    from crater_ray.engines.registry import create
+    from crater_ray.scanning.loader import BLOCK_IMAGES
 
     network = load(bundle)
     name, screened = split_engine(engine)
@@ -87,7 +87,7 @@ def _score(engine: str, bundle: str) -> tuple[Score, int]:
 
     import keras
 
-    from crater_ray.engine.keras_engine import CPU_BATCH, GPU_BATCH
+    from crater_ray.engines.keras_engine import CPU_BATCH, GPU_BATCH
 
     model = network.model(dtype="float32" if engine == "keras" else "mixed_bfloat16", leave_out_idle=True)
     if keras.backend.backend() == "tensorflow":

@@ -11,8 +11,8 @@ import typer
 from benchmarks.forward import NUMBERS
 from benchmarks.options import split_engine
 from benchmarks.record import read
-from crater_ray.display import duration
 from crater_ray.errors import UsageError
+from crater_ray.watching.display import duration
 
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 SPREAD = "Medians; spread is the lowest and the highest of all repeats."

@@ -14,10 +14,10 @@ import typer
 from PIL import Image
 
 from benchmarks import options
-from benchmarks.counting_relay import counting
-from benchmarks.local_s3 import PUBLIC, LocalS3, serving
 from benchmarks.record import Record
 from crater_ray.errors import CraterRayError
+from testbed.counting_relay import counting
+from testbed.local_s3 import PUBLIC, LocalS3, serving
 
 SIDE = 92
 """Images are as small as they may be: it is requests that are counted."""
@@ -71,14 +71,14 @@ def measure(server: LocalS3, images: int, share: float, prefix: str = "rescan-be
     """
     from rich.console import Console
 
-    from crater_ray.merge import merge
-    from crater_ray.rescan import RescanSettings
-    from crater_ray.rescan import rescan as again
-    from crater_ray.results import Results
-    from crater_ray.run import open_existing
-    from crater_ray.scan import scan
+    from crater_ray.results.merge import merge
+    from crater_ray.results.open_run import Results
+    from crater_ray.results.rescan import RescanSettings
+    from crater_ray.results.rescan import rescan as again
+    from crater_ray.runs.run import open_existing
+    from crater_ray.scanning.scan import scan
     from crater_ray.settings import ScanSettings
-    from crater_ray.storage import Access
+    from crater_ray.storage.s3 import Access
 
     _fill(server, images, f"{prefix}/real")
     place, access, quiet = f"s3://{PUBLIC}/{prefix}", Access(server.endpoint_url), Console(quiet=True)

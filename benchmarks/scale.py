@@ -16,7 +16,7 @@ import typer
 from benchmarks import child, image_set, options
 from benchmarks.record import Record, spread
 from crater_ray.errors import UsageError
-from crater_ray.scorer import Scored, Scorer
+from crater_ray.scanning.scorer import Scored, Scorer
 
 MEANING = (
     "Each scorer waits a fixed time per image instead of computing; everything else is the real scan, on a Ray cluster "
@@ -84,7 +84,7 @@ def scale(
     json: options.Json = None,
 ) -> None:
     """Efficiency and driver cost from 1 to 16 scorers with a fixed simulated device time."""
-    from crater_ray.loader import BLOCK_IMAGES
+    from crater_ray.scanning.loader import BLOCK_IMAGES
 
     try:
         counts = [int(count) for count in scorers.split(",")]
@@ -147,7 +147,7 @@ def one(
     from ray.cluster_utils import Cluster
 
     from benchmarks.timeline import observe
-    from crater_ray.manifest import Selection
+    from crater_ray.runs.manifest import Selection
     from crater_ray.settings import ScanSettings
 
     cluster = Cluster()

@@ -13,9 +13,9 @@ import typer
 from benchmarks import child, image_set, options
 from benchmarks.environment import cores
 from benchmarks.image_set import ImageSet
-from benchmarks.local_s3 import LocalS3, serving
 from benchmarks.record import Record, spread
-from crater_ray.pool import QUEUE
+from crater_ray.scanning.pool import QUEUE
+from testbed.local_s3 import LocalS3, serving
 
 HEAD_START_BLOCKS = cores() + 2 + QUEUE
 """So many blocks may have been loaded while the scorer was still starting: one per core and two per scorer, and those
@@ -142,10 +142,10 @@ def timed_scan(
     import numpy as np
 
     from benchmarks.timeline import observe
-    from crater_ray.loader import BLOCK_IMAGES
-    from crater_ray.run import open_existing
+    from crater_ray.runs.run import open_existing
+    from crater_ray.scanning.loader import BLOCK_IMAGES
     from crater_ray.settings import ScanSettings
-    from crater_ray.storage import Access
+    from crater_ray.storage.s3 import Access
 
     access = Access(endpoint_url, anonymous=True) if source.startswith("s3://") else Access()
     name, screened = options.split_engine(engine)
@@ -177,7 +177,7 @@ def _addresses(run: Path) -> str:
     """What the scan's manifest lists, in its order, one address a line."""
     import pyarrow.parquet as pq
 
-    from crater_ray.archive import local_path
+    from crater_ray.images.listing import local_path
 
     uris = pq.read_table(run / "manifest.parquet", columns=["uri"])["uri"].to_pylist()
     return "\n".join(uri if uri.startswith("s3://") else local_path(uri).decode() for uri in uris)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from crater_ray import audit
-from crater_ray.bundle import Bundle
-from crater_ray.loader import BATCH
-from crater_ray.scorer import Scorer
+from crater_ray.network.bundle import Bundle
+from crater_ray.runs import audit
+from crater_ray.scanning.loader import BATCH
+from crater_ray.scanning.scorer import Scorer
 
 SEED = 0
 

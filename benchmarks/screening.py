@@ -64,10 +64,10 @@ def screening(
 
 def compared(bundle: str, engine: str, folders: list[str], runs: int) -> dict[str, Any]:
     """Compare in this process; meant for a fresh one."""
-    from crater_ray.audit import Audit, chosen
-    from crater_ray.bundle import load
-    from crater_ray.engine import create
-    from crater_ray.engine.screens import create_screen
+    from crater_ray.engines.keras_screen import create_screen
+    from crater_ray.engines.registry import create
+    from crater_ray.network.bundle import load
+    from crater_ray.runs.audit import Audit, chosen
     from training.teacher import open_images
 
     network = load(bundle)

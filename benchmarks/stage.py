@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.storage import Access
+from crater_ray.storage.s3 import Access
 
 WARM_UP = 8
 
 
 def get(listing: str, endpoint_url: str | None) -> dict[str, float]:
     """Fetch every image as the loader does, and drop it."""
-    from crater_ray.fetch import fetch
+    from crater_ray.images.fetch import fetch
 
     uris = _uris(listing)
     access = Access(endpoint_url, anonymous=True)
@@ -33,7 +33,7 @@ def get(listing: str, endpoint_url: str | None) -> dict[str, float]:
 
 def decode_all(listing: str, endpoint_url: str | None) -> dict[str, float]:
     """Decode images that are already in memory, one thread."""
-    from crater_ray.decode import decode
+    from crater_ray.images.decode import decode
 
     files = _bytes(_uris(listing), endpoint_url)
     for data in files[:WARM_UP]:
@@ -43,7 +43,7 @@ def decode_all(listing: str, endpoint_url: str | None) -> dict[str, float]:
 
 def load_blocks(listing: str, endpoint_url: str | None) -> dict[str, float]:
     """Get, decode and pack, block by block, as a loader task does."""
-    from crater_ray.loader import BLOCK_IMAGES, load
+    from crater_ray.scanning.loader import BLOCK_IMAGES, load
 
     uris = _uris(listing)
     access = Access(endpoint_url, anonymous=True)
@@ -60,10 +60,10 @@ def forward(listing: str, endpoint_url: str | None, engine: str, bundle: str) ->
     """The engine alone over blocks of decoded images in memory."""
     from benchmarks.options import split_engine
     from benchmarks.screened import screened_scores
-    from crater_ray.bundle import load as load_bundle
-    from crater_ray.decode import decode
-    from crater_ray.engine import create
-    from crater_ray.loader import BLOCK_IMAGES
+    from crater_ray.engines.registry import create
+    from crater_ray.images.decode import decode
+    from crater_ray.network.bundle import load as load_bundle
+    from crater_ray.scanning.loader import BLOCK_IMAGES
 
     images = [np.asarray(decode(data)) for data in _bytes(_uris(listing), endpoint_url)]
     blocks = [np.stack(images[start : start + BLOCK_IMAGES]) for start in range(0, len(images), BLOCK_IMAGES)]
@@ -83,8 +83,8 @@ def publish(images: int, folder: str) -> dict[str, float]:
     """Write a part of so many rows to a local folder, durably."""
     import pyarrow as pa
 
-    from crater_ray import part
-    from crater_ray.folder import open_folder
+    from crater_ray.runs import part
+    from crater_ray.storage.folder import open_folder
 
     keys = [f"fm_-{number:06d}_-{number:06d}" for number in range(images)]
     columns: dict[str, Any] = {
@@ -135,6 +135,6 @@ def _uris(listing: str) -> list[str]:
 
 
 def _bytes(uris: list[str], endpoint_url: str | None) -> list[bytes]:
-    from crater_ray.fetch import fetch
+    from crater_ray.images.fetch import fetch
 
     return [bytes(data) for data in fetch(uris, Access(endpoint_url, anonymous=True))]  # type: ignore[arg-type]

@@ -13,9 +13,9 @@ import typer
 from benchmarks import child, image_set, options
 from benchmarks.environment import cores
 from benchmarks.image_set import ImageSet
-from benchmarks.local_s3 import LocalS3, serving
 from benchmarks.record import Record, spread
 from benchmarks.scan import lay_out
+from testbed.local_s3 import LocalS3, serving
 
 MEANING = (
     "Per image: elapsed and processor milliseconds of each stage running alone (forward with all cores, get with 32 "

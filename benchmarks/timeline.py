@@ -10,9 +10,9 @@ from typing import Any
 from unittest.mock import patch
 
 from crater_ray.errors import UsageError
-from crater_ray.progress import Progress
-from crater_ray.scan import Outcome, scan
+from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
+from crater_ray.watching.progress import Progress
 
 
 @dataclass
@@ -63,14 +63,14 @@ def observe(settings: ScanSettings, **patches: Any) -> Observed:
 
     Args:
         settings: the scan's.
-        patches: names of `crater_ray.pipeline` to replace for this scan.
+        patches: names of `crater_ray.scanning.pipeline` to replace for this scan.
 
     Raises:
         RuntimeError: shards failed.
     """
     from rich.console import Console
 
-    from crater_ray.run import Run
+    from crater_ray.runs.run import Run
 
     timelines: list[Timeline] = []
     published: list[float] = []
@@ -86,8 +86,8 @@ def observe(settings: ScanSettings, **patches: Any) -> Observed:
         return footer
 
     quiet = Console(file=StringIO())
-    replaced = {f"crater_ray.pipeline.{name}": value for name, value in patches.items()}
-    with patch("crater_ray.scan.Progress", watch), patch.object(Run, "publish", note):
+    replaced = {f"crater_ray.scanning.pipeline.{name}": value for name, value in patches.items()}
+    with patch("crater_ray.scanning.scan.Progress", watch), patch.object(Run, "publish", note):
         started = [patch(name, value) for name, value in replaced.items()]
         for replacement in started:
             replacement.start()

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crater_ray.bundle import DEFAULT, Bundle
 from crater_ray.errors import UsageError
-from crater_ray.manifest import SHARD_IMAGES, Selection
-from crater_ray.screen import Screen
-from crater_ray.storage import Access
+from crater_ray.network.bundle import DEFAULT, Bundle
+from crater_ray.network.screen import Screen
+from crater_ray.runs.manifest import SHARD_IMAGES, Selection
+from crater_ray.storage.s3 import Access
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ScanSettings:
         screen: have the bundle's screen look first, and the network only at what it lets pass.
         shard_images: images per shard, the unit of publishing and resuming.
         address: a Ray cluster to join; None for this machine alone.
-        log: a file to append a structured log to; see `crater_ray.log`.
+        log: a file to append a structured log to; see `crater_ray.watching.log`.
     """
 
     source: str

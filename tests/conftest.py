@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.local_s3 import ENVIRONMENT, LocalS3, serving
+from testbed.local_s3 import ENVIRONMENT, LocalS3, serving
 
 CLI = str(Path(sys.executable).with_name("crater-ray"))
 
@@ -36,7 +36,7 @@ def s3() -> Iterator[LocalS3]:
 @pytest.fixture(scope="session")
 def ray_here() -> Iterator[None]:
     """A private Ray that scans of this process share."""
-    from crater_ray.cluster import connected
+    from crater_ray.scanning.cluster import connected
 
     os.environ.update(RAY_metrics_report_interval_ms="500")  # tests look at metrics
     with connected(None):
@@ -70,8 +70,8 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of fresh weights."""
     import keras
 
-    from crater_ray.bundle import Bundle
-    from crater_ray.network import build, read_weights
+    from crater_ray.network.bundle import Bundle
+    from crater_ray.network.stardust import build, read_weights
 
     keras.utils.set_random_seed(7)
     weights = read_weights(build("minmax"))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from crater_ray import manifest, part, run
-from crater_ray.folder import open_folder
-from crater_ray.run import Run
-from crater_ray.storage import Access
+from crater_ray.runs import manifest, part, run
+from crater_ray.runs.run import Run
+from crater_ray.storage.folder import open_folder
+from crater_ray.storage.s3 import Access
 
 ODD_KEYS = [
     "a'b\"c",

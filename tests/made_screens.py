@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray import bundle as bundles
-from crater_ray.screen import Screen, shapes
+from crater_ray.network import bundle as bundles
+from crater_ray.network.screen import Screen, shapes
 
 
 def make_screen(bundle: str, **more: Any) -> Screen:

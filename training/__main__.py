@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.network import FILTERS
+from crater_ray.network.stardust import FILTERS
 
 app = typer.Typer(
     help="Make a network: data sets, fitting, evaluation, the older methods, explanation, retraining.",
@@ -94,7 +94,7 @@ def fit(
     from training import backend, dataset
 
     backend.start(threads)
-    from crater_ray.bundle import load
+    from crater_ray.network.bundle import load
     from training.fit import Data, Settings
     from training.fit import fit as run
     from training.pruning import check_filters
@@ -180,8 +180,8 @@ def distill(
     from training.progress import bar
 
     backend.start(threads)
-    from crater_ray.bundle import load
-    from crater_ray.network import TILE
+    from crater_ray.network.bundle import load
+    from crater_ray.network.stardust import TILE
     from training import distill as distilling
     from training.screen_threshold import Promise
     from training.teacher import exact, open_images, teach
@@ -231,7 +231,7 @@ def evaluate(
     from training import backend, dataset
 
     backend.start(threads)
-    from crater_ray.bundle import load
+    from crater_ray.network.bundle import load
     from training.evaluate import evaluate as run
     from training.evaluate import of_bundle, write_card
     from training.older_methods import contender
@@ -271,7 +271,7 @@ def explain(
     from training import backend
 
     backend.start()
-    from crater_ray.bundle import DEFAULT, load
+    from crater_ray.network.bundle import DEFAULT, load
     from training.explain import explain as draw
 
     for path in draw(load(bundle or DEFAULT), out, seed=seed, run=run):
@@ -304,7 +304,7 @@ def retrain(
     from training import backend, dataset
 
     backend.start(threads)
-    from crater_ray.bundle import DEFAULT, load
+    from crater_ray.network.bundle import DEFAULT, load
     from training import retrain as retraining
     from training.fit import Settings
     from training.head import HeadSettings

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from crater_ray.decode import Refusal, decode
 from crater_ray.errors import UsageError
-from crater_ray.storage import Access, bulk_store, explain, split_s3
+from crater_ray.images.decode import Refusal, decode
+from crater_ray.storage.s3 import Access, bulk_store, explain, split_s3
 from training.seeds import split
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")

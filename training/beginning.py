@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.bundle import Bundle, load
 from crater_ray.errors import UsageError
-from crater_ray.lean import filters as filters_of
-from crater_ray.lean import lean
-from crater_ray.network import FILTERS, Weights
+from crater_ray.network.bundle import Bundle, load
+from crater_ray.network.pruning import filters as filters_of
+from crater_ray.network.pruning import lean
+from crater_ray.network.stardust import FILTERS, Weights
 from training import checkpoint
 from training.fold import pour, unfold
 from training.pruning import begin

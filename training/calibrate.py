@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from crater_ray.bundle import Bundle
-from crater_ray.network import DENSE, Weights
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import DENSE, Weights
 from training import checkpoint
 from training.dataset import DataSet
 from training.fit import load_best

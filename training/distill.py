@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
-from crater_ray.engine.screens import build_screen
+from crater_ray.engines.keras_screen import build_screen
 from crater_ray.errors import UsageError
-from crater_ray.network import DENSE, Weights
-from crater_ray.screen import CONVOLUTIONS, Screen
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.screen import CONVOLUTIONS, Screen
+from crater_ray.network.stardust import DENSE, Weights
 from training.fold import unfold
 from training.lesson import build_lesson
 from training.screen_threshold import Promise, set_threshold

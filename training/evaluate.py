@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.bundle import Bundle, load
 from crater_ray.errors import UsageError
+from crater_ray.network.bundle import Bundle, load
 from training import report
 from training.dataset import DataSet
 from training.measures import measure

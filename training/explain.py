@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
-from crater_ray.network import CONVOLUTIONS
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import CONVOLUTIONS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ def top_candidates(run: str, count: int = 40, reach: int = 32) -> Figure:
     from matplotlib.figure import Figure
 
     from crater_ray import open_run
-    from crater_ray.decode import Refusal, decode
+    from crater_ray.images.decode import Refusal, decode
 
     with open_run(run) as results:
         best = results.candidates(0.0, ["key", "uri", "score", "x", "y"]).slice(0, count).to_pylist()
@@ -118,7 +118,7 @@ def top_candidates(run: str, count: int = 40, reach: int = 32) -> Figure:
 
 
 def _bytes(uri: str) -> bytes:
-    from crater_ray.storage import Access, bulk_store, is_s3, split_s3
+    from crater_ray.storage.s3 import Access, bulk_store, is_s3, split_s3
 
     if not is_s3(uri):
         return Path(uri.removeprefix("file://")).read_bytes()

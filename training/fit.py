@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
-from crater_ray.lean import whole as with_idle_filters
-from crater_ray.network import FILTERS, Weights
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.pruning import whole as with_idle_filters
+from crater_ray.network.stardust import FILTERS, Weights
 from training import backend, checkpoint, plan
 from training.ahead import ahead
 from training.batches import epoch

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE, Weights
+from crater_ray.network.stardust import CONVOLUTIONS, DENSE, Weights
 
 if TYPE_CHECKING:
     import keras

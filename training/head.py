@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crater_ray.network import DENSE, Weights
+from crater_ray.network.stardust import DENSE, Weights
 from training.scoring import head
 
 LAYERS = tuple(f"dense{number}" for number in range(1, len(DENSE) + 2))

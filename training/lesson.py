@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
-from crater_ray.network import DENSE
-from crater_ray.screen import positions
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.screen import positions
+from crater_ray.network.stardust import DENSE
 from training.backend import compiles
 from training.imitation import answer_costs, map_costs
 from training.scoring import to_logit

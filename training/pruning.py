@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
 from crater_ray.errors import UsageError
-from crater_ray.network import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
 from training.batches import UNKNOWN
 from training.distill import map_of, units
 from training.fold import unfold
@@ -147,7 +147,7 @@ class Teacher:
     """
 
     def __init__(self, bundle: Bundle, dtype: str, images: np.ndarray, screen_share: float = 0.0) -> None:
-        from crater_ray.engine.screens import build_screen
+        from crater_ray.engines.keras_screen import build_screen
 
         self.bundle, self._share = bundle, screen_share
         self._body = last_map(bundle, dtype)

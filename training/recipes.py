@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from crater_ray.errors import UsageError
-from crater_ray.network import Preprocessing
+from crater_ray.network.stardust import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.bundle import Bundle
-from crater_ray.decode import Refusal, decode
 from crater_ray.errors import UsageError
-from crater_ray.network import TILE, Weights
+from crater_ray.images.decode import Refusal, decode
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import TILE, Weights
 from training.calibrate import REVIEW_BUDGET, fold_line, platt
 from training.compose import table_row
 from training.dataset import ADDED, COLUMNS, DataSet

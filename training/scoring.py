@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crater_ray.lean import filters, lean
-from crater_ray.network import DENSE, Preprocessing, Weights, apply_weights, build
+from crater_ray.network.pruning import filters, lean
+from crater_ray.network.stardust import DENSE, Preprocessing, Weights, apply_weights, build
 from training.backend import compiles
 from training.dataset import DataSet
 

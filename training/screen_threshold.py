@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
-from crater_ray.engine import computes_in_bfloat16
-from crater_ray.engine.openvino_engine import CARD_ENTRY, card_ranges
-from crater_ray.engine.openvino_screen import QUANTISED, OpenVinoScreen, screen_graph
-from crater_ray.engine.screens import KerasScreen, ScreenEngine
+from crater_ray.engines.keras_screen import KerasScreen, ScreenEngine
+from crater_ray.engines.openvino_engine import CARD_ENTRY, card_ranges
+from crater_ray.engines.openvino_screen import QUANTISED, OpenVinoScreen, screen_graph
+from crater_ray.engines.registry import computes_in_bfloat16
 from crater_ray.errors import UsageError
-from crater_ray.screen import SECOND_LOOK, Screen, SecondLook, positions
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.screen import SECOND_LOOK, Screen, SecondLook, positions
 from training.intervals import wilson
 from training.scoring import probability, to_logit
 from training.teacher import Taught

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.archive import IMAGE_SUFFIXES
-from crater_ray.bundle import Bundle
-from crater_ray.decode import Refusal, decode
 from crater_ray.errors import UsageError
-from crater_ray.network import CONVOLUTIONS
+from crater_ray.images.decode import Refusal, decode
+from crater_ray.images.listing import IMAGE_SUFFIXES
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import CONVOLUTIONS
 from training import dataset
 from training.dataset import COLUMNS, DataSet
 from training.scoring import logits, to_logit

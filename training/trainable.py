@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE, FILTERS, RECEPTIVE_FIELD, STRIDE, feature_size
+from crater_ray.network.stardust import CONVOLUTIONS, DENSE, FILTERS, RECEPTIVE_FIELD, STRIDE, feature_size
 from training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def build_trainable(
     import keras
     from keras import layers
 
-    from crater_ray.normalize import Normalize
+    from crater_ray.network.normalize import Normalize
 
     images = keras.Input((None, None, 1), dtype="uint8", name="images")
     x = Normalize(recipe.preprocessing, name="normalize", dtype=dtype)(images)

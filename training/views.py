@@ -13,7 +13,7 @@ from itertools import count
 
 import numpy as np
 
-from crater_ray.bundle import Bundle
+from crater_ray.network.bundle import Bundle
 from training.batches import change_tones
 from training.scoring import to_logit
 from training.teacher import Taught

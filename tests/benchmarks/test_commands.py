@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from benchmarks import image_set
 from benchmarks.__main__ import app
 from benchmarks.gallery import BROWSERS
-from benchmarks.local_s3 import LocalS3
 from benchmarks.readme import render
 from crater_ray.errors import UsageError
-from crater_ray.loader import BLOCK_IMAGES
+from crater_ray.scanning.loader import BLOCK_IMAGES
+from testbed.local_s3 import LocalS3
 
 Measure = Callable[..., dict[str, Any]]
 

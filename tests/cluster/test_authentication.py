@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.local_s3 import SECRET_KEY, LocalS3
 from cluster.settings import environments, launcher
+from testbed.local_s3 import SECRET_KEY, LocalS3
 from tests.conftest import CLI
 
 FILES = [

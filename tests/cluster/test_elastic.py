@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from benchmarks import paced
-from benchmarks.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
-from crater_ray import pool
-from crater_ray.backlog import MAX_CRASHES
-from crater_ray.run import open_existing
+from crater_ray.runs.run import open_existing
+from crater_ray.scanning import pool
+from crater_ray.scanning.backlog import MAX_CRASHES
+from testbed.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
 from tests.conftest import CLI, make_images
 
 IMAGES = 1_200
@@ -197,8 +197,8 @@ def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: S
 
 UNHELD = """
 import sys
-from crater_ray import cli
-from crater_ray.lease import Lease
+from crater_ray.cli import main as cli
+from crater_ray.runs.lease import Lease
 Lease._wait_for_others = lambda self: None
 cli.main()
 """

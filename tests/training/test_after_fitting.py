@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crater_ray.bundle import Bundle, load
 from crater_ray.errors import UsageError
+from crater_ray.network.bundle import Bundle, load
 from tests.made_screens import screened_bundle
 from training import retrain
 from training.dataset import DataSet

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from crater_ray import bundle as bundles
-from crater_ray.bundle import Bundle
-from crater_ray.engine.screens import KerasScreen, build_screen
+from crater_ray.engines.keras_screen import KerasScreen, build_screen
 from crater_ray.errors import UsageError
-from crater_ray.screen import BORDER, CONVOLUTIONS, STEP, Screen, shapes
+from crater_ray.network import bundle as bundles
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.screen import BORDER, CONVOLUTIONS, STEP, Screen, shapes
 from training import distill as distilling
 from training.__main__ import app
 from training.lesson import build_lesson
@@ -242,7 +242,7 @@ def _resized(taught: Taught, folder: Path, shape: tuple[int, int]) -> Path:
 
 
 def test_map_has_the_positions_of_the_full_network() -> None:
-    from crater_ray.network import STRIDE, TILE, feature_size
+    from crater_ray.network.stardust import STRIDE, TILE, feature_size
 
     assert STEP == STRIDE
     assert [length // STRIDE - sum(BORDER) for length in TILE] == [feature_size(length) for length in TILE]

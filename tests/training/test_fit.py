@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crater_ray import bundle
 from crater_ray.errors import UsageError
+from crater_ray.network import bundle
 from training import checkpoint
 from training.calibrate import calibrated_bundle
 from training.dataset import DataSet

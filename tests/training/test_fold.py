@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from crater_ray.network import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build, read_weights
+from crater_ray.network.stardust import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build, read_weights
 from training.calibrate import fold_line
 from training.fold import fold, unfold
 from training.recipes import MATCHED

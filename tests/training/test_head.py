@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from crater_ray.bundle import DEFAULT, load
 from crater_ray.errors import UsageError
-from crater_ray.network import Weights
+from crater_ray.network.bundle import DEFAULT, load
+from crater_ray.network.stardust import Weights
 from tests.made_runs import ODD_KEYS
 from training.compose import table_row
 from training.dataset import COLUMNS, DataSet

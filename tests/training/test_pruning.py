@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from crater_ray.bundle import Bundle, load
-from crater_ray.engine.screens import KerasScreen
+from crater_ray.engines.keras_screen import KerasScreen
 from crater_ray.errors import UsageError
-from crater_ray.lean import filters, lean
-from crater_ray.network import FILTERS, PARAMETERS, build, read_weights
+from crater_ray.network.bundle import Bundle, load
+from crater_ray.network.pruning import filters, lean
+from crater_ray.network.stardust import FILTERS, PARAMETERS, build, read_weights
 from training.calibrate import calibrated_bundle
 from training.dataset import DataSet
 from training.fit import Data, Settings, fit

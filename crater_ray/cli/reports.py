@@ -1,0 +1,120 @@
+"""What the commands say of a run: the end of a scan, `verify` and `status`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from crater_ray.images.decode import OK
+from crater_ray.watching.display import duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crater_ray.runs.check import Check
+    from crater_ray.runs.run import Run
+    from crater_ray.scanning.scan import Outcome
+
+
+def _statuses(check: Check) -> str:
+    other = [f"{count:,} {status}" for status, count in check.statuses.most_common() if status != OK]
+    return ", ".join([f"{check.statuses[OK]:,} {OK}", *other])
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_outcome(outcome: Outcome, console: Console) -> None:
+    """The summary after a scan."""
+    check = outcome.check
+    if outcome.images:
+        working = max(outcome.seconds - outcome.first_result_seconds, 1e-9)
+        _say(
+            console,
+            f"{outcome.images:,} images in {duration(outcome.seconds)}: "
+            f"{60 * outcome.images / outcome.seconds:,.0f} images/minute "
+            f"({duration(outcome.first_result_seconds)} until the first result, "
+            f"{60 * outcome.images / working:,.0f} images/minute from there)",
+        )
+    else:
+        _say(console, "Nothing was left to do.")
+    _say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
+    _show_audit(check, console)
+    if outcome.failed:
+        _say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
+        for shard, reason in sorted(outcome.failed.items())[:5]:
+            _say(console, f"  shard {shard}: {reason}")
+        _say(console, "Run the same command again to do only these.")
+    _say(console, f"run: {outcome.out}")
+
+
+def _show_audit(check: Check, console: Console) -> None:
+    if check.audit is None:
+        return
+    _say(console, check.audit.text())
+    if check.audit.broken:
+        console.print(check.audit.warning(), style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_check(run: Run, check: Check, declared: bool, console: Console) -> None:
+    """The answer of `verify`."""
+    rows = sum(footer.rows for footer in check.parts.values())
+    if check.whole:
+        _say(
+            console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})"
+        )
+        _show_audit(check, console)
+        if not declared:
+            _say(console, "It has no _SUCCESS yet; running its scan command again writes it.")
+        return
+    _say(console, f"NOT whole: {rows:,} sound rows for {check.images:,} images")
+    for problem in check.problems:
+        _say(console, f"  {problem}")
+    if check.missing:
+        some = ", ".join(str(shard) for shard in check.missing[:10]) + " ..." * (len(check.missing) > 10)
+        _say(console, f"  {len(check.missing):,} of {check.shards:,} shards are missing: {some}")
+    _say(console, f"Run its scan command again to complete it: {run.folder.uri}")
+
+
+def show_status(run: Run, check: Check, console: Console) -> None:
+    """The answer of `status`."""
+    from rich.table import Table
+
+    done = sum(footer.rows for footer in check.parts.values())
+    settings = run.record["settings"]
+    table = Table.grid(padding=(0, 2))
+    table.add_row("run", run.folder.uri)
+    table.add_row("source", str(settings["source"]))
+    table.add_row("bundle", f"{settings['bundle']}, engine {settings['engine']}, threshold {settings['threshold']:g}")
+    table.add_row("images", f"{done:,} of {check.images:,} done")
+    table.add_row(
+        "shards", f"{len(check.parts):,} done, {len(check.missing):,} missing, {len(check.problems):,} damaged"
+    )
+    table.add_row("status", _statuses(check) if done else "none yet")
+    table.add_row("candidates", f"{check.candidates:,}")
+    if check.audit:
+        table.add_row("screen", check.audit.text() if done else "nothing screened yet")
+    table.add_row("speed", _speed(run, check))
+    table.add_row("state", "complete" if check.whole and run.success() else "not complete")
+    console.print(table, highlight=False, markup=False)
+    if check.audit and check.audit.broken:
+        console.print(check.audit.warning(), style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _speed(run: Run, check: Check) -> str:
+    """Images a minute of the last session, from the times at which parts were published."""
+    sessions = run.record["sessions"]
+    if not sessions:
+        return "not started"
+    last = sessions[-1]
+    if last.get("images_per_minute") is not None:
+        return f"{last['images_per_minute']:,.0f} images a minute in the last session ({last['outcome']})"
+    started = datetime.fromisoformat(last["started"])
+    times = [datetime.fromisoformat(footer.published) for footer in check.parts.values()]
+    recent = [moment for moment in times if moment >= started]
+    if not recent:
+        return "nothing published in this session yet"
+    images = sum(f.rows for f in check.parts.values() if datetime.fromisoformat(f.published) >= started)
+    seconds = max((max(recent) - started).total_seconds(), 1e-3)
+    return f"{60 * images / seconds:,.0f} images a minute in this session so far"

@@ -1,0 +1,291 @@
+"""The commands that work with results: candidates, compare, rescan, merge, gallery, review."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crater_ray.cli.options import (
+    Address,
+    Anonymous,
+    Endpoint,
+    EngineName,
+    RunPath,
+    RunThreshold,
+    ShardImages,
+    Threshold,
+    console_on,
+    progress_on_stderr,
+)
+
+commands = typer.Typer()
+
+ImageTable = Annotated[
+    Path | None, typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key.")
+]
+PixelSize = Annotated[
+    float | None, typer.Option("--pixel-size", metavar="NM", min=1e-3, help="Size of a pixel in nm, where known.")
+]
+
+
+@commands.command()
+def candidates(
+    run: RunPath,
+    threshold: RunThreshold = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="N|P%", help="Instead: so many of the best, such as 500 or 4% of the run."),
+    ] = None,
+    table: ImageTable = None,
+    csv: Annotated[
+        str | None,
+        typer.Option(
+            "--csv", metavar="FILE", help="Write all candidates, Prediction and FileName first; - for stdout."
+        ),
+    ] = None,
+    per_foil: Annotated[
+        Path | None, typer.Option("--per-foil", metavar="DIR", help="Write a CSV for each foil, and foils.csv.")
+    ] = None,
+    reimage: Annotated[
+        Path | None,
+        typer.Option("--reimage", metavar="FILE", help="Write where to look again at higher magnification, as CSV."),
+    ] = None,
+    pixel_size: PixelSize = None,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """List the images at or above a score, best first."""
+    from crater_ray.errors import UsageError
+    from crater_ray.results import candidates as lists
+    from crater_ray.results.image_table import read_image_table
+    from crater_ray.runs.run import open_existing
+    from crater_ray.storage.s3 import Access
+
+    if budget is not None and threshold is not None:
+        raise UsageError("--budget and --threshold exclude each other: give one.")
+    with open_existing(run, Access(endpoint_url)) as opened:
+        image_table = read_image_table(table) if table else None
+        cut = opened.threshold if threshold is None else threshold
+        most = None if budget is None else lists.read_budget(budget, opened.manifest.images)
+        if most is not None:
+            cut = lists.threshold_for_budget(opened, most)
+        found = lists.list_candidates(opened, cut, image_table).slice(0, most)
+        written = []
+        if csv:
+            lists.write_csv(found, csv)
+            written.append(f"all of them: {csv}")
+        if per_foil:
+            written.append(f"by foil ({lists.write_foils(found, per_foil):,} foils): {per_foil}")
+        if reimage:
+            lists.write_csv(lists.reimaging_list(found, pixel_size), reimage)
+            written.append(f"for re-imaging: {reimage}")
+        if csv != "-":
+            lists.show_candidates(found, cut, opened, written, console_on(sys.stdout))
+
+
+@commands.command()
+def compare(
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="The earlier run.")],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The later run.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", metavar="T", help="Lowest score of a candidate.  (default: each run's own)"),
+    ] = None,
+    distance: Annotated[
+        float, typer.Option("--distance", metavar="PX", min=0, help="Candidates farther apart than this have moved.")
+    ] = 46.0,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE", help="Write gained, lost and moved candidates; - for stdout.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="DIR", help="Write pages with pictures of them.")
+    ] = None,
+    table: ImageTable = None,
+    pixel_size: PixelSize = None,
+    anonymous: Anonymous = False,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Show what changed from one run to another: gained, lost and moved candidates, agreement of scores."""
+    from crater_ray.results.candidates import write_csv
+    from crater_ray.results.compare.comparison import compare as compare_runs
+    from crater_ray.results.compare.report import show_comparison, write_page
+    from crater_ray.results.gallery import show_written
+    from crater_ray.results.image_table import read_image_table
+    from crater_ray.runs.run import open_existing
+    from crater_ray.storage.s3 import Access
+
+    console = console_on(sys.stdout)
+    access = Access(endpoint_url, anonymous)
+    with open_existing(run_a, access) as a, open_existing(run_b, access) as b:
+        image_table = read_image_table(table) if table else None
+        comparison = compare_runs(a, b, threshold, distance)
+        if csv:
+            write_csv(comparison.changes, csv)
+        if csv != "-":
+            show_comparison(comparison, a, b, distance, console)
+        if page:
+            images = Access(endpoint_url or b.record["settings"].get("endpoint_url"), anonymous)
+            with progress_on_stderr("pictures") as tell:
+                written = write_page(
+                    comparison, a, b, page, images, image_table=image_table, pixel_nm=pixel_size, progress=tell
+                )
+            show_written(written, console_on(sys.stderr if csv == "-" else sys.stdout))
+
+
+@commands.command()
+def rescan(
+    run: RunPath,
+    out: Annotated[str, typer.Option("--out", metavar="RUN2", help="The new run's folder: a local path or s3://...")],
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="NEW", help="The network.  (default: the one shipped)")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="CONDITION", help="Only images whose row meets it, as in 'score >= 0.001'."),
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", metavar="FILE", help="Only the images of this list (.txt, .csv, .parquet)."),
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", metavar="STATUS", help="Only images with this status, as unreadable; repeatable."),
+    ] = None,
+    anonymous: Anonymous = False,
+    endpoint_url: Endpoint = None,
+    threshold: Threshold = None,
+    engine: EngineName = "auto",
+    shard_images: ShardImages = 1_000,
+    address: Address = None,
+) -> None:
+    """Score the images of a run again, all or some, without listing the archive. The run itself stays as it is."""
+    from crater_ray.cli.reports import show_outcome
+    from crater_ray.network.bundle import DEFAULT
+    from crater_ray.results.rescan import RescanSettings
+    from crater_ray.results.rescan import rescan as run_rescan
+    from crater_ray.storage.s3 import Access
+
+    settings = RescanSettings(
+        run=run,
+        out=out,
+        bundle=bundle or DEFAULT,
+        where=where,
+        keys=keys,
+        statuses=tuple(status or ()),
+        access=Access(endpoint_url, anonymous),
+        threshold=threshold,
+        engine=engine,
+        shard_images=shard_images,
+        address=address,
+    )
+    console = console_on()
+    try:
+        outcome = run_rescan(settings, console)
+    except KeyboardInterrupt:
+        console.print(
+            "Stopped. Everything that was finished is kept; run the same command again to go on.", highlight=False
+        )
+        raise typer.Exit(1) from None
+    show_outcome(outcome, console)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def merge(
+    run: RunPath,
+    rescans: Annotated[list[str], typer.Argument(metavar="RESCAN...", help="Rescans of it; later ones win.")],
+    out: Annotated[str, typer.Option("--out", metavar="MERGED", help="The new run's folder.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", metavar="T", help="The new run's.  (default: the last rescan's)"),
+    ] = None,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Combine a run with rescans of some of its images into one complete new run; the newest row of an image counts."""
+    from contextlib import ExitStack
+
+    from crater_ray.results.merge import merge as merge_runs
+    from crater_ray.results.merge import show_merged
+    from crater_ray.runs.run import open_existing
+    from crater_ray.storage.s3 import Access
+
+    access = Access(endpoint_url)
+    with ExitStack() as stack:
+        base, *others = (stack.enter_context(open_existing(uri, access)) for uri in (run, *rescans))
+        merged = merge_runs(base, others, out, access, threshold)
+    show_merged(merged, console_on(sys.stdout))
+
+
+@commands.command()
+def gallery(
+    run: RunPath,
+    threshold: RunThreshold = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to.  (default: RUN-gallery)")] = None,
+    table: ImageTable = None,
+    pixel_size: PixelSize = None,
+    whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
+    anonymous: Anonymous = False,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
+    from crater_ray.results.gallery import default_folder, show_written, write_gallery
+    from crater_ray.results.image_table import read_image_table
+    from crater_ray.runs.run import open_existing
+    from crater_ray.storage.s3 import Access
+
+    with open_existing(run, Access(endpoint_url, anonymous)) as opened:
+        image_table = read_image_table(table) if table else None
+        access = Access(endpoint_url or opened.record["settings"].get("endpoint_url"), anonymous)
+        with progress_on_stderr("pictures") as tell:
+            written = write_gallery(
+                opened,
+                out or default_folder(opened),
+                access,
+                threshold=threshold,
+                image_table=image_table,
+                pixel_nm=pixel_size,
+                whole=whole_images,
+                progress=tell,
+            )
+    show_written(written, console_on(sys.stdout))
+
+
+@commands.command()
+def review(
+    run: RunPath,
+    verdicts: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Saved by a gallery, or CSV with key and verdict.")
+    ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option("--reviewer", metavar="NAME", help="Who judged, where a file does not say so.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write what `python -m training retrain` takes.")
+    ] = None,
+    any_run: Annotated[
+        bool, typer.Option("--any-run", help="Also take verdicts given on another run over the same images.")
+    ] = False,
+    endpoint_url: Endpoint = None,
+) -> None:
+    """Keep people's verdicts with a run, and say what they say: precision so far, agreement of reviewers."""
+    from crater_ray.results.candidates import write_csv
+    from crater_ray.results.review.report import show_review
+    from crater_ray.results.review.verdicts import import_file, read_verdicts, training_table
+    from crater_ray.runs.run import open_existing
+    from crater_ray.storage.s3 import Access
+
+    console = console_on(sys.stdout)
+    with open_existing(run, Access(endpoint_url)) as opened:
+        for path in verdicts or ():
+            count = import_file(opened, path, reviewer, any_run)
+            console.print(f"{count:,} verdicts from {path}", highlight=False, markup=False, soft_wrap=True)
+        judged = show_review(opened, read_verdicts(opened), console)
+        if export:
+            table = training_table(judged)
+            write_csv(table, export)
+            console.print(
+                f"for retraining, {table.num_rows:,} images: {export}", highlight=False, markup=False, soft_wrap=True
+            )

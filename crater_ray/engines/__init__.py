@@ -1,0 +1,1 @@
+"""Engines: ways to compute a bundle's network on a device."""

@@ -1,0 +1,137 @@
+"""The network itself through Keras, in float32 or bfloat16: one compiled function, fed with bytes, never `predict`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
+
+import numpy as np
+
+from crater_ray.engines.base import AT_ONCE, Evidence
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import TILE
+
+CPU_BATCH = 8
+GPU_BATCH = 128
+"""Images of the trained size per call; larger images are taken fewer at a time, so that memory stays bounded."""
+SHAPES = 2
+"""On JAX, which compiles for each number of images, for some 25 s on an H100, calls have one of so many numbers."""
+
+
+class KerasEngine:
+    """Runs a bundle on this process's GPU, or on its processor when there is none.
+
+    Args:
+        bundle: the network.
+        threads: processor threads for TensorFlow's own pools; all when None.
+        dtype: Keras policy of the convolutions.
+    """
+
+    stage = "full"
+
+    def __init__(self, bundle: Bundle, threads: int | None = None, dtype: str = "float32") -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import keras
+
+        backend = keras.backend.backend()
+        if backend == "tensorflow":
+            use_threads(threads)
+        with _on_processor(backend):
+            model = bundle.model(evidence=True, dtype=dtype, leave_out_idle=True)
+        if backend == "tensorflow":
+            self._forward, self.device = _tensorflow(model, threads)
+        elif backend == "jax":
+            self._forward, self.device = _jax(model)
+        else:
+            self._forward, self.device = _eager(model)
+        if dtype != "float32":
+            self.device += f", {dtype.removeprefix('mixed_')}"
+        self.batch = CPU_BATCH if self.device.startswith("CPU") else GPU_BATCH
+        self._compiles = backend == "jax"
+
+    def score(self, images: np.ndarray) -> Evidence:
+        n, height, width = images.shape
+        batch = int(np.clip(self.batch * TILE[0] * TILE[1] // (height * width), 1, 4 * self.batch))
+        answers = []
+        for start in range(0, n, batch):
+            chunk = images[start : start + batch]
+            missing = self._missing(len(chunk), batch, n)
+            if missing:
+                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
+            # Not [..., None]: JAX takes that axis's stride of 0 for another layout, and copies pixel by pixel.
+            answers.append(self._forward(chunk.reshape(*chunk.shape, 1)))
+        joined = {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
+        return Evidence(joined["score"], joined["peaks"], joined["positions"])
+
+    def _missing(self, images: int, batch: int, n: int) -> int:
+        """How many images to fill a call up with, so that nothing is compiled or planned for each number of them."""
+        if n > batch:
+            return batch - images
+        return -images % max(1, batch // SHAPES) if self._compiles else 0
+
+
+Forward = Callable[[np.ndarray], dict[str, Any]]
+
+
+def use_threads(threads: int | None) -> None:
+    """Make TensorFlow's pools that large, and have it take a GPU's memory as it is needed."""
+    import tensorflow as tf
+
+    if threads:
+        with suppress(RuntimeError):  # TensorFlow may already run in this process, with the pools it was given first
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(AT_ONCE)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with suppress(RuntimeError):  # likewise
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _on_processor(backend: str) -> AbstractContextManager[object]:
+    """Where JAX should make a model: for a GPU it would compile a program for the weights of each layer."""
+    if backend == "jax":
+        import jax
+
+        with suppress(RuntimeError):  # JAX may have been told to know no other device than the GPU
+            made_there: AbstractContextManager[object] = jax.default_device(jax.devices("cpu")[0])
+            return made_there
+    return nullcontext()
+
+
+def _tensorflow(model: Any, threads: int | None) -> tuple[Forward, str]:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator, misc]
+    def forward(images: Any) -> Any:
+        return model(images, training=False)
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        return forward, str(name)
+    return forward, f"CPU, {threads or os.cpu_count()} threads"
+
+
+def _jax(model: Any) -> tuple[Forward, str]:
+    import jax
+
+    device = jax.devices()[0]
+    variables = [variable.value for variable in model.trainable_variables]
+    trainable, fixed = jax.device_put((variables, [one.value for one in model.non_trainable_variables]), device)
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def forward(images: Any) -> Any:
+        return model.stateless_call(trainable, fixed, images, training=False)[0]
+
+    return forward, "CPU, jax" if device.platform == "cpu" else str(device.device_kind)
+
+
+def _eager(model: Any) -> tuple[Forward, str]:
+    import keras
+
+    def forward(images: np.ndarray) -> dict[str, Any]:
+        answer = model(images, training=False)
+        return {name: keras.ops.convert_to_numpy(value) for name, value in answer.items()}
+
+    return forward, f"CPU or GPU, {keras.backend.backend()}"

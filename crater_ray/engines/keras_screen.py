@@ -1,0 +1,179 @@
+"""The screen's arithmetic: one interface, raw pixels in, which images pass out; and the way through Keras."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from crater_ray.engines.dense import sigmoid
+from crater_ray.engines.registry import computes_in_bfloat16
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.screen import BORDER, CONVOLUTIONS, FEATURES, SAMPLE, Screen
+from crater_ray.network.stardust import DENSE, Weights
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a screen makes of images.
+
+    Attributes:
+        scores: (n,) float32 in 0..1, after the second look where there was one.
+        passed: (n,) bool, whether the full network is to look at the image.
+    """
+
+    scores: np.ndarray
+    passed: np.ndarray
+
+
+class ScreenEngine(Protocol):
+    """Computes a screen on one device."""
+
+    def look(self, images: np.ndarray) -> Screened:
+        """Look at (n, height, width) uint8 images of the screen's size."""
+        ...
+
+
+def create_screen(engine: str, bundle: Bundle, screen: Screen, threads: int | None = None) -> ScreenEngine:
+    """Make the screen ready that goes with an engine of the full network.
+
+    Args:
+        engine: name of that engine, resolved.
+        bundle: the full network.
+        screen: what to compute.
+        threads: processor threads; all when None.
+    """
+    if engine.startswith("openvino"):
+        from crater_ray.engines.openvino_screen import OpenVinoScreen
+
+        return OpenVinoScreen(bundle, screen, threads=threads)
+    if engine == "stand-in":
+        return StandInScreen(screen)
+    return KerasScreen(screen, threads)
+
+
+class StandInScreen:
+    """Goes with the engine that computes no network: scores by the mean of one pixel in 256.
+
+    Args:
+        screen: its threshold counts.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._threshold = np.float32(screen.threshold)
+
+    def look(self, images: np.ndarray) -> Screened:
+        scores = np.asarray(images[:, ::16, ::16].mean(axis=(1, 2), dtype=np.float32) / np.float32(255))
+        return Screened(scores, scores >= self._threshold)
+
+
+class KerasScreen:
+    """Through Keras; on processors with bfloat16 in that.
+
+    Args:
+        screen: what to compute.
+        threads: for TensorFlow's pools; all when None.
+        dtype: Keras policy of the convolutions; by the processor when None.
+    """
+
+    def __init__(self, screen: Screen, threads: int | None = None, dtype: str | None = None) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import keras
+
+        self._threshold = np.float32(screen.threshold)
+        dtype = dtype or ("mixed_bfloat16" if computes_in_bfloat16() else "float32")
+        if keras.backend.backend() != "tensorflow":
+            self._forward: Callable[[np.ndarray], Any] = build_screen(screen.weights, dtype)
+            return
+        import tensorflow as tf
+
+        from crater_ray.engines.keras_engine import use_threads
+
+        use_threads(threads)
+        model = build_screen(screen.weights, dtype)
+        signature = [tf.TensorSpec((None, None, None, 1), tf.uint8)]
+        self._forward = tf.function(lambda images: model(images, training=False), input_signature=signature)
+
+    def look(self, images: np.ndarray) -> Screened:
+        answers = []
+        for start in range(0, len(images), BATCH):
+            answers.append(np.asarray(self._forward(images[start : start + BATCH, ..., None]), np.float32)[:, 0])
+        scores = sigmoid(np.concatenate(answers))
+        return Screened(scores, scores >= self._threshold)
+
+
+def build_screen(weights: Weights | None = None, dtype: str = "float32", *, trainable: bool = False) -> keras.Model:
+    """Build the screen in Keras.
+
+    Args:
+        weights: by name; fresh ones when None.
+        dtype: Keras policy of the convolutions.
+        trainable: with batch normalisation behind each convolution, and with the map as a second output.
+
+    Returns:
+        A model from uint8 images (n, h, w, 1) to logits (n, 1); with `trainable` to these and the map of features
+        (n, rows, columns, 32), at the positions of the full network's last map.
+    """
+    import keras
+    from keras import layers
+
+    images = keras.Input((None, None, 1), dtype="uint8", name="images")
+    x = _normalised(images)
+    for number, one in enumerate(CONVOLUTIONS, start=1):
+        if one.step > 1:
+            x = layers.ZeroPadding2D((one.padding, one.padding), name=f"padding{number}", dtype=dtype)(x)
+        x = layers.Conv2D(
+            one.filters,
+            one.side,
+            one.step,
+            padding="same" if one.step == 1 else "valid",
+            activation=None if trainable else "relu",
+            kernel_initializer="he_normal",
+            name=f"conv{number}",
+            dtype=dtype,
+        )(x)
+        if trainable:
+            x = layers.BatchNormalization(momentum=0.97, name=f"norm{number}", dtype=dtype)(x)
+            x = layers.ReLU(name=f"relu{number}", dtype=dtype)(x)
+        if one.pooled:
+            x = layers.MaxPooling2D(2, name=f"pool{number}", dtype=dtype)(x)
+    before, after = BORDER
+    x = layers.Cropping2D(((before, after), (before, after)), name="inner", dtype=dtype)(x)
+    # The bias lets every feature begin alive: a dead one would never come back.
+    start = keras.initializers.Constant(0.1)
+    x = layers.Conv2D(FEATURES, 1, activation="relu", bias_initializer=start, name="features", dtype="float32")(x)
+    features = x
+    x = layers.GlobalMaxPooling2D(name="peaks", dtype="float32")(x)
+    for number, units in enumerate(DENSE, start=1):
+        x = layers.Dense(units, activation="relu", name=f"dense{number}", dtype="float32")(x)
+    logit = layers.Dense(1, name=f"dense{len(DENSE) + 1}", dtype="float32")(x)
+    model = keras.Model(images, [logit, features] if trainable else logit, name="screen")
+    if weights is not None:
+        for name, array in weights.items():
+            layer, part = name.split("/")
+            getattr(model.get_layer(layer), part).assign(array)
+    return model
+
+
+def _normalised(images: Any) -> Any:
+    """Each image about 0, by the mean and deviation of some of its pixels, without the outermost of them."""
+    from keras import ops
+
+    x = ops.cast(images, "float32")
+    some = x[:, ::SAMPLE, ::SAMPLE, :]
+    axes = (1, 2, 3)
+    mean = ops.mean(some, axis=axes, keepdims=True)
+    deviation = ops.sqrt(ops.mean(ops.square(some - mean), axis=axes, keepdims=True))
+    kept = ops.cast(ops.abs(some - mean) <= 3.0 * deviation, "float32")
+    count = ops.maximum(ops.sum(kept, axis=axes, keepdims=True), 1.0)
+    mean = ops.sum(some * kept, axis=axes, keepdims=True) / count
+    deviation = ops.sqrt(ops.sum(ops.square(some - mean) * kept, axis=axes, keepdims=True) / count)
+    return ops.clip((x - mean) / ops.maximum(3.0 * deviation, 1.0), -2.0, 4.0)

@@ -1,0 +1,116 @@
+"""The network on Intel and AMD processors through OpenVINO: 8-bit integers, bfloat16 or float32."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from crater_ray.engines.base import Evidence
+from crater_ray.engines.dense import logits, sigmoid
+from crater_ray.engines.openvino_graph import QUANTISED, Ranges, build_graph
+from crater_ray.engines.streams import Streams
+from crater_ray.errors import UsageError
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import TILE
+
+NUMBERS = {"openvino": "int8", "openvino-bf16": "bf16", "openvino-float": "f32"}
+"""What each engine computes the convolutions in."""
+
+CARD_ENTRY = "openvino_int8"
+"""Where a bundle's card keeps the calibration: figures -> openvino_int8 -> ranges."""
+
+WORTH_A_GRAPH = 16
+"""So many images of one size in a call earn that size its own compiled graph; others share a slower one."""
+MAX_GRAPHS = 4
+
+
+class OpenVinoEngine:
+    """Runs a bundle on the processor, one image per stream.
+
+    Args:
+        bundle: the network; for `int8` its card holds the calibration.
+        numbers: `int8`, `bf16` or `f32`.
+        threads: processor threads; all when None.
+        ranges: the calibration, instead of the card's.
+
+    Raises:
+        UsageError: openvino is not installed, or there is no calibration.
+    """
+
+    stage = "full"
+
+    def __init__(
+        self, bundle: Bundle, numbers: str = "int8", threads: int | None = None, ranges: Ranges | None = None
+    ) -> None:
+        require_openvino()
+        if numbers == "int8":
+            ranges = card_ranges(bundle) if ranges is None else ranges
+        self._bundle, self._ranges = bundle, ranges if numbers == "int8" else None
+        self._weights = bundle.weights
+        # bfloat16 is also how the parts of an 8-bit graph that stay exact would be computed; they must not be.
+        self._numbers, self._threads = "bf16" if numbers == "bf16" else "f32", threads
+        self._graphs: dict[tuple[int, int], Streams] = {}
+        self._compiling = threading.Lock()
+        self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"
+
+    def score(self, images: np.ndarray) -> Evidence:
+        n, height, width = images.shape
+        peaks = np.empty((n, self._weights["dense1/kernel"].shape[0]), np.float32)
+        positions = np.empty(peaks.shape, np.int32)
+
+        def take(request: Any, number: int) -> None:
+            peaks[number] = request.get_tensor("peaks").data[0]
+            positions[number] = request.get_tensor("positions").data[0]
+
+        with self._compiling:
+            streams = self._streams(n, height, width)
+        with streams.queue() as queue:
+            queue.set_callback(take)
+            for number in range(n):
+                # Copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses.
+                queue.start_async({0: images[number : number + 1]}, number)
+            queue.wait_all()
+        return Evidence(sigmoid(logits(peaks, self._weights)), peaks, positions)
+
+    def _streams(self, n: int, height: int, width: int) -> Streams:
+        """Streams for images of that size: a graph compiled for it, or the one that takes any size."""
+        size = (height, width)
+        if size in self._graphs:
+            return self._graphs[size]
+        if size != TILE and (n < WORTH_A_GRAPH or len(self._graphs) >= MAX_GRAPHS):
+            size = (-1, -1)
+        if size not in self._graphs:
+            graph = build_graph(self._bundle, self._ranges, size if size[0] > 0 else None)
+            graph.reshape([1, *size])
+            self._graphs[size] = Streams(graph, self._numbers, self._threads)
+        return self._graphs[size]
+
+
+def require_openvino() -> None:
+    """Raises UsageError, with the cure, when openvino is not installed."""
+    if importlib.util.find_spec("openvino") is None:
+        raise UsageError(
+            "This engine needs the package openvino, which is not installed: pip install 'crater-ray[cpu]'. "
+            "Or use --engine keras."
+        )
+
+
+def card_ranges(bundle: Bundle) -> Ranges:
+    """The calibration that a bundle's card holds.
+
+    Raises:
+        UsageError: it holds none.
+    """
+    entry = bundle.figures.get(CARD_ENTRY)
+    ranges = entry.get("ranges") if isinstance(entry, Mapping) else None
+    if not isinstance(ranges, Mapping) or not ranges or not set(ranges) <= set(QUANTISED):
+        raise UsageError(
+            f"The bundle {bundle.name!r} holds no calibration for 8-bit numbers. Make one with "
+            "`python -m benchmarks agreement --bundle DIR --write`, or use --engine openvino-float."
+        )
+    return {name: float(top) for name, top in ranges.items()}

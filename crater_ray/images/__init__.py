@@ -1,0 +1,1 @@
+"""Images: listed, fetched, and decoded to gray pixels."""

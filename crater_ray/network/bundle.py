@@ -1,0 +1,190 @@
+"""A bundle: the folder that holds a network's weights and the card that says what they are.
+
+BUNDLE/
+  card.json      id, architecture, preprocessing, typical threshold, how it was trained, its measured figures
+  weights.npz    plain float32 arrays by name; never pickled objects, never code
+  screen.npz     likewise, where there is a screen; what it is stands in the card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from crater_ray.errors import UsageError
+from crater_ray.network import screen as screens
+from crater_ray.network.pruning import filters, lean
+from crater_ray.network.screen import Screen
+from crater_ray.network.stardust import ARCHITECTURE, PARAMETERS, Preprocessing, Weights, apply_weights, build
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+MAX_WEIGHT_BYTES = 16 * PARAMETERS
+DEFAULT = Path(__file__).parent / "bundles" / "default"
+"""The bundle that ships inside the package."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A network ready to be used, and what is known about it.
+
+    Attributes:
+        weights: float32 arrays by name, as `crater_ray.network.stardust.read_weights` gives them.
+        preprocessing: how raw pixels become network input.
+        typical_threshold: the score from which an image is usually looked at.
+        trained: what made the weights (recipe, data, seed, versions).
+        figures: what was measured with them.
+        name: what people call it.
+        screen: the small network that finds safely empty images, where there is one.
+    """
+
+    weights: Weights
+    preprocessing: Preprocessing
+    typical_threshold: float
+    trained: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    name: str = "unnamed"
+    screen: Screen | None = None
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the SHA-256 of all that decides a score: weights and preprocessing."""
+        digest = hashlib.sha256(f"{ARCHITECTURE}/{self.preprocessing}".encode())
+        for name in sorted(self.weights):
+            array = self.weights[name]
+            digest.update(f"{name}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array, "<f4").tobytes())
+        return digest.hexdigest()[:12]
+
+    def model(self, *, evidence: bool = False, dtype: str = "float32", leave_out_idle: bool = False) -> keras.Model:
+        """The Keras model with these weights; see `crater_ray.network.stardust.build`.
+
+        Args:
+            evidence: also give what tells where the score comes from.
+            dtype: Keras policy of the convolutions.
+            leave_out_idle: without the filters that do nothing: the same answers sooner; see
+                `crater_ray.network.pruning`.
+        """
+        weights = lean(self.weights) if leave_out_idle else self.weights
+        model = build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filters(weights))
+        apply_weights(model, weights)
+        return model
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the bundle folder (made when missing), card last, and return its path.
+
+        Raises:
+            ValueError: its screen was distilled from another network.
+        """
+        if self.screen is not None and self.screen.bundle != self.id:
+            raise ValueError(f"The screen was distilled from {self.screen.bundle}; the network here is {self.id}.")
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(folder / "weights.npz", **{name: self.weights[name] for name in sorted(self.weights)})  # type: ignore[arg-type]
+        if self.screen is not None:
+            self.screen.save(folder)
+        (folder / "card.json").write_text(json.dumps(self.card(), indent=2) + "\n", encoding="utf-8")
+        return folder
+
+    def card(self) -> dict[str, Any]:
+        """What `card.json` holds."""
+        return {
+            "format": FORMAT,
+            "id": self.id,
+            "name": self.name,
+            "architecture": ARCHITECTURE,
+            "parameters": int(sum(array.size for array in self.weights.values())),
+            "preprocessing": self.preprocessing,
+            "typical_threshold": self.typical_threshold,
+            "trained": self.trained,
+            "figures": self.figures,
+            **({"screen": self.screen.card()} if self.screen else {}),
+        }
+
+
+def load(folder: str | Path = DEFAULT) -> Bundle:
+    """Read and check a bundle folder.
+
+    Args:
+        folder: the bundle; the one that ships with the package when not given.
+
+    Raises:
+        UsageError: there is no bundle, it was damaged or changed, or it is of another kind. Weights are read as
+            plain arrays: a folder that holds pickled objects or code instead is refused, never run.
+    """
+    folder = Path(folder)
+    card = _read_card(folder)
+    try:
+        with zipfile.ZipFile(folder / "weights.npz") as packed:
+            size = sum(entry.file_size for entry in packed.infolist())
+        if size > MAX_WEIGHT_BYTES:
+            raise ValueError(f"{size:,} bytes unpacked are more than any weights of {ARCHITECTURE} have")
+        with np.load(folder / "weights.npz", allow_pickle=False) as stored:
+            weights = {name: np.asarray(stored[name], np.float32) for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as problem:
+        raise UsageError(
+            f"The bundle {str(folder)!r} has no readable weights.npz ({problem}). Fetch or train the bundle again."
+        ) from None
+    bundle = Bundle(
+        weights=weights,
+        preprocessing=card["preprocessing"],
+        typical_threshold=float(card["typical_threshold"]),
+        trained=dict(card.get("trained", {})),
+        figures=dict(card.get("figures", {})),
+        name=str(card.get("name", folder.name)),
+    )
+    if sum(array.size for array in weights.values()) != PARAMETERS:
+        raise UsageError(
+            f"The weights of the bundle {str(folder)!r} are not those of {ARCHITECTURE}: it has {PARAMETERS:,} "
+            f"parameters; received: {sum(array.size for array in weights.values()):,}"
+        )
+    if bundle.id != card["id"]:
+        raise UsageError(
+            f"The bundle {str(folder)!r} was damaged or changed: its card says {card['id']!r} "
+            f"but its weights have the id {bundle.id!r}. Fetch or train the bundle again."
+        )
+    if "screen" in card:
+        return replace(bundle, screen=screens.load(folder, card["screen"], bundle.id))
+    return bundle
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"No bundle at {str(folder)!r}: a bundle is a folder with card.json and weights.npz. "
+            "Check --bundle, or leave it out to use the one that ships with crater-ray."
+        ) from None
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"The card of the bundle {str(folder)!r} cannot be read: {problem}") from None
+    wanted = {"format", "id", "architecture", "preprocessing", "typical_threshold"}
+    if not isinstance(card, dict) or not wanted <= set(card):
+        missing = sorted(wanted - set(card)) if isinstance(card, dict) else sorted(wanted)
+        raise UsageError(f"The card of the bundle {str(folder)!r} lacks {', '.join(missing)}.")
+    if card["format"] != FORMAT or card["architecture"] != ARCHITECTURE:
+        raise UsageError(
+            f"The bundle {str(folder)!r} is of another kind: this version reads format {FORMAT} of {ARCHITECTURE}; "
+            f"received: format {card['format']} of {card['architecture']}"
+        )
+    threshold, notes = card["typical_threshold"], [card.get("trained", {}), card.get("figures", {})]
+    if not isinstance(threshold, int | float) or not all(isinstance(note, dict) for note in notes):
+        raise UsageError(
+            f"The card of the bundle {str(folder)!r} must have a number as typical_threshold, and objects as trained "
+            f"and figures; received: {str([threshold, *notes])[:200]}"
+        )
+    if card["preprocessing"] not in get_args(Preprocessing):
+        raise UsageError(
+            f"The bundle {str(folder)!r} wants the preprocessing {card['preprocessing']!r}, "
+            f"which this version does not have. It has: {', '.join(get_args(Preprocessing))}"
+        )
+    return card

@@ -1,0 +1,1 @@
+"""Where in an image a crater is, and how large."""

@@ -1,0 +1,201 @@
+"""Candidates: the images at or above a score or within a review budget, best first, as lists for people and labs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from crater_ray.errors import UsageError
+from crater_ray.results.image_table import join
+from crater_ray.results.open_run import Results
+from crater_ray.storage.s3 import explain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crater_ray.runs.run import Run
+
+COLUMNS = ("key", "score", "x", "y", "diameter", "height", "width", "uri", "bundle", "stage", "places")
+SHOWN = 20
+CUT_OFFS = (0.5, 0.1, 0.01)
+"""Scores for which the list of foils counts candidates."""
+
+REIMAGE = ("foil", "frame", "VMcode", "id", "x_coord", "y_coord", "xymag", "zmag", "flags")
+
+
+def list_candidates(run: Run, threshold: float, image_table: pa.Table | None = None) -> pa.Table:
+    """The run's candidates.
+
+    Args:
+        run: a run, complete or not.
+        threshold: the lowest score that counts.
+        image_table: rows about images, with a column `key`; its columns are added, empty where a key is not in it.
+
+    Returns:
+        `Prediction`, `FileName`, then `COLUMNS`, `foil`, `frame`, `flags` and the image table's columns; by falling
+        score, then by key.
+    """
+    table = Results(run).candidates(threshold, COLUMNS)
+    names = pc.replace_substring_regex(table["uri"], r"(?s)\A.*/", "")
+    table = table.add_column(0, "FileName", names).add_column(0, "Prediction", table["score"])
+    return join(table, image_table)
+
+
+def read_budget(text: str, images: int) -> int:
+    """How many images a review budget allows.
+
+    Args:
+        text: a number of images (`15000`) or a share of the run (`4%`).
+        images: of the run.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", text.strip().replace(",", ""))
+    if match and match[2] and float(match[1]) <= 100:
+        return int(images * float(match[1]) / 100)
+    if match and not match[2] and float(match[1]).is_integer():
+        return int(match[1])
+    raise UsageError(f"--budget must be a number of images, such as 500, or a share, such as 4%; received: {text!r}")
+
+
+def threshold_for_budget(run: Run, budget: int) -> float:
+    """The lowest score among the best `budget` images; 1.0 when there is none to review."""
+    found = [rows["score"].drop_null().to_numpy() for rows in Results(run).parts(["score"])]
+    scores = np.concatenate([np.zeros(0, np.float32), *found])
+    if budget < 1 or len(scores) == 0:
+        return 1.0
+    if budget >= len(scores):
+        return 0.0
+    return float(np.partition(scores, len(scores) - budget)[len(scores) - budget])
+
+
+def write_csv(found: pa.Table, target: str | Path) -> None:
+    """Write a table as CSV to a file or to standard output (`-`), lists in cells (`places`) left out.
+
+    Names stand in it exactly as they are.
+    """
+    found = found.select([field.name for field in found.schema if not pa.types.is_nested(field.type)])
+    try:
+        if target == "-":
+            text = io.BytesIO()
+            pacsv.write_csv(found, text)
+            sys.stdout.write(text.getvalue().decode())
+        else:
+            pacsv.write_csv(found, target)
+    except OSError as problem:
+        raise explain(problem, str(target)) from None
+
+
+def write_foils(found: pa.Table, folder: Path) -> int:
+    """Write a CSV of candidates for each foil, and `foils.csv` with how many each has.
+
+    Args:
+        found: as `list_candidates` gives it.
+        folder: made when missing. Files are called `<foil>.csv`; `no-foil.csv` has the images of unknown foils.
+
+    Returns:
+        How many foils there are, unknown ones not counted.
+    """
+    foils = sorted(pc.unique(found["foil"].drop_null()).to_pylist())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "foils.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["foil", "candidates", *(f"from_{cut:g}" for cut in CUT_OFFS), "bad_focus", "best"])
+            for foil in [*foils, None]:
+                mask = pc.is_null(found["foil"]) if foil is None else pc.equal(found["foil"], foil)
+                some = found.filter(mask)
+                if some.num_rows == 0:
+                    continue
+                scores = some["Prediction"].to_numpy()
+                bad = pc.sum(pc.equal(some["flags"], "bad_focus")).as_py() or 0
+                above = [int((scores >= np.float32(cut)).sum()) for cut in CUT_OFFS]
+                writer.writerow([foil or "", some.num_rows, *above, bad, f"{scores.max():.6g}"])
+                write_csv(some, folder / f"{foil or 'no-foil'}.csv")
+    except OSError as problem:
+        raise explain(problem, str(folder)) from None
+    return len(foils)
+
+
+def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
+    """Where to look again at higher magnification, foil by foil and frame by frame.
+
+    Args:
+        found: as `list_candidates` gives it.
+        pixel_nm: size of a pixel in nm, when known.
+
+    Returns:
+        `Prediction`, `FileName`, `key`; foil, frame, VMcode, stage coordinates and the like, as far as known;
+        `x`, `y` of the crater in pixels from the centre of the image's first pixel; `right`, `down` from the
+        centre of the image, in pixels and, with `pixel_nm`, in um; `diameter`, in pixels and nm; `height`, `width`.
+        Places are empty where the network gave none. An image with several places has a line for each.
+    """
+    found = _a_line_for_each_place(found)
+    columns = {name: found[name] for name in ("Prediction", "FileName", "key")}
+    columns |= {name: found[name] for name in REIMAGE if name in found.column_names}
+    columns |= {name: found[name] for name in ("x", "y")}
+    for name, at, size in (("right", "x", "width"), ("down", "y", "height")):
+        centre = pc.divide(pc.subtract(found[size].cast(pa.float32()), pa.scalar(1, pa.float32())), 2.0)
+        offset = pc.subtract(found[at], centre.cast(pa.float32()))
+        columns[f"{name}_px"] = offset
+        if pixel_nm is not None:
+            columns[f"{name}_um"] = pc.multiply(offset, pa.scalar(pixel_nm / 1000, pa.float32()))
+    columns["diameter_px"] = found["diameter"]
+    if pixel_nm is not None:
+        columns["diameter_nm"] = pc.multiply(found["diameter"], pa.scalar(pixel_nm, pa.float32()))
+    columns |= {name: found[name] for name in ("height", "width")}
+    order = [("foil", "ascending"), ("frame", "ascending"), ("Prediction", "descending"), ("key", "ascending")]
+    return pa.table(columns).sort_by(order)
+
+
+def _a_line_for_each_place(found: pa.Table) -> pa.Table:
+    """Rows with several places, repeated with each of them and its score."""
+    several = found["places"].to_pylist()
+    at = [row for row, places in enumerate(several) for _ in range(max(1, len(places or ())))]
+    lines = found.take(pa.array(at, pa.int64()))
+    place = [one for places in several for one in (places or [None])]
+    for column, name in (("Prediction", "score"), ("x", "x"), ("y", "y"), ("diameter", "diameter")):
+        own = lines[column].to_pylist()
+        values = [mine if one is None else one[name] for mine, one in zip(own, place, strict=True)]
+        index = lines.schema.get_field_index(column)
+        lines = lines.set_column(index, lines.schema.field(index), pa.array(values, lines.schema.field(index).type))
+    return lines
+
+
+def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[str], console: Console) -> None:
+    """Show the best candidates, how many there are, and where the lists were written."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    with_foils = found["foil"].null_count < found.num_rows
+    table = Table(title=None)
+    shown = [("score", "right"), ("key", "left"), ("x", "right"), ("y", "right"), ("file", "left")]
+    for name, justify in [*shown, *([("foil", "left"), ("flags", "left")] if with_foils else [])]:
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row in found.slice(0, SHOWN).to_pylist():
+        place = ["" if row[name] is None else f"{row[name]:.0f}" for name in ("x", "y")]
+        foil = [f"{row['foil'] or ''} {row['frame'] or ''}".strip(), row["flags"] or ""] if with_foils else []
+        names = (escape(repr(row[name])[1:-1]) for name in ("key", "FileName"))
+        table.add_row(f"{row['Prediction']:.4f}", next(names), *place, next(names), *foil)
+    if found.num_rows:
+        console.print(table)
+    more = f", the best {SHOWN} shown" if found.num_rows > SHOWN else ""
+    note = "" if run.success() else " The run is not complete."
+    console.print(f"{found.num_rows:,} candidates at or above {threshold:.6g}{more}.{note}", highlight=False)
+    flagged = pc.sum(pc.equal(found["flags"], "bad_focus")).as_py()
+    if flagged:
+        console.print(f"{flagged:,} of them are flagged bad_focus; none is left out for it.", highlight=False)
+    for line in written:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if not written and found.num_rows > SHOWN:
+        console.print("Add --csv FILE for all of them.", highlight=False)

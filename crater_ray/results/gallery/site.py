@@ -1,0 +1,225 @@
+"""A gallery on disk: a page that opens from a file, without a network, and the data and pictures that it shows.
+
+DIR/
+  index.html, style.css, *.js   the page; nothing in it comes from names of images
+  summary.js                    run, distribution, and key, score, foil of every candidate
+  data/0000.js                  the rest of what is known of the candidates of one chunk
+  sprites/0000.jpg              their crops, side by side
+  images/0000/00.jpg            the whole images
+File names are numbers, never keys. Data is JSON of ASCII characters only, and the page puts it in as text.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.results.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
+from crater_ray.storage.s3 import Access, explain
+
+CHUNK = COLUMNS * COLUMNS
+"""Candidates on a page, and in a sprite: the first page needs one sprite."""
+WORTH_A_POOL = 10
+"""Fewer chunks than this are made faster by one process than by starting others."""
+ASSETS = ("style.css", "state.js", "scale.js", "chart.js", "cards.js", "zoom.js", "app.js")
+MARKER = "summary.js"
+DETAILS = ("VMcode", "id", "frame", "flags", "bad_focus", "tech", "comment", "bundle")
+"""Columns that a picture's details show, where there are any."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What a gallery shows.
+
+    Attributes:
+        title: of the page.
+        candidates: in the order in which to show them: `key`, `uri`, `score`, `x`, `y`, `diameter` (estimated from the
+            pixels when all of them are empty); optionally `places`, `foil`, `group`
+            (such as gained or lost), `note` (a line about it) and any of `DETAILS`.
+        facts: about the run, for the page's head: run_id, bundle, source, threshold and so on; JSON values.
+        distribution: see `crater_ray.results.gallery.distribution`, as JSON values.
+        pixel_nm: size of a pixel in nm, when known.
+        extra: an SVG drawing made by this package (never of names) that the page shows below its head.
+    """
+
+    title: str
+    candidates: pa.Table
+    facts: dict[str, Any]
+    distribution: dict[str, Any]
+    pixel_nm: float | None = None
+    extra: str = ""
+
+
+@dataclass
+class Written:
+    """What was written.
+
+    Attributes:
+        page: the page to open.
+        candidates: how many it shows.
+        bytes: on disk.
+        problems: why some have no picture: how many by reason.
+    """
+
+    page: Path
+    candidates: int
+    bytes: int
+    problems: dict[str, int] = field(default_factory=dict)
+
+
+def write(
+    gallery: Gallery,
+    out: Path,
+    access: Access,
+    whole: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write a gallery; an earlier gallery in the same folder is replaced once the new one is finished.
+
+    Args:
+        gallery: what to show.
+        out: the folder.
+        access: how to reach images on S3.
+        whole: also copy the whole images, so that each can be zoomed.
+        progress: called with candidates done and candidates in all.
+
+    Raises:
+        UsageError: the folder holds something else.
+        CraterRayError: not one of the images could be fetched.
+    """
+    table = gallery.candidates
+    with _replacing(out) as folder:
+        pictures: list[Picture] = []
+        for number, chunk in enumerate(_chunks(table, folder, access, whole)):
+            _write_js(folder / "data" / f"{number:04d}.js", "chunk", number, _details(table, number, chunk))
+            pictures += chunk
+            if progress:
+                progress(len(pictures), table.num_rows)
+        problems = [picture.problem for picture in pictures if picture.problem]
+        if problems and len(problems) == len(pictures):
+            raise CraterRayError(
+                f"Not one of the {len(pictures):,} images could be fetched; the first: {problems[0]}. "
+                "Is the archive still where it was scanned? Check --endpoint-url and --anonymous."
+            )
+        _write_js(folder / MARKER, "summary", _summary(gallery, whole))
+        for name in ASSETS:
+            (folder / name).write_bytes(_asset(name))
+        page = _asset("index.html").decode().replace("{{title}}", html.escape(gallery.title))
+        scripts = "\n".join(f'<script src="{name}"></script>' for name in ASSETS if name.endswith(".js"))
+        page = page.replace("{{scripts}}", scripts).replace("{{extra}}", gallery.extra)
+        (folder / "index.html").write_text(page, encoding="utf-8")
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    counts = {reason: problems.count(reason) for reason in dict.fromkeys(problems)}
+    return Written(out / "index.html", table.num_rows, size, counts)
+
+
+def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Iterator[list[Picture]]:
+    jobs = []
+    estimate = table["diameter"].null_count == table.num_rows
+    for number, start in enumerate(range(0, table.num_rows, CHUNK)):
+        rows = table.slice(start, CHUNK)
+        numbers = (pc.fill_null(rows[name].cast(pa.float64()), np.nan).to_pylist() for name in ("x", "y", "diameter"))
+        places = zip(rows["uri"].to_pylist(), *numbers, strict=True)
+        subjects = [Subject(uri, x, y, diameter, estimate) for uri, x, y, diameter in places]
+        jobs.append((number, subjects, folder, access, whole))
+    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
+    if len(jobs) < WORTH_A_POOL or processes == 1:
+        # In a thread, because the caller's own, such as a notebook's, may be running an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            yield from (thread.submit(make_chunk, *job).result() for job in jobs)
+        return
+    # Started afresh, not forked: the caller may already hold threads that do not survive a fork.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(make_chunk, *zip(*jobs, strict=True), chunksize=2)
+
+
+def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict[str, Any]]:
+    names = [name for name in ("x", "y", "uri", "note", "group", *DETAILS) if name in table.column_names]
+    chunk = table.slice(number * CHUNK, CHUNK)
+    rows = chunk.select(names).to_pylist()
+    if "places" in table.column_names:
+        for row, places in zip(rows, chunk["places"].to_pylist(), strict=True):
+            row["places"] = [_described(place) for place in (places or ())[1:]]
+    return [
+        {name: value for name, value in row.items() if value not in (None, "", [])} | asdict(picture)
+        for row, picture in zip(rows, pictures, strict=True)
+    ]
+
+
+def _described(place: dict[str, float | None]) -> str:
+    size = "" if place["diameter"] is None else f", \u2300 {place['diameter']:.0f} px"
+    return f"{place['x']:.1f}, {place['y']:.1f} px, score {place['score']:.4f}{size}"
+
+
+def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
+    table = gallery.candidates
+    # float32 in its shortest form: comparing it with a typed threshold then gives what the run's own comparison does.
+    scores = [None if score is None else float(str(np.float32(score))) for score in table["score"].to_pylist()]
+    summary = {
+        "facts": gallery.facts,
+        "distribution": gallery.distribution,
+        "pixel_nm": gallery.pixel_nm,
+        "whole": whole,
+        "chunk": CHUNK,
+        "columns": COLUMNS,
+        "crop": CROP,
+        "keys": table["key"].to_pylist(),
+        "scores": scores,
+    }
+    for name in ("foil", "group"):
+        if name in table.column_names and table[name].null_count < table.num_rows:
+            values = table[name].to_pylist()
+            names = sorted({value for value in values if value is not None})
+            place = {value: index for index, value in enumerate(names)}
+            summary[name] = {"names": names, "of": [place.get(value, -1) for value in values]}
+    return summary
+
+
+def _write_js(path: Path, function: str, *arguments: object) -> None:
+    """JSON within a call: pages opened from disk may load scripts, but no other data."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = ",".join(
+        json.dumps(argument, ensure_ascii=True, default=str, separators=(",", ":")) for argument in arguments
+    )
+    path.write_text(f"craterRay.{function}({text});\n", encoding="ascii")
+
+
+def _asset(name: str) -> bytes:
+    return files("crater_ray.results.gallery").joinpath("assets", name).read_bytes()
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `out` if all goes well."""
+    out = out.absolute()
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file())):
+        raise UsageError(f"{str(out)!r} holds something else than a gallery. Give --out a new folder.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-", dir=out.parent))
+        try:
+            partial.chmod(0o755)
+            yield partial
+            if out.exists():
+                shutil.rmtree(out)
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as problem:
+        raise explain(problem, str(out)) from None

@@ -1,0 +1,186 @@
+"""Rescanning: images of an earlier run, all or chosen by what it found, scored again without listing the archive."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.images.listing import read_key_list
+from crater_ray.network.bundle import DEFAULT
+from crater_ray.results.open_run import Results
+from crater_ray.results.where import parse_where
+from crater_ray.runs import manifest as manifest_file
+from crater_ray.runs.manifest import SHARD_IMAGES, Selection
+from crater_ray.runs.run import Run, open_existing
+from crater_ray.storage.s3 import Access
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crater_ray.scanning.scan import Outcome
+
+
+@dataclass(frozen=True)
+class RescanSettings:
+    """Everything that a rescan is told. Images must meet all of `where`, `keys` and `statuses` that are given.
+
+    Attributes:
+        run: the earlier run, local or `s3://bucket/prefix`.
+        out: the new run's folder.
+        bundle: the network's folder.
+        where: only images whose earlier row meets this condition; see `crater_ray.results.where`.
+        keys: only images in this list of keys or uris (.txt, .csv, .parquet).
+        statuses: only images whose earlier row has one of these; none given, any.
+        access: how to reach S3; the earlier run's service when it names none.
+        threshold: from which score an image is a candidate; the bundle's typical threshold when None.
+        engine, shard_images, address: as for a scan.
+    """
+
+    run: str
+    out: str
+    bundle: Path = DEFAULT
+    where: str | None = None
+    keys: str | None = None
+    statuses: tuple[str, ...] = ()
+    access: Access = field(default_factory=Access)
+    threshold: float | None = None
+    engine: str = "auto"
+    shard_images: int = SHARD_IMAGES
+    address: str | None = None
+
+
+def rescan(settings: RescanSettings, console: Console) -> Outcome:
+    """Score images of an earlier run again, or go on with a rescan that was stopped.
+
+    Args:
+        settings: which images, with what, where to.
+        console: for progress.
+
+    Raises:
+        UsageError: the command cannot be carried out as given, or it chooses no image.
+        CraterRayError: something failed; running the same command again goes on from there.
+    """
+    from crater_ray.scanning.scan import Choice, scan
+    from crater_ray.settings import ScanSettings
+
+    if settings.where is not None:
+        parse_where(settings.where)
+    entries = None if settings.keys is None else sorted(set(read_key_list(settings.keys, settings.access)))
+    with open_existing(settings.run, settings.access) as old:
+        before = old.record["settings"]
+        chosen: dict[str, Any] = {
+            "rescan_of": {"run_id": old.id, "bundle": before["bundle"]},
+            "where": settings.where,
+            "keys": None if entries is None else _digest(entries),
+            "statuses": sorted(set(settings.statuses)),
+        }
+
+        def images() -> pa.Table:
+            table = choose(old, settings.where, entries, settings.statuses, settings.shard_images)
+            share = 100 * table.num_rows / old.manifest.images
+            console.print(
+                f"{table.num_rows:,} of {old.manifest.images:,} images ({share:.3g}%) of the earlier run "
+                f"with the bundle {before['bundle']}",
+                highlight=False,
+                markup=False,
+            )
+            return table
+
+        access = Access(settings.access.endpoint_url or before.get("endpoint_url"), settings.access.anonymous)
+        return scan(
+            ScanSettings(
+                source=before["source"],
+                out=settings.out,
+                bundle=settings.bundle,
+                access=access,
+                base=before.get("base"),
+                selection=Selection(before.get("limit"), before.get("sample"), before.get("seed") or 0),
+                threshold=settings.threshold,
+                engine=settings.engine,
+                shard_images=settings.shard_images,
+                address=settings.address,
+            ),
+            console,
+            Choice(chosen, images),
+        )
+
+
+def choose(
+    old: Run, where: str | None, entries: list[str] | None, statuses: tuple[str, ...], shard_images: int
+) -> pa.Table:
+    """The manifest of a rescan.
+
+    Args:
+        old: the earlier run.
+        where, statuses: conditions on its rows; None and () for none.
+        entries: keys or uris; None for any.
+        shard_images: images per shard of the new run.
+
+    Returns:
+        Schema `crater_ray.runs.manifest.SCHEMA`, sorted by key, cut into new shards.
+
+    Raises:
+        UsageError: no image is chosen, or `entries` names images that the earlier run does not have.
+        CraterRayError: conditions on rows are given, but not every image of the earlier run has one yet.
+    """
+    manifest = old.manifest
+    wanted = None if entries is None else pa.array(entries, pa.string())
+    met = np.zeros(0 if wanted is None else len(wanted), bool)
+    found: list[pa.Table] = []
+    for shard, keys in enumerate(_matching(old, where, statuses)):
+        images = manifest.shard(shard)
+        if wanted is not None:
+            for name in ("key", "uri"):
+                met |= pc.is_in(wanted, value_set=images[name].combine_chunks()).to_numpy(zero_copy_only=False)
+            listed = pc.or_(pc.is_in(images["key"], value_set=wanted), pc.is_in(images["uri"], value_set=wanted))
+            images = images.filter(listed)
+        found.append(images if keys is None else images.filter(pc.is_in(images["key"], value_set=keys)))
+    if entries is not None and not met.all():
+        strange = [entry for entry, here in zip(entries, met, strict=True) if not here]
+        some = ", ".join(map(repr, strange[:3])) + " ..." * (len(strange) > 3)
+        raise UsageError(
+            f"--keys names {len(strange):,} images that the run at {old.folder.uri} does not have: {some}. "
+            "Give keys or uris as its rows have them."
+        )
+    table = pa.concat_tables([manifest_file.SCHEMA.empty_table(), *found])
+    if table.num_rows == 0:
+        raise UsageError(_nothing(old, where, statuses))
+    shards = pa.array(np.arange(table.num_rows, dtype=np.int32) // shard_images)
+    return table.set_column(table.schema.get_field_index("shard"), manifest_file.SCHEMA.field("shard"), shards)
+
+
+def _matching(old: Run, where: str | None, statuses: tuple[str, ...]) -> Iterator[pa.Array | None]:
+    """For each shard the keys whose rows meet the conditions; None for all."""
+    if where is None and not statuses:
+        yield from (None for _ in range(old.manifest.shards))
+        return
+    missing = old.manifest.shards - len(old.published())
+    if missing:
+        raise CraterRayError(
+            f"The run at {old.folder.uri} is not complete ({missing:,} of {old.manifest.shards:,} shards are missing): "
+            "images cannot be chosen by rows that are not there. Complete it by its scan command first."
+        )
+    results = Results(old, where)
+    if statuses:
+        listed = ", ".join("'" + status.replace("'", "''") + "'" for status in statuses)
+        results = results.filter(f"status in ({listed})")
+    for rows in results.parts(["key"]):
+        yield rows["key"].combine_chunks()
+
+
+def _nothing(old: Run, where: str | None, statuses: tuple[str, ...]) -> str:
+    counts = ", ".join(f"{count:,} {status}" for status, count in Results(old).counts().most_common())
+    conditions = [f"--where {where!r}"] * (where is not None) + [f"--status {status}" for status in statuses]
+    return f"No image of the run at {old.folder.uri} meets {' and '.join(conditions) or 'this'}. Its rows: {counts}."
+
+
+def _digest(entries: list[str]) -> str:
+    return hashlib.sha256("\0".join(entries).encode()).hexdigest()[:12]

@@ -1,0 +1,142 @@
+"""What verdicts say about a run: precision so far, and how far reviewers agree."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crater_ray.results.review.verdicts import VERDICTS, Verdict, consensus, judged_rows
+from crater_ray.runs.check import count_candidates
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console
+
+    from crater_ray.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Of judged candidates at or above a score, how many are craters.
+
+    Attributes:
+        threshold: the score.
+        craters, judged: images; those that reviewers are unsure about are in neither.
+        candidates: at or above the score in the whole run, judged or not.
+    """
+
+    threshold: float
+    craters: int
+    judged: int
+    candidates: int
+
+    def interval(self) -> tuple[float, float]:
+        """95% Wilson score interval (Wilson 1927)."""
+        n, z = self.judged, 1.959964
+        if n == 0:
+            return 0.0, 1.0
+        p = self.craters / n
+        centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of two reviewers, over the images that both have judged.
+
+    Attributes:
+        first, second: who.
+        images: that both have judged.
+        same: with the same verdict.
+        kappa: Cohen's (1960), agreement beyond chance over the three verdicts; None where chance alone agrees fully.
+    """
+
+    first: str
+    second: str
+    images: int
+    same: int
+    kappa: float | None
+
+
+def precision(run: Run, judged: pa.Table, thresholds: list[float]) -> list[Precision]:
+    """Precision so far at each threshold.
+
+    Args:
+        run: what was reviewed.
+        judged: as `crater_ray.results.review.verdicts.judged_rows` gives it.
+        thresholds: scores.
+    """
+    scores = judged["score"].to_numpy()
+    words = np.asarray(judged["verdict"].to_pylist(), dtype=object)
+    candidates = [0] * len(thresholds)
+    for rows in run.parts():
+        for place, threshold in enumerate(thresholds):
+            candidates[place] += count_candidates(rows, threshold)
+    answers = []
+    for threshold, count in zip(thresholds, candidates, strict=True):
+        above = scores >= np.float32(threshold)
+        craters = int((above & (words == "crater")).sum())
+        answers.append(Precision(threshold, craters, craters + int((above & (words == "not")).sum()), count))
+    return answers
+
+
+def agreement(verdicts: list[Verdict]) -> list[Agreement]:
+    """How far each two reviewers agree who have judged an image in common."""
+    said: dict[str, dict[str, str]] = {}
+    for verdict in verdicts:
+        said.setdefault(verdict.reviewer, {})[verdict.key] = verdict.verdict
+    found = []
+    for first, second in combinations(sorted(said), 2):
+        shared = sorted(set(said[first]) & set(said[second]))
+        if shared:
+            pairs = [(said[first][key], said[second][key]) for key in shared]
+            found.append(Agreement(first, second, len(pairs), sum(a == b for a, b in pairs), cohens_kappa(pairs)))
+    return found
+
+
+def cohens_kappa(pairs: list[tuple[str, str]]) -> float | None:
+    """Agreement of two raters beyond chance: (observed - expected) / (1 - expected).
+
+    Args:
+        pairs: both verdicts on each image, at least one.
+    """
+    n = len(pairs)
+    observed = sum(a == b for a, b in pairs) / n
+    first, second = (Counter(pair[side] for pair in pairs) for side in (0, 1))
+    expected = sum(first[word] * second[word] for word in VERDICTS) / n**2
+    return None if expected == 1 else (observed - expected) / (1 - expected)
+
+
+def show_review(run: Run, verdicts: list[Verdict], console: Console) -> pa.Table:
+    """Say what the verdicts say; gives the judged rows."""
+    agreed = consensus(verdicts)
+    judged = judged_rows(run, agreed)
+    words = Counter(verdict.verdict for verdict in agreed.values())
+    who = Counter(verdict.reviewer for verdict in verdicts)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if not verdicts:
+        say("No verdicts yet. Make a gallery, judge candidates in it, save the file and give it to this command.")
+        return judged
+    named = ", ".join(f"{name} ({count:,})" for name, count in who.most_common())
+    say(f"{len(agreed):,} images judged: {', '.join(f'{words[word]:,} {word}' for word in VERDICTS)}")
+    say(f"by {named}")
+    for one in precision(run, judged, sorted({run.threshold, 0.01, 0.1, 0.5})):
+        if one.judged:
+            low, high = one.interval()
+            say(
+                f"from {one.threshold:g}: {one.craters:,} of {one.judged:,} judged are craters, precision "
+                f"{100 * one.craters / one.judged:.1f}% (95% interval {100 * low:.1f}-{100 * high:.1f}%); "
+                f"{one.judged:,} of {one.candidates:,} candidates judged"
+            )
+    for pair in agreement(verdicts):
+        kappa = "undefined (both always say the same word)" if pair.kappa is None else f"{pair.kappa:.2f}"
+        say(f"{pair.first} and {pair.second}: same on {pair.same:,} of {pair.images:,}, Cohen's kappa {kappa}")
+    return judged

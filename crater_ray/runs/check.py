@@ -1,0 +1,125 @@
+"""The check of a run: every part read, its digest proved, and its keys compared with the manifest's."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from crater_ray.runs import part
+from crater_ray.runs.audit import Audit, audit_of
+
+if TYPE_CHECKING:
+    from crater_ray.runs.run import Run
+
+READERS = 4
+
+
+@dataclass
+class Check:
+    """What a comparison of the parts with the manifest found.
+
+    Attributes:
+        images, shards: of the manifest.
+        parts: footer of every sound part, by shard.
+        missing: shards without a part.
+        problems: one line for each part that is damaged, superfluous or disagrees with the manifest.
+        statuses: how many rows have which status.
+        candidates: rows at or above the run's threshold.
+        audit: what the audit of the screen found; None for runs without a screen.
+    """
+
+    images: int
+    shards: int
+    parts: dict[int, part.Footer] = field(default_factory=dict)
+    missing: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    candidates: int = 0
+    audit: Audit | None = None
+
+    @property
+    def whole(self) -> bool:
+        return not self.missing and not self.problems and len(self.parts) == self.shards
+
+
+def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> Check:
+    """Read every part and compare it with the manifest, one shard at a time.
+
+    Args:
+        run: the run.
+        progress: called with shards checked and shards in all.
+    """
+    manifest = run.manifest
+    check = Check(manifest.images, manifest.shards, audit=audit_of(run.record))
+    published = run.published()
+    last = pa.array([], pa.string())
+    for name, _ in run.folder.names("parts/"):
+        shard = part.shard_of(name)
+        if shard is None or shard >= manifest.shards:
+            check.problems.append(f"{name} does not belong here: the manifest has {manifest.shards} shards")
+    for shard, found in _read_parts(run, range(manifest.shards), published):
+        if progress:
+            progress(shard, manifest.shards)
+        if found is None:
+            check.missing.append(shard)
+            continue
+        if isinstance(found, part.DamagedPart):
+            check.problems.append(str(found))
+            continue
+        rows, footer = found
+        keys = manifest.shard(shard)["key"].combine_chunks()
+        if not _in_order(last, keys):
+            check.problems.append(f"manifest.parquet does not have each key once, in order, in shard {shard}")
+            continue
+        last = keys[-1:]
+        if not rows["key"].combine_chunks().equals(keys):
+            check.problems.append(f"{part.name(shard)} does not have the keys that the manifest gives its shard")
+            continue
+        check.parts[shard] = footer
+        for entry in rows["status"].value_counts().to_pylist():
+            check.statuses[entry["values"]] += entry["counts"]
+        check.candidates += count_candidates(rows, run.threshold)
+        if check.audit:
+            check.audit.add(rows, run.threshold)
+    return check
+
+
+def _read_parts(
+    run: Run, shards: Iterable[int], published: set[int]
+) -> Iterator[tuple[int, tuple[pa.Table, part.Footer] | part.DamagedPart | None]]:
+    """Parts in order, a few read at a time, because each may be a request to far-away storage."""
+
+    def read(shard: int) -> tuple[pa.Table, part.Footer] | part.DamagedPart | None:
+        try:
+            return run.read_part(shard) if shard in published else None
+        except FileNotFoundError:
+            return None
+        except part.DamagedPart as problem:
+            return problem
+
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead: deque[tuple[int, Future[Any]]] = deque()
+        for shard in shards:
+            ahead.append((shard, pool.submit(read, shard)))
+            if len(ahead) > 2 * READERS:
+                number, future = ahead.popleft()
+                yield number, future.result()
+        for number, future in ahead:
+            yield number, future.result()
+
+
+def _in_order(last: pa.Array, keys: pa.Array) -> bool:
+    """Whether keys increase strictly, from the last one before them on: only then is each of them there once."""
+    keys = pa.concat_arrays([last, keys])
+    return bool(pc.all(pc.less(keys[:-1], keys[1:])).as_py() is not False)
+
+
+def count_candidates(rows: pa.Table, threshold: float) -> int:
+    """How many rows have a score at or above the threshold."""
+    return int(pc.sum(pc.greater_equal(rows["score"], pa.scalar(threshold, pa.float32()))).as_py() or 0)

@@ -1,0 +1,1 @@
+"""The scan: loaders and scorers kept busy, block by block, shard by shard."""

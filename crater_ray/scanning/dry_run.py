@@ -1,0 +1,92 @@
+"""A rehearsal of a scan: what it would take, from a listing and a short calibration; writes nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crater_ray.engines.registry import resolve
+from crater_ray.errors import CraterRayError
+from crater_ray.network.bundle import load as load_bundle
+from crater_ray.runs import part
+from crater_ray.scanning.cluster import connected, devices, processors
+from crater_ray.scanning.loader import BLOCK_IMAGES, Loaded, load
+from crater_ray.scanning.scan import list_archive
+from crater_ray.scanning.scorer import Scorer
+from crater_ray.settings import ScanSettings, screen_of
+from crater_ray.storage.folder import open_folder
+from crater_ray.watching.display import duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CALIBRATION_ROUNDS = 3
+
+
+def dry_run(settings: ScanSettings, console: Console) -> None:
+    """Say what a scan would do: images, shards, devices, expected time.
+
+    Args:
+        settings: the scan's settings.
+        console: where to say it.
+
+    Raises:
+        CraterRayError: no image could be read or no scorer started.
+    """
+    import ray
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    bundle = load_bundle(settings.bundle)
+    engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
+    screen = screen_of(settings, bundle)
+    held = next(open_folder(settings.out, settings.access).names(), None)
+    table, listing, repeated = list_archive(settings, console)
+    images = table.num_rows
+    shards = -(-images // settings.shard_images)
+    say(f"source   {listing.source}: {images:,} images")
+    if listing.ignored or repeated:
+        say(f"         {listing.ignored.total():,} other files passed over, {repeated:,} repeated entries taken once")
+    say(f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
+    if held:
+        say("         it is not empty: a scan would go on with the run there, or refuse")
+    say(f"bundle   {bundle.name} {bundle.id}, engine {engine}" + (f", screen {screen.id}" if screen else ""))
+    with connected(settings.address):
+        found = devices()
+        if not found:
+            raise CraterRayError("Ray offers neither a GPU nor a processor for a scorer.")
+        device = found[0]
+        rng = np.random.default_rng(settings.selection.seed)
+        rows = np.sort(rng.choice(images, min(images, BLOCK_IMAGES), replace=False))
+        uris = [table["uri"][int(row)].as_py() for row in rows]
+        scorer = ray.remote(Scorer).options(num_cpus=0, num_gpus=1 if device.gpu else 0)
+        actor = scorer.remote(bundle, engine, 1.0, device.threads or None, settings.screen)
+        summary, pixels = ray.remote(load).options(num_returns=2).remote(uris, settings.access, True)
+        loaded: Loaded = ray.get(summary)
+        if not loaded.readable:
+            raise CraterRayError(f"None of {loaded.done} images tried can be read; the first: {loaded.error[0]}")
+        name = ray.get(actor.device.remote(), timeout=300)
+        seconds_per_image = _calibrate(actor, pixels, loaded)
+        loading = (loaded.seconds_fetching + loaded.seconds_decoding) / loaded.done / processors()
+        each = max(seconds_per_image / len(found), loading)
+        say(f"devices  {len(found)}: {name}" + (" and others" if len(found) > 1 else ""))
+        unreadable = loaded.done - loaded.readable
+        say(f"tried    {loaded.done} images at random, {unreadable} of them unreadable")
+        say(f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all")
+
+
+def _calibrate(actor: object, pixels: object, loaded: Loaded) -> float:
+    """Seconds of computing per image: the median of a few rounds after one to warm up."""
+    import ray
+
+    score = actor.score  # type: ignore[attr-defined]
+    ray.get(score.remote(pixels))
+    seconds = []
+    for _ in range(CALIBRATION_ROUNDS):
+        started = time.perf_counter()
+        ray.get(score.remote(pixels))
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds)) / loaded.readable

@@ -1,0 +1,184 @@
+"""Loading: a block of a shard's images from storage into one Arrow batch of gray pixels, on any node's CPU."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from crater_ray.images.decode import OK, UNREADABLE, Refusal, decode
+from crater_ray.images.fetch import fetch
+from crater_ray.storage.s3 import Access, StorageError
+from crater_ray.watching.metrics import note_loaded
+
+BLOCK_IMAGES = 256
+BLOCK_PIXELS = 64_000_000
+"""A block ends early once it holds this many pixels; what is left of it becomes another block."""
+MEMORY_BYTES = 3_000_000_000
+"""What a loader may take for a block: the files fetched ahead, the pixels, and one image being decoded."""
+
+BATCH = pa.schema(
+    [
+        pa.field("row", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("pixels", pa.large_binary(), nullable=False),
+    ]
+)
+"""Sorted by height and width, so that images of one size lie in one piece of memory."""
+
+
+@dataclass
+class Loaded:
+    """What became of each image of a block; small, for the driver. The pixels travel apart, to the scorer.
+
+    Attributes:
+        done: how many images of the block were dealt with, from its start; the rest has to be asked for again.
+        status: (done,) each image's status.
+        error: (done,) reasons, or None.
+        height, width: (done,) in pixels, or None.
+        readable: how many have pixels.
+        bytes_read: from storage.
+        seconds: fetching (waiting) and decoding (computing).
+        node: id of the machine on which the pixels are; empty outside of Ray.
+    """
+
+    done: int = 0
+    status: list[str] = field(default_factory=list)
+    error: list[str | None] = field(default_factory=list)
+    height: list[int | None] = field(default_factory=list)
+    width: list[int | None] = field(default_factory=list)
+    readable: int = 0
+    bytes_read: int = 0
+    seconds_fetching: float = 0.0
+    seconds_decoding: float = 0.0
+    node: str = ""
+
+
+def load(
+    uris: Sequence[str], access: Access, last_try: bool = False, sizes: Sequence[int | None] | None = None
+) -> tuple[Loaded, pa.RecordBatch]:
+    """Read and decode a block.
+
+    Args:
+        uris: where the images are.
+        access: how to reach S3.
+        last_try: storage has failed on this block before. If it still fails for some images but not for all, those
+            images, not storage, are at fault, and become unreadable rows.
+        sizes: in bytes, as listed; see `crater_ray.images.fetch`.
+
+    Returns:
+        What became of each image, and the pixels of the readable ones as a batch of schema `BATCH`.
+
+    Raises:
+        StorageError: storage failed in a way that says nothing about the images.
+    """
+    with bounded_memory():
+        loaded, images = _load(uris, access, last_try, sizes)
+    loaded.node = _node()
+    note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
+    return loaded, _to_arrow(images)
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
+
+
+@contextmanager
+def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
+    """Let this process have so many bytes more than it has now, and no more: what asks for them gets a MemoryError.
+
+    An image that would take the machine's memory thus becomes a row that says so, instead of having the operating
+    system choose which process to kill.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    pa.array([0])  # Arrow takes address space for all its work at once; that is not the images' doing
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            limit = int(statm.read().split()[5]) * resource.getpagesize() + more
+        if limit < min((bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY), default=limit + 1):
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    except (OSError, ValueError, IndexError):  # not Linux: the bounds per image still hold
+        pass
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _load(
+    uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None
+) -> tuple[Loaded, list[tuple[int, np.ndarray]]]:
+    loaded = Loaded()
+    images: list[tuple[int, np.ndarray]] = []
+    pixels = 0
+    faults = 0
+    fault: StorageError | None = None
+    asked = time.perf_counter()
+    for data in fetch(uris, access, sizes, last_try):
+        fetched = time.perf_counter()
+        if isinstance(data, StorageError):
+            if not last_try:
+                raise data
+            faults, fault = faults + 1, data
+            answer: np.ndarray | Refusal = Refusal(UNREADABLE, str(data))
+        elif isinstance(data, Refusal):
+            answer = data
+        else:
+            loaded.bytes_read += len(data)
+            answer = decode(data)
+        _note(loaded, answer)
+        if isinstance(answer, np.ndarray):
+            images.append((loaded.done - 1, answer))
+            pixels += answer.size
+        decoded = time.perf_counter()
+        loaded.seconds_fetching += fetched - asked
+        loaded.seconds_decoding += decoded - fetched
+        asked = decoded
+        if pixels > BLOCK_PIXELS:
+            break
+    if fault is not None and faults == loaded.done:
+        raise fault
+    return loaded, images
+
+
+def _note(loaded: Loaded, answer: np.ndarray | Refusal) -> None:
+    loaded.done += 1
+    if isinstance(answer, Refusal):
+        loaded.status.append(answer.status)
+        loaded.error.append(answer.reason)
+        loaded.height.append(answer.height)
+        loaded.width.append(answer.width)
+    else:
+        loaded.status.append(OK)
+        loaded.error.append(None)
+        loaded.height.append(answer.shape[0])
+        loaded.width.append(answer.shape[1])
+        loaded.readable += 1
+
+
+def _to_arrow(images: list[tuple[int, np.ndarray]]) -> pa.RecordBatch:
+    images.sort(key=lambda image: (image[1].shape, image[0]))
+    offsets = np.zeros(len(images) + 1, np.int64)
+    np.cumsum([image.size for _, image in images], out=offsets[1:])
+    pixels = np.empty(int(offsets[-1]), np.uint8)
+    for (_, image), start in zip(images, offsets, strict=False):
+        pixels[start : start + image.size] = image.reshape(-1)
+    binary = pa.Array.from_buffers(
+        pa.large_binary(), len(images), [None, pa.py_buffer(offsets), pa.py_buffer(pixels)], null_count=0
+    )
+    columns = [
+        pa.array([row for row, _ in images], pa.int32()),
+        pa.array([image.shape[0] for _, image in images], pa.int32()),
+        pa.array([image.shape[1] for _, image in images], pa.int32()),
+        binary,
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=BATCH)

@@ -1,0 +1,228 @@
+"""The scan: from an archive to a complete run. Read this first, then follow pipeline, loader, scorer and run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from crater_ray.engines.registry import resolve
+from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.images.listing import Listing, open_archive
+from crater_ray.network.bundle import load as load_bundle
+from crater_ray.runs import manifest as manifest_file
+from crater_ray.runs import run as run_folder
+from crater_ray.runs.check import Check
+from crater_ray.runs.lease import Lease
+from crater_ray.runs.run import Run
+from crater_ray.runs.session import begin_session, end_session, open_run_folder
+from crater_ray.settings import ScanSettings, bundle_name, threshold_of
+from crater_ray.watching.log import log, logging_to
+from crater_ray.watching.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a scan ended.
+
+    Attributes:
+        check: what the parts hold; complete unless shards failed.
+        failed: why, by number of shard.
+        images: settled in this session.
+        seconds: of this session.
+        first_result_seconds: until the first images were settled: start-up and listing.
+        out: the run's address.
+    """
+
+    check: Check
+    failed: dict[int, str]
+    images: int
+    seconds: float
+    first_result_seconds: float
+    out: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Images chosen from an earlier run: taken as they are, instead of listing the source.
+
+    Attributes:
+        settings: what the new run's settings say of the choice; a command that chose otherwise is refused on it.
+        images: gives the manifest; called unless the new run has one already.
+    """
+
+    settings: dict[str, Any]
+    images: Callable[[], pa.Table]
+
+
+def scan(settings: ScanSettings, console: Console, choice: Choice | None = None) -> Outcome:
+    """Scan an archive, or go on with a scan that was stopped.
+
+    Args:
+        settings: what to scan, with what, where to.
+        console: for progress.
+        choice: scan these images instead of those that the source lists.
+
+    Returns:
+        How it ended. The run is complete (`verify` passes) exactly when `failed` is empty.
+
+    Raises:
+        UsageError: the command cannot be carried out as given.
+        CraterRayError: something failed; running the same command again goes on from there.
+        KeyboardInterrupt: the user stopped it; likewise.
+    """
+    from crater_ray.scanning.cluster import connected
+    from crater_ray.scanning.pipeline import Pipeline, Work
+    from crater_ray.watching.display import Display
+    from crater_ray.watching.metrics import Meter
+
+    started = time.monotonic()
+    bundle = load_bundle(settings.bundle)
+    engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
+    run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
+    lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
+    with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
+        run.reload()  # another scan may have ended while its lease was watched
+        if not run.has_manifest():
+            if choice:
+                run.freeze(choice.images(), settings.shard_images)
+            else:
+                _freeze_manifest(run, settings, console)
+            pa.default_memory_pool().release_unused()  # what listing took is not kept while scoring
+        check = _check_before(run, console)
+        todo = [shard for shard in range(run.manifest.shards) if shard not in check.parts]
+        progress = Progress(run.manifest.images, before=sum(part.rows for part in check.parts.values()))
+        progress.started = started
+        failed: dict[int, str] = {}
+        if todo:
+            session = begin_session(run, len(todo))
+            work = Work(
+                run,
+                settings.access,
+                bundle,
+                bundle_name(bundle, engine),
+                engine,
+                threshold_of(settings, bundle),
+                settings.screen,
+            )
+            ended = "failed"
+            log.info("a session begins: %d of %d shards to do", len(todo), run.manifest.shards)
+            try:
+                with (
+                    connected(settings.address),
+                    _terminate_as_interrupt(),  # once more: Ray has just put its own answer to SIGTERM in place
+                    Display(progress, console) as display,
+                    Meter(progress, run.id) as meter,
+                ):
+
+                    def show() -> None:
+                        display.show()
+                        meter.show()
+
+                    failed = Pipeline(work, todo, progress, show).execute()
+                    ended = "failed" if failed else "complete"
+            except KeyboardInterrupt:
+                ended = "interrupted"
+                raise
+            except CraterRayError as problem:
+                log.error("%s", problem)
+                raise
+            finally:
+                log.info("the session ends: %s, %d images published", ended, progress.published)
+                end_session(run, session, progress, ended)
+            check = run.check()
+        if check.whole and (todo or run.success() is None):
+            run.record["finished"] = run_folder.now()
+            if check.audit:
+                run.record["audit"] = check.audit.record()
+            run.write_record()
+            run.finish(check)
+        elif not failed and not check.whole:
+            raise CraterRayError(
+                f"The parts do not agree with the manifest after the scan: {check.problems or check.missing}. "
+                "Is another scan writing to the same folder? Run the same command again."
+            )
+        seconds = time.monotonic() - started
+        first = (progress.first or time.monotonic()) - started
+        return Outcome(check, failed, progress.done, seconds, first, run.folder.uri)
+
+
+def list_archive(settings: ScanSettings, console: Console) -> tuple[pa.Table, Listing, int]:
+    """List the source and make its manifest, with a count while it lasts.
+
+    Raises:
+        UsageError: there is no image in it.
+    """
+    listing = open_archive(settings.source, settings.access, settings.base)
+    with console.status("listing ...") as status:
+
+        def counted() -> Iterator[pa.RecordBatch]:
+            count = 0
+            for batch in listing.batches:
+                count += batch.num_rows
+                status.update(f"listing {listing.source}: {count:,} images")
+                yield batch
+
+        table, repeated = manifest_file.build(counted(), settings.selection, settings.shard_images)
+    if table.num_rows == 0:
+        seen = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.most_common(5)) or "nothing"
+        raise UsageError(f"There is no JPEG, PNG or TIFF image in {listing.source}; found: {seen}.")
+    return table, listing, repeated
+
+
+def _freeze_manifest(run: Run, settings: ScanSettings, console: Console) -> None:
+    table, listing, repeated = list_archive(settings, console)
+    run.freeze(table, settings.shard_images)
+    run.record["listing"] = {
+        "images": table.num_rows,
+        "ignored_files": dict(listing.ignored.most_common(20)),
+        "repeated_entries": repeated,
+        "listed": run_folder.now(),
+    }
+    run.write_record()
+    shards = run.manifest.shards
+    notes = [f"{table.num_rows:,} images in {shards:,} shard{'s' * (shards > 1)}"]
+    if listing.ignored:
+        notes.append(f"{listing.ignored.total():,} files with other names passed over")
+    if repeated:
+        notes.append(f"{repeated:,} repeated entries taken once")
+    console.print(", ".join(notes), highlight=False)
+
+
+def _check_before(run: Run, console: Console) -> Check:
+    """Which shards are already done, and soundly so."""
+    published = run.published()
+    if not published:
+        return Check(run.manifest.images, run.manifest.shards)
+    check = run.check()
+    for problem in check.problems:
+        console.print(f"{problem}; it will be done again.", highlight=False, markup=False)
+    done = sum(footer.rows for footer in check.parts.values())
+    console.print(f"{done:,} of {check.images:,} images are already done.", highlight=False)
+    return check
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """A polite kill (SIGTERM), as clusters send before taking a machine, ends a scan like Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

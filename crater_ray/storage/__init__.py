@@ -1,0 +1,1 @@
+"""Where objects lie: folders and S3, one small interface."""

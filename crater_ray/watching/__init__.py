@@ -1,0 +1,1 @@
+"""Watching a scan: progress, display, log, metrics."""

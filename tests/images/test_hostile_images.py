@@ -1,0 +1,245 @@
+"""Images made by an enemy: each costs a row, never a scan, much memory or much time."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, TiffImagePlugin
+
+from crater_ray.images.decode import MAX_PIXELS, MAX_SCANS, UNREADABLE, UNSUPPORTED, Refusal, decode
+from crater_ray.network.stardust import RECEPTIVE_FIELD
+from crater_ray.scanning.loader import bounded_memory
+from tests.images.test_decode import GOOD, png_of
+
+quickly = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+@cache
+def good(name: str) -> bytes:
+    return GOOD[name]()
+
+
+def check_verdict(data: bytes) -> None:
+    """Whatever the bytes are: gray pixels of a size that the network takes, or a reason in one printable line."""
+    answer = decode(data)
+    if isinstance(answer, Refusal):
+        assert answer.status in (UNREADABLE, UNSUPPORTED)
+        assert answer.reason
+        assert answer.reason.isprintable()
+    else:
+        assert answer.dtype == np.uint8
+        assert min(answer.shape) >= RECEPTIVE_FIELD
+        assert answer.size <= MAX_PIXELS
+
+
+@quickly
+@given(st.data())
+def test_damaged_images_of_every_kind_get_a_verdict(data: st.DataObject) -> None:
+    image = bytearray(good(data.draw(st.sampled_from(sorted(GOOD)))))
+    # The first bytes decide how the rest is understood, so they are hit as often as all others together.
+    place = st.integers(0, min(200, len(image) - 1)) | st.integers(0, len(image) - 1)
+    for position, value in data.draw(st.lists(st.tuples(place, st.integers(0, 255)), max_size=20)):
+        image[position] = value
+    if data.draw(st.booleans()):
+        del image[data.draw(place) :]
+    elif data.draw(st.booleans()):
+        start = data.draw(place)
+        image[start:start] = image[data.draw(place) :][: data.draw(st.integers(0, 2_000))]
+    check_verdict(bytes(image))
+
+
+@quickly
+@given(
+    st.sampled_from([b"\xff\xd8\xff\xe1", b"\x89PNG\r\n\x1a\n", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0", b""]),
+    st.binary(max_size=400),
+)
+@example(b"", b"\x1b]0;title\x07" * 3)
+def test_bytes_that_begin_like_an_image_get_a_verdict(magic: bytes, rest: bytes) -> None:
+    check_verdict(magic + rest)
+
+
+def tiff(entries: list[tuple[int, int, int, bytes]], beyond: bytes = b"", following: int = 0) -> bytes:
+    """A little-endian TIFF of one directory: (tag, type, count, 4 bytes), then what offsets point to."""
+    body = b"".join(struct.pack("<HHI", tag, kind, count) + value for tag, kind, count, value in sorted(entries))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + body + struct.pack("<I", following) + beyond
+
+
+def long(value: int) -> bytes:
+    return struct.pack("<I", value)
+
+
+def gray_tiff(width: int, height: int, **more: int) -> list[tuple[int, int, int, bytes]]:
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 400, 277: 1, 278: height, 279: width * height}
+    tags |= {int(tag.removeprefix("t")): value for tag, value in more.items()}
+    return [(tag, 4, 1, long(value)) for tag, value in tags.items()]
+
+
+def tiff_of_many_frames(frames: int) -> bytes:
+    """Sound first frame, then a chain of directories with nothing in them; the last one leads back to the first."""
+    first = tiff(gray_tiff(100, 100), bytes(300 + 100 * 100))
+    start = len(first)
+    empty = b"".join(
+        struct.pack("<HHHI4sI", 1, 256, 4, 1, long(100), start + 18 * (n + 1) if n < frames - 1 else 8)
+        for n in range(frames)
+    )
+    at = 8 + 2 + 12 * 9
+    return first[:at] + long(start) + first[at + 4 :] + empty
+
+
+def tiff_with_tags_that_share_their_data() -> bytes:
+    """65,000 tags, each of which claims the same megabyte."""
+    shared = 10 + 12 * 65_000
+    entries = gray_tiff(100, 100, t273=shared)
+    entries += [(tag, 7, 1_000_000, long(shared)) for tag in range(400, 65_400 - len(entries))]
+    return tiff(entries, bytes(1_100_000))
+
+
+def jpeg_with_exif_that_shares_its_data() -> bytes:
+    """EXIF in many segments that together make one directory of many tags, each with all of it as its value."""
+    entries = [(tag, 7, 1_000_000, long(8)) for tag in range(400, 60_000)]
+    exif = tiff(entries, bytes(1_000_000))
+    pieces = [exif[start : start + 65_000] for start in range(0, len(exif), 65_000)]
+    segments = b"".join(b"\xff\xe1" + struct.pack(">H", len(piece) + 8) + b"Exif\0\0" + piece for piece in pieces)
+    image = good("gray jpeg")
+    return image[:2] + segments + image[2:]
+
+
+def png_with_texts_that_unpack() -> bytes:
+    """A sound image behind texts and a colour profile of a gigabyte each."""
+    image = good("gray png")
+    packed = zlib.compress(bytes(100_000_000))
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    extra = chunk(b"iCCP", b"p\0\0" + packed) + chunk(b"zTXt", b"t\0\0" + packed)
+    return image[:33] + extra + image[33:]
+
+
+def jpeg_of(width: int, height: int) -> bytes:
+    image = bytearray(good("gray jpeg"))
+    frame = image.index(b"\xff\xc0")
+    image[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(image)
+
+
+def jpeg_of_many_scans() -> bytes:
+    image = good("progressive jpeg")
+    last, end = image.rindex(b"\xff\xda"), image.rindex(b"\xff\xd9")
+    return image[:last] + image[last:end] * 20_000 + image[end:]
+
+
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "png of 3.6 gigapixels": (lambda: png_of(60_000, 60_000), UNSUPPORTED),
+    "png of 72 megapixels": (lambda: png_of(8_000, 9_000), UNSUPPORTED),
+    "jpeg of 4 gigapixels": (lambda: jpeg_of(65_500, 65_500), UNSUPPORTED),
+    "tiff of 4 gigapixels": (lambda: tiff(gray_tiff(65_000, 65_000, t259=8), bytes(1_000)), UNSUPPORTED),
+    "tiff of exapixels": (lambda: tiff(gray_tiff(2**31 - 1, 2**31 - 1, t279=10), bytes(1_000)), UNSUPPORTED),
+    "tiff with a gigantic tile": (
+        lambda: tiff(gray_tiff(100, 100, t259=8, t322=60_000, t323=60_000, t324=400, t325=900), bytes(1_000)),
+        UNSUPPORTED,
+    ),
+    "tiff of a million frames": (lambda: tiff_of_many_frames(1_000_000), "ok"),
+    "tiff with tags that share their data": (tiff_with_tags_that_share_their_data, ""),
+    "jpeg with EXIF that shares its data": (jpeg_with_exif_that_shares_its_data, ""),
+    "png with texts that unpack": (png_with_texts_that_unpack, ""),
+    "jpeg of 20,000 scans": (jpeg_of_many_scans, UNSUPPORTED),
+}
+MEASURED = """
+import re, sys, time
+from pathlib import Path
+from crater_ray.images.decode import Refusal, decode
+from PIL import Image
+Image.init()
+data = Path(sys.argv[1]).read_bytes()
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+before, started = peak(), time.process_time()
+answer = decode(data)
+print(answer.status if isinstance(answer, Refusal) else "ok", (peak() - before) // 1024, time.process_time() - started)
+"""
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_before_they_take_memory_or_time(name: str, tmp_path: Path) -> None:
+    make, status = BOMBS[name]
+    data = make()
+    (tmp_path / "bomb").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(tmp_path / "bomb")], capture_output=True, text=True, timeout=60, check=True
+    )
+    said, megabytes, seconds = done.stdout.split()
+    assert said == status or not status, said
+    assert int(megabytes) < 60 + 3 * len(data) // 2**20, "decoding it took memory that it should not"
+    assert float(seconds) < 20, "decoding it took processor time that it should not"
+
+
+def test_many_scans_are_counted_and_few_are_fine() -> None:
+    answer = decode(jpeg_of_many_scans())
+    assert isinstance(answer, Refusal)
+    assert f"more than {MAX_SCANS}" in answer.reason
+    assert isinstance(decode(good("progressive jpeg")), np.ndarray)
+
+
+def test_largest_images_of_every_kind_stay_within_the_stated_memory(tmp_path: Path) -> None:
+    """The page of guarantees says at most 800 MB; this is the kind that needs most."""
+    side = int(MAX_PIXELS**0.5)
+    Image.new("CMYK", (side, side)).save(tmp_path / "large.jpg", progressive=True)
+    command = [sys.executable, "-c", MEASURED, str(tmp_path / "large.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    said, megabytes, _ = done.stdout.split()
+    assert said == "ok"
+    assert 100 < int(megabytes) < 800
+
+
+def test_turned_tiff_is_scored_as_stored() -> None:
+    out = io.BytesIO()
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0x0112] = 6  # "turn by 90 degrees"
+    Image.fromarray(np.zeros((110, 130), np.uint8)).save(out, "TIFF", tiffinfo=tags)
+    pixels = decode(out.getvalue())
+    assert isinstance(pixels, np.ndarray)
+    assert pixels.shape == (110, 130)
+
+
+def test_jpeg_whose_end_marker_comes_early_is_noticed() -> None:
+    image = good("gray jpeg")
+    middle = len(image) // 2
+    cut = image[:middle].rstrip(b"\xff") + b"\xff\xd9" + image[middle + 2 :]
+    answer = decode(cut)
+    assert isinstance(answer, Refusal)
+    assert answer.status == UNREADABLE
+    assert "lower part is missing" in answer.reason
+    padded = image + bytes(512)  # padding behind a sound image is common
+    assert isinstance(decode(padded), np.ndarray)
+
+
+def test_memory_beyond_the_bound_is_a_row_not_a_crash(tmp_path: Path) -> None:
+    """The limit of the loader's own process: what asks for more gets a refusal, and the next image is read."""
+    side = 7_900
+    Image.fromarray(np.zeros((side, side), np.uint8)).save(tmp_path / "large.png")
+    (tmp_path / "small.png").write_bytes(good("gray png"))
+    code = (
+        "import sys\nfrom crater_ray import loader\nfrom crater_ray.storage.s3 import Access\n"
+        "loader.bounded_memory.__wrapped__.__defaults__ = (50_000_000,)\n"
+        "print(loader.load(sys.argv[1:], Access())[0].status)\n"
+    )
+    uris = [f"file://{tmp_path}/{name}.png" for name in ("small", "large", "small")]
+    done = subprocess.run([sys.executable, "-c", code, *uris], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "['ok', 'unsupported', 'ok']", done.stderr
+    with bounded_memory(50_000_000), pytest.raises(MemoryError):
+        np.zeros(500_000_000, np.uint8).fill(1)
+    np.zeros(100_000_000, np.uint8).fill(1)  # the bound is gone again

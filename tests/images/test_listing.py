@@ -1,0 +1,140 @@
+"""Listing folders, buckets and key lists."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crater_ray.errors import UsageError
+from crater_ray.images.listing import Listing, local_path, open_archive
+from crater_ray.runs.manifest import build
+from crater_ray.storage.s3 import Access, StorageError
+from testbed.local_s3 import PUBLIC, LocalS3
+
+
+def keys_and_uris(listing: Listing) -> dict[str, str]:
+    table, _ = build(listing.batches)
+    return dict(zip(table["key"].to_pylist(), table["uri"].to_pylist(), strict=True))
+
+
+def test_folder_is_walked_and_other_files_are_counted(tmp_path: Path) -> None:
+    for name in ("k/k-001.jpg", "b/deep/x.TIF", "y.png", "labels.csv", "notes.txt", "Makefile"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"12345")
+    listing = open_archive(str(tmp_path), Access())
+    table, _ = build(listing.batches)
+    assert table["key"].to_pylist() == ["b/deep/x", "k", "y"]
+    assert table["size"].to_pylist() == [5, 5, 5]
+    assert all(table["etag"].to_pylist())
+    assert listing.ignored == {".csv": 1, ".txt": 1, "(none)": 1}
+
+
+def test_any_file_name_survives(tmp_path: Path) -> None:
+    names = [
+        b"a b.jpg",
+        b"q\"'<x>.jpg",
+        b"new\nline.jpg",
+        "ünï.jpg".encode(),
+        b"p%41#?.jpg",
+        b"bad\xff\xfe.jpg",
+        b"..x.jpg",
+    ]
+    for name in names:
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            file.write(name)
+    table, _ = build(open_archive(str(tmp_path), Access()).batches)
+    assert table.num_rows == len(names)
+    for uri in table["uri"].to_pylist():
+        with open(local_path(uri), "rb") as file:
+            assert os.path.basename(local_path(uri)) == file.read()
+
+
+def test_links_that_go_round_end(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.jpg").write_bytes(b"1")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "a" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    assert set(keys_and_uris(open_archive(str(tmp_path), Access()))) == {"a/x", "a/gone"}
+
+
+@pytest.mark.parametrize("source", ["nowhere", "", "ftp://host/x", "s3://"])
+def test_sources_that_are_none(source: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        list(open_archive(str(tmp_path / source) if source == "nowhere" else source, Access()).batches)
+
+
+def test_bucket_is_listed_with_and_without_credentials(s3: LocalS3) -> None:
+    for key in ("list/k/k-001.jpg", "list/odd name+%41 ü.jpg", "list/x.txt", "listing-elsewhere/y.jpg"):
+        s3.client.put_object(Bucket=PUBLIC, Key=key, Body=b"123")
+    expected = {"k": f"s3://{PUBLIC}/list/k/k-001.jpg", "odd name+%41 ü": f"s3://{PUBLIC}/list/odd name+%41 ü.jpg"}
+    for access in (Access(s3.endpoint_url, anonymous=True), Access(s3.endpoint_url)):
+        listing = open_archive(f"s3://{PUBLIC}/list/", access)
+        assert keys_and_uris(listing) == expected
+        assert listing.ignored == {".txt": 1}
+
+
+def test_storage_problems_name_their_cure(s3: LocalS3) -> None:
+    s3.client.create_bucket(Bucket="closed")
+
+    def problem(source: str, access: Access) -> str:
+        with pytest.raises((StorageError, UsageError)) as caught:
+            list(open_archive(source, access).batches)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "--anonymous" in problem("s3://closed/x", Access(s3.endpoint_url, anonymous=True))
+    assert "no bucket" in problem("s3://never-made/x", Access(s3.endpoint_url))
+    assert "nothing under" in problem(f"s3://{PUBLIC}/nothing-here/", Access(s3.endpoint_url))
+    assert "--endpoint-url" in problem(f"s3://{PUBLIC}/x", Access("http://127.0.0.1:9"))
+
+
+def test_endpoint_must_hold_no_credentials() -> None:
+    with pytest.raises(UsageError, match="must not hold credentials"):
+        Access("http://me:secret@host:9000")
+    with pytest.raises(UsageError, match="http://host:port"):
+        Access("host:9000")
+
+
+def test_text_list_of_keys_and_paths(tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("# chosen by eye\nfm_1\n\nsub/x.png\n")
+    found = keys_and_uris(open_archive(str(tmp_path / "keys.txt"), Access()))
+    assert found == {"fm_1": f"file://{tmp_path}/fm_1/fm_1-001.jpg", "sub/x": f"file://{tmp_path}/sub/x.png"}
+
+
+def test_lists_with_a_base_and_with_columns(tmp_path: Path) -> None:
+    (tmp_path / "keys.csv").write_text("id,key,conf\n1,fm_1,6\n2,fm_2,7\n")
+    pq.write_table(pa.table({"score": [0.5, 0.4], "key": ["fm_1", "fm_2"]}), tmp_path / "keys.parquet")
+    expected = {f"fm_{i}": f"s3://bucket/real/fm_{i}/fm_{i}-001.jpg" for i in (1, 2)}
+    for name in ("keys.csv", "keys.parquet"):
+        assert keys_and_uris(open_archive(str(tmp_path / name), Access(), "s3://bucket/real")) == expected
+
+
+def test_list_of_full_addresses_gets_keys_below_what_they_share(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("s3://b/real/fm_1/fm_1-001.jpg\ns3://b/real/fm_2/fm_2-001.jpg\n")
+    assert set(keys_and_uris(open_archive(str(tmp_path / "a.txt"), Access()))) == {"fm_1", "fm_2"}
+    (tmp_path / "b.txt").write_text("s3://b/real/fm_1/fm_1-001.jpg\n")
+    assert set(keys_and_uris(open_archive(str(tmp_path / "b.txt"), Access()))) == {"fm_1"}
+    (tmp_path / "c.txt").write_text("s3://b/real/x.jpg\ns3://other/real/x.jpg\n")
+    assert set(keys_and_uris(open_archive(str(tmp_path / "c.txt"), Access()))) == {"b/real/x", "other/real/x"}
+
+
+def test_list_on_s3(s3: LocalS3) -> None:
+    s3.client.put_object(Bucket=PUBLIC, Key="lists/keys.txt", Body=b"fm_1\n")
+    listing = open_archive(f"s3://{PUBLIC}/lists/keys.txt", Access(s3.endpoint_url, anonymous=True))
+    assert keys_and_uris(listing) == {"fm_1": f"s3://{PUBLIC}/lists/fm_1/fm_1-001.jpg"}
+    with pytest.raises(UsageError, match="no key list"):
+        open_archive(f"s3://{PUBLIC}/lists/none.txt", Access(s3.endpoint_url, anonymous=True))
+
+
+def test_lists_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n# nothing\n")
+    (tmp_path / "no.parquet").write_bytes(b"no")
+    for name in ("empty.txt", "no.parquet", "missing.csv"):
+        with pytest.raises(UsageError):
+            open_archive(str(tmp_path / name), Access())
+    with pytest.raises(UsageError, match="--base goes with a key list"):
+        open_archive(str(tmp_path), Access(), "x")
