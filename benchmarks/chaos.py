@@ -198,7 +198,7 @@ def chaos(
             disturbed = Chaos(at, command, out, log, shards, kills, random.Random(seed), say)
             disturbed.run()
             seconds = time.monotonic() - started
-        verify = [sys.executable, "-m", "crater_ray.cli.main", "verify", str(out)]
+        verify = [sys.executable, "-m", "crater_ray.cli", "verify", str(out)]
         verified = subprocess.run(verify, capture_output=True, text=True, check=False)
         figures: dict[str, Any] = {"meaning": MEANING, "seconds": round(seconds, 1), "kills": disturbed.killed.total()}
         figures |= {f"{kind}s_killed": disturbed.killed[kind] for kind in KINDS}

@@ -131,7 +131,7 @@ def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "crater_ray.cli.main", *command],
+            [sys.executable, "-m", "crater_ray.cli", *command],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

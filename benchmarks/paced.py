@@ -94,7 +94,7 @@ def command(device_ms: float, counts: Path, *arguments: str) -> list[str]:
 
 def main() -> None:
     """Be `crater-ray`, paced: MILLISECONDS COUNTS ARGUMENTS."""
-    from crater_ray.cli import main as cli
+    from crater_ray import cli
 
     device_ms, counts = float(sys.argv[1]), Path(sys.argv[2])
     sys.argv[1:] = sys.argv[3:]

@@ -197,7 +197,7 @@ def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: S
 
 UNHELD = """
 import sys
-from crater_ray.cli import main as cli
+from crater_ray import cli
 from crater_ray.runs.lease import Lease
 Lease._wait_for_others = lambda self: None
 cli.main()

@@ -340,7 +340,7 @@ class Mad(datetime.datetime):
     def now(cls, tz=None):
         return super().now(tz) + datetime.timedelta(seconds=jumps.uniform(-90_000, 90_000))
 
-from crater_ray.cli import main as cli
+from crater_ray import cli
 from crater_ray.runs import part
 from crater_ray.runs import run
 part.datetime = run.datetime = Mad  # not in the module of the standard library: compiled code relies on its own

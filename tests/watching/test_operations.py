@@ -151,7 +151,7 @@ import sys
 for name in ("ray", "tensorflow", "keras", "obstore", "openvino"):
     sys.modules[name] = None  # importing it fails, as where it is not installed
 sys.argv = ["crater-ray", *sys.argv[1:]]
-from crater_ray.cli.main import main
+from crater_ray.cli import main
 main()
 """
 
