@@ -19,8 +19,8 @@ from crater_ray.places.locate import contributions, locate
 from crater_ray.places.tiles import tile_corners
 from crater_ray.scanning.loader import BLOCK_PIXELS, load
 from crater_ray.scanning.scorer import Scorer
-from crater_ray.storage.s3 import Access, StorageError
 from crater_ray.storage import s3 as storage
+from crater_ray.storage.s3 import Access, StorageError
 
 
 def save(folder: Path, name: str, pixels: np.ndarray) -> str:

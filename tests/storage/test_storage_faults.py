@@ -19,9 +19,9 @@ from crater_ray.runs.run import open_existing
 from crater_ray.scanning.loader import load
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
+from crater_ray.storage import s3 as storage
 from crater_ray.storage.folder import open_folder
 from crater_ray.storage.s3 import Access, StorageError
-from crater_ray.storage import s3 as storage
 from testbed.faulty_s3 import faulty
 from testbed.local_s3 import ACCESS_KEY, PUBLIC, RENEWED_ACCESS_KEY, SECRET_KEY, LocalS3
 from tests.conftest import make_images
