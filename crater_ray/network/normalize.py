@@ -7,8 +7,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from crater_ray.network.stardust import Preprocessing
-
 
 @keras.saving.register_keras_serializable(package="crater_ray")
 class Normalize(keras.layers.Layer):  # type: ignore[misc]
@@ -23,7 +21,7 @@ class Normalize(keras.layers.Layer):  # type: ignore[misc]
     Input: (n, height, width, 1) raw pixel values of any dtype. Output: the same shape, in the compute dtype.
     """
 
-    def __init__(self, preprocessing: Preprocessing, **kwargs: Any) -> None:
+    def __init__(self, preprocessing: str, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
         self.preprocessing = preprocessing
 
