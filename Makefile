@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test chaos lint cluster-check format lock clean
+.PHONY: help install install-dev chromium demo test chaos lint cluster-check docs-check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -43,13 +43,17 @@ test: install-dev chromium ## run all tests
 chaos: install-dev ## kill nodes, scorers, loaders and drivers of a scan over bad storage, for about 20 minutes
 	$(BIN)/python -m benchmarks chaos --minutes 20 --json chaos.json
 
-lint: install-dev cluster-check ## check style and types, and the files of cluster/
+lint: install-dev cluster-check docs-check ## check style, types and imports, the files of cluster/, and what the pages name
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 cluster-check: install-dev ## check every file of cluster/ with the programs and schemas that it is for
 	$(BIN)/python -m cluster.check
+
+docs-check: install-dev ## check that the files, links and commands that the pages name are there
+	$(BIN)/python -m docs.check
 
 format: install-dev ## put the code into the project's style
 	$(BIN)/ruff check --fix .
