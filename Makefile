@@ -4,10 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
+# Two workers: most slow tests wait. The tests of a file stay together, as they share what they set up.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test chaos lint cluster-check docs-check format lock clean
+.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,7 +40,10 @@ chromium: ## install the browser that the gallery's tests use, where apt may do 
 	  || echo "Chromium is not there and cannot be installed here: the tests in a browser will be skipped."
 
 test: install-dev chromium ## run all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-quick: install-dev ## run the quick tests, for work in progress
+	$(PYTEST) -m "not slow"
 
 chaos: install-dev ## kill nodes, scorers, loaders and drivers of a scan over bad storage, for about 20 minutes
 	$(BIN)/python -m benchmarks chaos --minutes 20 --json chaos.json

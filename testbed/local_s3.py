@@ -29,7 +29,9 @@ ENVIRONMENT = {
 """Variables that give a process the server's credentials."""
 PUBLIC = "public"
 """A bucket that anybody may read and list."""
-START_SECONDS = 90
+START_SECONDS = 300
+ENDS_WITH_US = 'exec 3<&0; "$@" 3<&- & server=$!; { read -r _ <&3; kill -KILL $server; } & exec 3<&-; wait $server'
+"""Runs a program until it ends or standard input does, which it does with the process that holds its other end."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,11 @@ class LocalS3:
 
 
 def _free_ports(count: int) -> list[int]:
-    # SeaweedFS also listens on each port + 10000, hence the range.
+    # SeaweedFS also listens on each port + 10000, hence the range: above Ray's ports, and both below those that the
+    # system gives away. Processes that start servers at the same time begin their search far from each other.
     sockets = []
     ports: list[int] = []
-    port = 20_000 + os.getpid() % 10_000
+    port = 20_000 + 37 * os.getpid() % 2_700
     while len(ports) < count:
         port = port + 1 if port < 45_000 else 20_000
         pair = []
@@ -123,7 +126,14 @@ def serving() -> Iterator[LocalS3]:
         command += ["-master.volumePreallocate=false", "-master.telemetry=false"]
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
         with Path(data, "log").open("wb") as log:
-            server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=data)
+            server = subprocess.Popen(
+                ["sh", "-c", ENDS_WITH_US, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=data,
+            )
         try:
             endpoint = f"http://127.0.0.1:{s3}"
             client = boto3.client(

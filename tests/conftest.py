@@ -1,10 +1,12 @@
-"""What tests share: a real S3 server, a real Ray, small archives, an untrained bundle."""
+"""What tests share: a real S3 server, a real Ray, small archives, an untrained bundle; and how the suite runs."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,26 @@ from rich.console import Console
 from testbed.local_s3 import ENVIRONMENT, LocalS3, serving
 
 CLI = str(Path(sys.executable).with_name("crater-ray"))
+PATIENCE = 600.0
+"""Seconds after which what a test waits for will not come any more, on the slowest and busiest machine."""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Ctrl-C ends the suite, also where the code under test answers it or a test's own end fails."""
+
+    def interrupt(*_: object) -> None:
+        session.shouldstop = "interrupted"
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # in the background, it is ignored
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with the largest share of slow tests come first, so that no worker is left with one at the end."""
+    tests = Counter(item.path for item in items)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path] / tests[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +63,14 @@ def ray_here() -> Iterator[None]:
     os.environ.update(RAY_metrics_report_interval_ms="500")  # tests look at metrics
     with connected(None):
         yield
+
+
+@pytest.fixture
+def shared_ray(ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets processes that a test starts join the tests' Ray: starting one each would take most of the time."""
+    import ray
+
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
 
 
 def make_images(folder: Path, count: int, size: tuple[int, int] = (100, 120), seed: int = 0) -> list[str]:
@@ -88,7 +118,7 @@ def quiet() -> Console:
 def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the installed command."""
 
-    def run(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         command = [CLI, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 

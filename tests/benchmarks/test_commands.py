@@ -45,14 +45,6 @@ def measure(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mea
     return run
 
 
-@pytest.fixture
-def shared_ray(ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the fresh processes join the tests' Ray: starting one each would take most of the time."""
-    import ray
-
-    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
-
-
 def test_scan_beside_the_plain_loop(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("scan", "--images", "600", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in"),
