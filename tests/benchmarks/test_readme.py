@@ -1,4 +1,4 @@
-"""The README's table holds what the JSON holds, and goes where it belongs."""
+"""The tables of the pages hold what the JSON holds, and go where they belong."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks.__main__ import app
-from benchmarks.readme import BEGIN, END, RENDERERS, readme, render
+from benchmarks.headlines import headlines
+from benchmarks.readme import BEGIN, END, readme, render
 from benchmarks.record import Record, read, spread
+from benchmarks.rows import RENDERERS
 from crater_ray.errors import UsageError
 
 
@@ -32,9 +34,11 @@ def test_table_replaces_what_was_between_the_marks(tmp_path: Path) -> None:
     readme(records, into=page)
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "| manifest of 2,000,000 keys, seconds | 3.0 | 2.0-9.0 | `python -m benchmarks manifest` |" in text
+    assert "| manifest of 2,000,000 keys, seconds | 3.0 | 2.0-9.0 |" in text
+    assert "`python -m benchmarks manifest`, 20" in text
     assert "killed 10 times" in text
-    assert text.count("| measured |") == 1
+    assert text.count("| measured |") == 2
+    assert text.count("\n### ") == 1
 
 
 def test_the_table_names_the_command_that_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +67,16 @@ def test_a_page_without_marks_and_other_json_are_refused(tmp_path: Path) -> None
         readme([other])
 
 
-def test_the_readme_of_the_project_shows_the_measurements_that_are_kept_with_it() -> None:
+def test_the_pages_of_the_project_show_the_measurements_that_are_kept_with_it() -> None:
     root = Path(__file__).parents[2]
     kept = [read(path) for path in sorted((root / "benchmarks" / "results").glob("*.json"))]
-    assert f"{BEGIN}\n{render(kept)}\n{END}" in (root / "README.md").read_text(encoding="utf-8")
+    assert f"{BEGIN}\n{render(kept)}\n{END}" in (root / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    few = headlines(kept)
+    assert f"{BEGIN}\n{few}\n{END}" in (root / "README.md").read_text(encoding="utf-8")
+    assert 3 <= few.count("\n") - 1 <= 6
+
+
+def test_no_page_shows_a_commit(tmp_path: Path) -> None:
+    record = read(written(tmp_path, "manifest", {"total_seconds": spread([3.0]), "peak_mib": spread([7.0])}, keys=5))
+    record["environment"]["commit"] = "0123456789abcdef"
+    assert "0123456" not in render([record])
