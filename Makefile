@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check format lock clean
+.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check docs format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -59,6 +59,10 @@ cluster-check: install-dev ## check every file of cluster/ with the programs and
 
 docs-check: install-dev ## check that the files, links and commands that the pages name are there
 	$(BIN)/python -m docs.check
+	$(BIN)/python -m docs.tables --check
+
+docs: install ## write the tables that the docs take from the code
+	$(BIN)/python -m docs.tables
 
 format: install-dev ## put the code into the project's style
 	$(BIN)/ruff check --fix .

@@ -84,25 +84,19 @@ def publish(images: int, folder: str) -> dict[str, float]:
     import pyarrow as pa
 
     from crater_ray.runs import part
+    from crater_ray.runs.columns import SCHEMA
     from crater_ray.storage.folder import open_folder
 
     keys = [f"fm_-{number:06d}_-{number:06d}" for number in range(images)]
-    columns: dict[str, Any] = {
-        "key": keys,
-        "uri": [f"s3://bucket/real/{key}/{key}-001.jpg" for key in keys],
-        "status": ["ok"] * images,
-        "error": [None] * images,
-        "height": [384] * images,
-        "width": [512] * images,
-        "score": np.random.default_rng(0).random(images, np.float32),
-        "x": [None] * images,
-        "y": [None] * images,
-        "bundle": ["0123456789ab"] * images,
-        "stage": ["full"] * images,
-        "diameter": [None] * images,
-        "places": [None] * images,
-    }
-    rows = pa.table(columns, schema=part.SCHEMA)
+    scores = np.random.default_rng(0).random(images, np.float32)
+    found = {"status": "ok", "height": 384, "width": 512, "bundle": "0123456789ab", "stage": "full"}
+    rows = pa.Table.from_pylist(
+        [
+            found | {"key": key, "uri": f"s3://bucket/real/{key}/{key}-001.jpg", "score": score}
+            for key, score in zip(keys, scores.tolist(), strict=True)
+        ],
+        schema=SCHEMA,
+    )
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         target = open_folder(Path(scratch, "run"))
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from crater_ray.runs import manifest, part, run
+from crater_ray.runs import manifest, run
+from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.run import Run
 from crater_ray.storage.folder import open_folder
 from crater_ray.storage.s3 import Access
@@ -70,7 +71,7 @@ def make_run(
         schema=manifest.SCHEMA,
     )
     made.freeze(table, shard_images)
-    content = pa.Table.from_pylist(rows, schema=part.SCHEMA)
+    content = pa.Table.from_pylist(rows, schema=SCHEMA)
     for shard in range(made.manifest.shards - unpublished):
         made.publish(shard, content.slice(shard * shard_images, shard_images))
     if not unpublished:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import UsageError
 from crater_ray.results.where import parse_where
-from crater_ray.runs import part
+from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.storage.s3 import Access
 
@@ -94,7 +94,7 @@ class Results:
     @property
     def schema(self) -> pa.Schema:
         """The columns of a row; docs/results.md says what they mean."""
-        return part.SCHEMA
+        return SCHEMA
 
     def filter(self, where: str) -> Results:
         """Results of the same run with only the rows for which a condition (also) holds.
@@ -134,7 +134,7 @@ class Results:
             return self.filter(where).table(columns)
         names = self._columns(columns)
         found = list(self.parts(names))
-        return pa.concat_tables([pa.schema([part.SCHEMA.field(name) for name in names]).empty_table(), *found])
+        return pa.concat_tables([pa.schema([SCHEMA.field(name) for name in names]).empty_table(), *found])
 
     def candidates(self, threshold: float | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows at or above a score, best first.
@@ -149,7 +149,7 @@ class Results:
         names = self._columns(columns)
         least = pa.scalar(cut, pa.float32())
         found = [rows.filter(pc.greater_equal(rows["score"], least)) for rows in self.parts()]
-        table = pa.concat_tables([part.SCHEMA.empty_table(), *found])
+        table = pa.concat_tables([SCHEMA.empty_table(), *found])
         return table.sort_by([("score", "descending"), ("key", "ascending")]).select(names)
 
     def counts(self) -> Counter[str]:
@@ -162,10 +162,8 @@ class Results:
 
     def _columns(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
-            return list(part.SCHEMA.names)
-        unknown = [name for name in columns if name not in part.SCHEMA.names]
+            return list(SCHEMA.names)
+        unknown = [name for name in columns if name not in SCHEMA.names]
         if unknown:
-            raise UsageError(
-                f"There is no column {', '.join(map(repr, unknown))}. Columns: {', '.join(part.SCHEMA.names)}"
-            )
+            raise UsageError(f"There is no column {', '.join(map(repr, unknown))}. Columns: {', '.join(SCHEMA.names)}")
         return list(columns)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray.errors import UsageError
-from crater_ray.runs import part
+from crater_ray.runs.columns import SCHEMA
 
 DEPTH = 40
 """So deep may conditions be nested; nobody types more."""
@@ -61,7 +61,7 @@ class _Token:
         return self.text.lower() if self.kind == "word" else ""
 
 
-def parse_where(text: str, schema: pa.Schema = part.SCHEMA) -> pc.Expression:
+def parse_where(text: str, schema: pa.Schema = SCHEMA) -> pc.Expression:
     """Turn a condition into an expression for `Table.filter`.
 
     Args:

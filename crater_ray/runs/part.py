@@ -15,29 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crater_ray.errors import CraterRayError
+from crater_ray.runs.columns import LATER, SCHEMA
 
-PLACES = pa.list_(
-    pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32()), ("diameter", pa.float32())])
-)
-SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-        pa.field("height", pa.int32()),
-        pa.field("width", pa.int32()),
-        pa.field("score", pa.float32()),
-        pa.field("x", pa.float32()),
-        pa.field("y", pa.float32()),
-        pa.field("bundle", pa.string(), nullable=False),
-        pa.field("stage", pa.string()),
-        pa.field("diameter", pa.float32()),
-        pa.field("places", PLACES),
-    ]
-)
-LATER = ("diameter", "places")
-"""Columns that parts of earlier versions do not have; missing ones read as null."""
 FORMAT = "1"
 MAX_ROWS, MAX_BYTES = 10_000_000, 2 << 30
 """A part that claims more is not read: it is none of ours, and would take the memory of whoever checks the run."""

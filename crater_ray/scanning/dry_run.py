@@ -67,7 +67,9 @@ def dry_run(settings: ScanSettings, console: Console) -> None:
         summary, pixels = ray.remote(load).options(num_returns=2).remote(uris, settings.access, True)
         loaded: Loaded = ray.get(summary)
         if not loaded.readable:
-            raise CraterRayError(f"None of {loaded.done} images tried can be read; the first: {loaded.error[0]}")
+            raise CraterRayError(
+                f"None of {loaded.done} images tried can be read; the first: {loaded.values['error'][0]}"
+            )
         name = ray.get(actor.device.remote(), timeout=300)
         seconds_per_image = _calibrate(actor, pixels, loaded)
         loading = (loaded.seconds_fetching + loaded.seconds_decoding) / loaded.done / processors()

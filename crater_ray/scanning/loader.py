@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from crater_ray.images.decode import OK, UNREADABLE, Refusal, decode
 from crater_ray.images.fetch import fetch
+from crater_ray.runs.columns import given_by
 from crater_ray.storage.s3 import Access, StorageError
 from crater_ray.watching.metrics import note_loaded
 
@@ -39,9 +41,7 @@ class Loaded:
 
     Attributes:
         done: how many images of the block were dealt with, from its start; the rest has to be asked for again.
-        status: (done,) each image's status.
-        error: (done,) reasons, or None.
-        height, width: (done,) in pixels, or None.
+        values: (done,) each, by name of the columns that a loader gives; None for null.
         readable: how many have pixels.
         bytes_read: from storage.
         seconds: fetching (waiting) and decoding (computing).
@@ -49,15 +49,37 @@ class Loaded:
     """
 
     done: int = 0
-    status: list[str] = field(default_factory=list)
-    error: list[str | None] = field(default_factory=list)
-    height: list[int | None] = field(default_factory=list)
-    width: list[int | None] = field(default_factory=list)
+    values: dict[str, list[Any]] = field(default_factory=lambda: {column.name: [] for column in given_by("loader")})
     readable: int = 0
     bytes_read: int = 0
     seconds_fetching: float = 0.0
     seconds_decoding: float = 0.0
     node: str = ""
+
+    @property
+    def status(self) -> list[str]:
+        return self.values["status"]
+
+    def note(self, answer: np.ndarray | Refusal) -> None:
+        """Add the next image of the block, as it was decoded or refused."""
+        self.done += 1
+        self.readable += isinstance(answer, np.ndarray)
+        values = values_of(answer)
+        for name, column in self.values.items():
+            column.append(values.pop(name, None))
+        if values:
+            raise KeyError(f"crater_ray.runs.columns declares no column of the loader called {', '.join(values)}")
+
+
+def values_of(answer: np.ndarray | Refusal) -> dict[str, Any]:
+    """What a loader says of an image, by name of column; those left out are null.
+
+    Args:
+        answer: its pixels, (height, width) uint8, or why there are none.
+    """
+    if isinstance(answer, Refusal):
+        return {"status": answer.status, "error": answer.reason, "height": answer.height, "width": answer.width}
+    return {"status": OK, "height": answer.shape[0], "width": answer.shape[1]}
 
 
 def load(
@@ -135,7 +157,7 @@ def _load(
         else:
             loaded.bytes_read += len(data)
             answer = decode(data)
-        _note(loaded, answer)
+        loaded.note(answer)
         if isinstance(answer, np.ndarray):
             images.append((loaded.done - 1, answer))
             pixels += answer.size
@@ -148,21 +170,6 @@ def _load(
     if fault is not None and faults == loaded.done:
         raise fault
     return loaded, images
-
-
-def _note(loaded: Loaded, answer: np.ndarray | Refusal) -> None:
-    loaded.done += 1
-    if isinstance(answer, Refusal):
-        loaded.status.append(answer.status)
-        loaded.error.append(answer.reason)
-        loaded.height.append(answer.height)
-        loaded.width.append(answer.width)
-    else:
-        loaded.status.append(OK)
-        loaded.error.append(None)
-        loaded.height.append(answer.shape[0])
-        loaded.width.append(answer.shape[1])
-        loaded.readable += 1
 
 
 def _to_arrow(images: list[tuple[int, np.ndarray]]) -> pa.RecordBatch:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -276,10 +276,8 @@ class Pipeline:
             given.block.crashes += classify(problem) is Fault.CRASH
             self._again(given.block, problem)
             return
-        place = given.scored.place.copy()
-        place[given.sought.index] = found
         given.block.copies -= 1
-        self._settle(given.block, given.loaded, replace(given.scored, place=place))
+        self._settle(given.block, given.loaded, given.scored.with_places(found))
 
     def _give_twice(self) -> None:
         """When nothing else is left, blocks that are slow to come are given to others too: the first answer counts."""

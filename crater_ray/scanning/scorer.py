@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from crater_ray.network.stardust import CONVOLUTIONS, TILE
 from crater_ray.places.locate import THREADS, find_places
 from crater_ray.places.tiles import WHOLE_PIXELS, merge_places, tile_corners
 from crater_ray.runs.audit import AUDIT, SCREEN
+from crater_ray.runs.columns import given_by
 from crater_ray.scanning.localization import Sought
 from crater_ray.watching.metrics import note_scored
 
@@ -25,53 +26,81 @@ REVIEW_FLOOR = 0.01
 """The lowest cut-off at which scores have been reviewed; down to it, images get a place."""
 
 
+PLACE = ("x", "y", "diameter")
+"""The columns that a place fills: pixels to the right, pixels down, pixels across."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """The verdicts on a batch.
 
     Attributes:
         row: (n,) int32, the images' rows in their block.
-        score: (n,) float32 in 0..1.
-        place: (n, 3) float32 x, y and diameter in px; x and y not a number below the floor, the diameter below the
-            threshold or where no ring stands out.
-        places: (n,) object: the distinct places of an image in tiles, as `crater_ray.places.tiles.merge_places` gives
-            them.
-        stage: (n,) object, which network decided.
+        values: (n,) each, by name of the columns that a scorer gives, held as `crater_ray.runs.columns.Column.empty`
+            does: not a number, or None, for null.
         seconds: spent computing.
         sought: candidates that have no more than the middle of their evidence; others are to look for their craters.
     """
 
     row: np.ndarray
-    score: np.ndarray
-    place: np.ndarray
-    places: np.ndarray
-    stage: np.ndarray
+    values: dict[str, np.ndarray]
     seconds: float
     sought: Sought | None = None
 
+    @property
+    def score(self) -> np.ndarray:
+        """(n,) float32 in 0..1."""
+        return self.values["score"]
+
+    @property
+    def place(self) -> np.ndarray:
+        """(n, 3) float32 x, y and diameter in px; x and y not a number below the floor, the diameter below the
+        threshold or where no ring stands out."""
+        return np.stack([self.values[name] for name in PLACE], axis=1)
+
+    def with_places(self, found: np.ndarray) -> Scored:
+        """The same verdicts, with the craters of `sought` at the places where they were found.
+
+        Args:
+            found: (k, 3) float32, as `crater_ray.scanning.localization.find_craters` gives it.
+        """
+        if self.sought is None:
+            return self
+        values = self.values | {name: self.values[name].copy() for name in PLACE}
+        for name, numbers in zip(PLACE, found.T, strict=True):
+            values[name][self.sought.index] = numbers
+        return replace(self, values=values, sought=None)
+
 
 @dataclass(frozen=True)
-class _Verdicts:
-    """What is known of n images, or of some of them: as in `Scored`, and the engine's evidence of each."""
+class Verdicts:
+    """What is known of n images, or of some of them.
 
-    score: np.ndarray
-    place: np.ndarray
-    places: np.ndarray
+    Attributes:
+        values: as in `Scored`.
+        peaks, positions: (n, 32), the engine's evidence of each; zeros for images in tiles.
+    """
+
+    values: dict[str, np.ndarray]
     peaks: np.ndarray
     positions: np.ndarray
 
     @staticmethod
-    def none(n: int) -> _Verdicts:
+    def none(n: int) -> Verdicts:
         """Of n images, nothing yet."""
-        evidence = np.zeros((n, FEATURES), np.float32), np.zeros((n, FEATURES), np.int32)
-        return _Verdicts(
-            np.zeros(n, np.float32), np.full((n, 3), np.nan, np.float32), np.full(n, None, object), *evidence
-        )
+        values = {column.name: column.empty(n) for column in given_by("scorer")}
+        return Verdicts(values, np.zeros((n, FEATURES), np.float32), np.zeros((n, FEATURES), np.int32))
 
-    def put(self, where: slice | np.ndarray, some: _Verdicts) -> None:
+    def put(self, where: slice | np.ndarray, some: Verdicts) -> None:
         """Take over what is known of some images."""
-        for field in fields(self):
-            getattr(self, field.name)[where] = getattr(some, field.name)
+        for name, values in some.values.items():
+            self.values[name][where] = values
+        self.peaks[where], self.positions[where] = some.peaks, some.positions
+
+    def put_place(self, where: slice | int, place: np.ndarray) -> None:
+        """Note x, y and diameter, (..., 3)."""
+        for name, numbers in zip(PLACE, place.T, strict=True):
+            self.values[name][where] = numbers
 
 
 class Scorer:
@@ -132,8 +161,7 @@ class Scorer:
         started = time.perf_counter()
         n = batch.num_rows
         row, height, width = (batch[name].to_numpy() for name in ("row", "height", "width"))
-        found = _Verdicts.none(n)
-        stage = np.full(n, self._engine.stage, object)
+        found = Verdicts.none(n)
         look = np.zeros(n, bool) if audited is None else audited[row]
         offsets = np.frombuffer(batch["pixels"].buffers()[1], np.int64, n + 1, batch["pixels"].offset * 8)
         pixels = np.frombuffer(batch["pixels"].buffers()[2], np.uint8)
@@ -146,48 +174,49 @@ class Scorer:
             images = pixels[offsets[start] : offsets[stop]].reshape(size)
             part = slice(start, stop)
             if self._screen and size[1:] == self._screen.size:
-                verdicts, stage[part] = self._score_screened(images, look[part])
+                found.put(part, self._score_screened(images, look[part]))
             else:
-                verdicts = self._score_images(images)
-            found.put(part, verdicts)
+                found.put(part, self._score_images(images))
             start = stop
         sought = self._sought(found) if not self._places else None
         seconds = time.perf_counter() - started
         note_scored(seconds)
-        return Scored(row, found.score, found.place, found.places, stage, seconds, sought)
+        return Scored(row, found.values, seconds, sought)
 
-    def _sought(self, found: _Verdicts) -> Sought | None:
+    def _sought(self, found: Verdicts) -> Sought | None:
         # Of images in tiles the craters have been looked for; they have no evidence that is theirs alone.
-        index = np.flatnonzero((found.score >= self._threshold) & found.peaks.any(axis=1))
+        index = np.flatnonzero((found.values["score"] >= self._threshold) & found.peaks.any(axis=1))
         if not len(index):
             return None
-        return Sought(index, found.place[index, :2], found.peaks[index], found.positions[index])
+        middle = np.stack([found.values[name][index] for name in PLACE[:2]], axis=1)
+        return Sought(index, middle, found.peaks[index], found.positions[index])
 
-    def _score_screened(self, images: np.ndarray, audited: np.ndarray) -> tuple[_Verdicts, np.ndarray]:
+    def _score_screened(self, images: np.ndarray, audited: np.ndarray) -> Verdicts:
         screened = self._screening.look(images)
-        passed = screened.passed
-        stage = np.full(len(images), SCREEN, object)
-        stage[audited], stage[passed] = AUDIT, self._engine.stage
-        found = _Verdicts.none(len(images))
+        found = Verdicts.none(len(images))
         # What the screen alone finds empty is never a candidate, whatever it thinks of its own scores.
-        found.score[:] = np.minimum(screened.scores, self._below)
-        look = np.flatnonzero(passed | audited)
+        found.values["score"][:] = np.minimum(screened.scores, self._below)
+        found.values["stage"][:] = SCREEN
+        look = np.flatnonzero(screened.passed | audited)
         if len(look):
             found.put(look, self._score_images(images[look]))
-        return found, stage
+        found.values["stage"][audited & ~screened.passed] = AUDIT
+        return found
 
-    def _score_images(self, images: np.ndarray) -> _Verdicts:
+    def _score_images(self, images: np.ndarray) -> Verdicts:
         n, height, width = images.shape
-        found = _Verdicts.none(n)
+        found = Verdicts.none(n)
+        found.values["stage"][:] = self._engine.stage
         if height * width <= WHOLE_PIXELS:
             evidence = self._engine.score(images)
             threshold = self._threshold if self._places else np.float32(np.inf)
             place = find_places(images, evidence, self._floor, threshold, self._weights, self._threads)
-            return replace(
-                found, score=evidence.scores, place=place, peaks=evidence.peaks, positions=evidence.positions
-            )
+            found.values["score"][:] = evidence.scores
+            found.put_place(slice(None), place)
+            return replace(found, peaks=evidence.peaks, positions=evidence.positions)
         for i, image in enumerate(images):
-            found.score[i], found.place[i], found.places[i] = self._score_tiled(image)
+            found.values["score"][i], place, found.values["places"][i] = self._score_tiled(image)
+            found.put_place(i, place)
         return found
 
     def _score_tiled(self, image: np.ndarray) -> tuple[np.float32, np.ndarray, list[dict[str, float | None]] | None]:

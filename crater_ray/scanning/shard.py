@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.images.decode import OK, UNREADABLE
-from crater_ray.runs import part
 from crater_ray.runs.audit import chosen
+from crater_ray.runs.columns import SCHEMA, given_by
 from crater_ray.scanning.loader import Loaded
 from crater_ray.scanning.scorer import Scored
+
+FROM_LOADER, FROM_SCORER = given_by("loader"), given_by("scorer")
 
 
 @dataclass
@@ -50,19 +52,11 @@ class ShardWork:
 
     number: int
     images: pa.Table
-    _status: list[str | None] = field(init=False)
-    _error: list[str | None] = field(init=False)
+    _values: dict[str, np.ndarray] = field(init=False)
 
     def __post_init__(self) -> None:
         n = self.images.num_rows
-        self._status = [None] * n
-        self._error = [None] * n
-        self._height: list[int | None] = [None] * n
-        self._width: list[int | None] = [None] * n
-        self._stage: list[str | None] = [None] * n
-        self._score = np.full(n, np.nan, np.float32)
-        self._place = np.full((n, 3), np.nan, np.float32)
-        self._places = np.full(n, None, object)
+        self._values = {column.name: column.empty(n) for column in FROM_LOADER + FROM_SCORER}
         self._settled = np.zeros(n, bool)
 
     def blocks(self, images: int) -> list[Block]:
@@ -93,53 +87,33 @@ class ShardWork:
         Returns:
             Rows of the block that were settled by this, as indices from its start.
         """
-        score, place = np.full(len(block), np.nan, np.float32), np.full((len(block), 3), np.nan, np.float32)
-        places = np.full(len(block), None, object)
-        stage = np.full(len(block), None, object)
         known = np.asarray([status != OK for status in loaded.status])
+        values = {column.name: column.held(loaded.values[column.name]) for column in FROM_LOADER}
         if scored is not None:
-            stage[scored.row] = scored.stage
-            score[scored.row], place[scored.row], places[scored.row] = scored.score, scored.place, scored.places
             known[scored.row] = True
+            for column in FROM_SCORER:
+                values[column.name] = column.empty(len(block))
+                values[column.name][scored.row] = scored.values[column.name]
         new = np.flatnonzero(known & ~self._settled[block.start : block.stop])
-        for i in new:
-            row = block.start + i
-            self._status[row], self._error[row] = loaded.status[i], loaded.error[i]
-            self._height[row], self._width[row] = loaded.height[i], loaded.width[i]
-            self._stage[row] = stage[i]
         rows = block.start + new
-        self._score[rows], self._place[rows], self._places[rows] = score[new], place[new], places[new]
+        for name, some in values.items():
+            self._values[name][rows] = some[new]
         self._settled[rows] = True
         return new
 
     def take_crash(self, block: Block, reason: str) -> None:
         """Give up on images whose handling kills processes."""
-        for row in range(block.start, block.stop):
-            if not self._settled[row]:
-                self._status[row], self._error[row] = UNREADABLE, reason
-        self._settled[block.start : block.stop] = True
+        rows = block.start + np.flatnonzero(~self._settled[block.start : block.stop])
+        self._values["status"][rows], self._values["error"][rows] = UNREADABLE, reason
+        self._settled[rows] = True
 
     @property
     def complete(self) -> bool:
         return bool(self._settled.all())
 
     def rows(self, bundle: str) -> pa.Table:
-        """The shard's rows, schema `crater_ray.runs.part.SCHEMA`, in the manifest's order."""
-        n = self.images.num_rows
-        unscored = np.asarray([status != OK for status in self._status])
-        columns = {
-            "key": self.images["key"],
-            "uri": self.images["uri"],
-            "status": pa.array(self._status, pa.string()),
-            "error": pa.array(self._error, pa.string()),
-            "height": pa.array(self._height, pa.int32()),
-            "width": pa.array(self._width, pa.int32()),
-            "score": pa.array(self._score, pa.float32(), mask=unscored),
-            "x": pa.array(self._place[:, 0], pa.float32(), from_pandas=True),
-            "y": pa.array(self._place[:, 1], pa.float32(), from_pandas=True),
-            "bundle": pa.array([bundle] * n, pa.string()),
-            "stage": pa.array(self._stage, pa.string()),
-            "diameter": pa.array(self._place[:, 2], pa.float32(), from_pandas=True),
-            "places": pa.array(self._places.tolist(), part.PLACES),
-        }
-        return pa.table(columns, schema=part.SCHEMA)
+        """The shard's rows, schema `crater_ray.runs.columns.SCHEMA`, in the manifest's order."""
+        arrays = {column.name: self.images[column.name] for column in given_by("manifest")}
+        arrays |= {column.name: column.array(self._values[column.name]) for column in FROM_LOADER + FROM_SCORER}
+        arrays["bundle"] = pa.array([bundle] * self.images.num_rows, pa.string())
+        return pa.table(arrays, schema=SCHEMA)

@@ -101,7 +101,7 @@ def test_a_frame_with_several_craters_lists_them_all() -> None:
     columns: list[list[object]] = [[0], [576], [700], [frame.pixels.tobytes()]]
     scorer = Scorer(BUNDLE, "keras", BUNDLE.typical_threshold)
     scored = scorer.score(_batch(columns))
-    places = scored.places[0]
+    places = scored.values["places"][0]
     assert [place["score"] for place in places] == sorted((place["score"] for place in places), reverse=True)
     assert (places[0]["x"], places[0]["y"], places[0]["score"]) == (*scored.place[0, :2], scored.score[0])
     for crater in frame.craters:
@@ -152,4 +152,6 @@ def test_craters_that_others_look_for_are_where_the_scorer_finds_them(tmp_path: 
     assert not np.array_equal(place, alone.place, equal_nan=True)
     place[sought.index] = find_craters(batch, sought, BUNDLE.weights)
     assert np.array_equal(place, alone.place, equal_nan=True)
-    assert [str(several) for several in with_others.places] == [str(several) for several in alone.places]
+    assert [str(several) for several in with_others.values["places"]] == [
+        str(several) for several in alone.values["places"]
+    ]

@@ -12,7 +12,7 @@ import pytest
 import crater_ray
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.results.where import DEPTH, parse_where
-from crater_ray.runs import part
+from crater_ray.runs.columns import SCHEMA
 from testbed.local_s3 import PUBLIC, LocalS3
 from tests.made_runs import ODD_KEYS, make_run, row
 
@@ -44,7 +44,7 @@ def test_it_says_what_the_run_was(run_path: Path) -> None:
         assert results.complete
         assert results.settings["source"] == "/nowhere"
         assert results.counts() == {"ok": 5, "unreadable": 1, "missing": 1}
-        assert results.schema == part.SCHEMA
+        assert results.schema == SCHEMA
 
 
 def test_rows_come_part_by_part(run_path: Path) -> None:

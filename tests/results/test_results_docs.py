@@ -28,10 +28,3 @@ def test_example(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
 def test_there_is_an_example_each() -> None:
     assert len(EXAMPLES) == 4
     assert all(len(code.strip().splitlines()) <= 12 for code in EXAMPLES)
-
-
-def test_the_columns_are_described() -> None:
-    from crater_ray.runs import part
-
-    named = re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in TEXT.split("\n") if line.startswith("| `")))
-    assert named == part.SCHEMA.names

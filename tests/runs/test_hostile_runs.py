@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from crater_ray.errors import CraterRayError
 from crater_ray.runs import lease, manifest, part
+from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.lease import Lease
 from crater_ray.runs.manifest import Manifest
 from crater_ray.runs.run import open_existing
@@ -33,7 +34,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def part_of(rows: pa.Table, run_id: str, **more: str) -> bytes:
-    _, footer = part.encode(part.SCHEMA.empty_table(), run_id, 1)
+    _, footer = part.encode(SCHEMA.empty_table(), run_id, 1)
     told = {"format": "1", "run_id": run_id, "shard": "1", "rows": str(rows.num_rows), "digest": footer.digest, **more}
     sink = io.BytesIO()
     pq.write_table(rows.replace_schema_metadata({f"crater_ray.{name}": text for name, text in told.items()}), sink)
@@ -46,15 +47,13 @@ HOSTILE_PARTS: dict[str, Callable[[str], bytes]] = {
     "no columns": lambda run: part_of(pa.table({}), run),
     "other columns": lambda run: part_of(pa.table({"key": ["k4"]}), run),
     "nested": lambda run: part_of(pa.table({"key": [{"a": [1]}]}), run),
-    "other types": lambda run: part_of(
-        pa.table({field.name: pa.array([b"x"], pa.binary()) for field in part.SCHEMA}), run
-    ),
-    "huge metadata": lambda run: part_of(part.SCHEMA.empty_table(), run, digest="x" * 20_000_000),
-    "of another run": lambda run: part.encode(part.SCHEMA.empty_table(), "0" * 32, 1)[0],
-    "of another shard": lambda run: part.encode(part.SCHEMA.empty_table(), run, 0)[0],
-    "empty": lambda run: part.encode(part.SCHEMA.empty_table(), run, 1)[0],
-    "doubled rows": lambda run: part.encode(pa.Table.from_pylist([row("k4", 0.1)] * 4, schema=part.SCHEMA), run, 1)[0],
-    "a bomb": lambda run: part.encode(pa.Table.from_pylist([row("k", 0.1)] * 2_000, schema=part.SCHEMA), run, 1)[0],
+    "other types": lambda run: part_of(pa.table({field.name: pa.array([b"x"], pa.binary()) for field in SCHEMA}), run),
+    "huge metadata": lambda run: part_of(SCHEMA.empty_table(), run, digest="x" * 20_000_000),
+    "of another run": lambda run: part.encode(SCHEMA.empty_table(), "0" * 32, 1)[0],
+    "of another shard": lambda run: part.encode(SCHEMA.empty_table(), run, 0)[0],
+    "empty": lambda run: part.encode(SCHEMA.empty_table(), run, 1)[0],
+    "doubled rows": lambda run: part.encode(pa.Table.from_pylist([row("k4", 0.1)] * 4, schema=SCHEMA), run, 1)[0],
+    "a bomb": lambda run: part.encode(pa.Table.from_pylist([row("k", 0.1)] * 2_000, schema=SCHEMA), run, 1)[0],
 }
 
 
@@ -74,7 +73,7 @@ def test_hostile_parts_are_named_and_never_counted(made: Path, name: str, monkey
 @quickly
 @given(st.data())
 def test_damaged_parts_are_never_believed(data: st.DataObject) -> None:
-    rows = pa.Table.from_pylist([row(f"k{number}", number / 10) for number in range(8)], schema=part.SCHEMA)
+    rows = pa.Table.from_pylist([row(f"k{number}", number / 10) for number in range(8)], schema=SCHEMA)
     whole, _ = part.encode(rows, "r", 0)
     altered = bytearray(whole)
     for position in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=8)):

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from crater_ray.runs.part import LATER, SCHEMA, DamagedPart, decode, digest, encode, name, shard_of
+from crater_ray.runs.columns import LATER, SCHEMA
+from crater_ray.runs.part import DamagedPart, decode, digest, encode, name, shard_of
 
 
 def rows(count: int = 50) -> pa.Table:

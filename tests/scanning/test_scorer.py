@@ -40,7 +40,7 @@ def test_every_image_of_a_block_is_answered(mixed: list[str]) -> None:
     loaded, batch = load(mixed, Access())
     assert loaded.done == 7
     assert loaded.status == ["ok", "missing", "ok", "ok", "ok", "ok", "ok"]
-    assert loaded.height == [100, None, 384, 92, 100, 640, 384]
+    assert loaded.values["height"] == [100, None, 384, 92, 100, 640, 384]
     assert sorted(batch["row"].to_pylist()) == [0, 2, 3, 4, 5, 6]
     sizes = list(zip(batch["height"].to_pylist(), batch["width"].to_pylist(), strict=True))
     assert sizes == sorted(sizes)

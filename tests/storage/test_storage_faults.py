@@ -91,7 +91,7 @@ def test_one_object_that_storage_never_gives_is_a_verdict_only_on_the_last_try(
             load(uris, access)
         loaded, _ = load(uris, access, last_try=True)
     assert loaded.status == ["ok", "ok", "unreadable", "ok"]
-    assert "500" in str(loaded.error[2])
+    assert "500" in str(loaded.values["error"][2])
     storage.bulk_store.cache_clear()
 
 
@@ -352,5 +352,5 @@ def test_long_objects_are_fetched_one_by_one(s3: LocalS3, tmp_path: Path, monkey
     uris = [f"s3://{PUBLIC}/long/{number}.png" for number in (0, 1, 1, 1, 2, 0)]
     loaded, _ = load(uris, Access(s3.endpoint_url, anonymous=True))
     assert loaded.status == ["ok", "ok", "ok", "ok", "unsupported", "ok"]
-    assert "more than 60,000 are refused" in str(loaded.error[4])
+    assert "more than 60,000 are refused" in str(loaded.values["error"][4])
     assert max(at_once) == 1

@@ -1,0 +1,156 @@
+"""The columns of a part, each declared once: schema, tables in the docs, conditions and rows all follow from here.
+
+To add one, append it to `COLUMNS` and have its source give its values under its name: the loader in
+`crater_ray.scanning.loader.values_of`, the scorer in `crater_ray.scanning.scorer.Verdicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+Source = Literal["manifest", "run", "loader", "scorer"]
+"""Where a value comes from: the listing, the run as a whole, reading and decoding, or the network."""
+
+PLACES = pa.list_(
+    pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32()), ("diameter", pa.float32())])
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a part.
+
+    Attributes:
+        name: as in the Parquet files.
+        type: its Arrow type.
+        source: who gives its values.
+        meaning: for users, in Markdown; may stand in a table.
+        nullable: whether a row may have no value.
+        since: the version that brought it; parts of earlier ones do not have it and read as null. None for the
+            columns that every part has.
+    """
+
+    name: str
+    type: pa.DataType
+    source: Source
+    meaning: str
+    nullable: bool = True
+    since: str | None = None
+
+    @property
+    def field(self) -> pa.Field:
+        return pa.field(self.name, self.type, nullable=self.nullable)
+
+    def empty(self, rows: int) -> np.ndarray:
+        """Values of so many rows that have none yet: (rows,), not a number for floats, else None."""
+        if pa.types.is_floating(self.type):
+            return np.full(rows, np.nan, self.type.to_pandas_dtype())
+        return np.full(rows, None, object)
+
+    def held(self, values: Sequence[Any] | np.ndarray) -> np.ndarray:
+        """Values, None for none, as `empty` holds them."""
+        some = self.empty(len(values))
+        for row, value in enumerate(values):
+            some[row] = value
+        return some
+
+    def array(self, values: np.ndarray) -> pa.Array:
+        """Values, held as `empty` does, as Arrow; those that are still missing are null."""
+        if pa.types.is_floating(self.type):
+            return pa.array(values, self.type, from_pandas=True)
+        return pa.array(values.tolist(), self.type)
+
+
+COLUMNS = (
+    Column(
+        "key",
+        pa.string(),
+        "manifest",
+        "The image's name: its path under the source without suffix; `<key>/<key>-001.jpg`, the site's layout, gives "
+        "`<key>`. Unique in a run.",
+        nullable=False,
+    ),
+    Column(
+        "uri",
+        pa.string(),
+        "manifest",
+        "Where it is: `file:///...` (percent-encoded) or `s3://bucket/key` (as it is).",
+        nullable=False,
+    ),
+    Column(
+        "status",
+        pa.string(),
+        "loader",
+        "`ok`; `unreadable` (empty, truncated, not an image); `unsupported` (sound, but too small, too large or of "
+        "another kind); `missing` (listed, then gone).",
+        nullable=False,
+    ),
+    Column("error", pa.string(), "loader", "Why it is not `ok`."),
+    Column("height", pa.int32(), "loader", "In pixels; null when unknown."),
+    Column("width", pa.int32(), "loader", "In pixels; null when unknown."),
+    Column("score", pa.float32(), "scorer", "The network's answer, 0 to 1; null unless `ok`."),
+    Column(
+        "x",
+        pa.float32(),
+        "scorer",
+        "Where the score comes from, in pixels to the right of the centre of the top left pixel. From the threshold "
+        "on, the crater; for other scores from 0.01 on, the middle of what the network saw, off by up to some 30 px.",
+    ),
+    Column("y", pa.float32(), "scorer", "The same, in pixels down."),
+    Column("bundle", pa.string(), "run", "Short id of the network's weights.", nullable=False),
+    Column(
+        "stage",
+        pa.string(),
+        "scorer",
+        "Which network decided: `full`; with `--screen` also `screen` (the small one found the image safely empty) "
+        "and `audit` (so it did, but the full one looked too, and its answer stands).",
+    ),
+    Column(
+        "diameter",
+        pa.float32(),
+        "scorer",
+        "Of the crater at `x`, `y`, rim crest to rim crest, in pixels. Only from the threshold on, and where a ring "
+        "stands out.",
+        since="0.1.0",
+    ),
+    Column(
+        "places",
+        PLACES,
+        "scorer",
+        "For an image scanned in tiles: its distinct places, best first, where there are several.",
+        since="0.1.0",
+    ),
+)
+
+SCHEMA = pa.schema([column.field for column in COLUMNS])
+LATER = tuple(column.name for column in COLUMNS if column.since is not None)
+"""Columns that parts of earlier versions do not have; missing ones read as null."""
+
+
+def given_by(source: Source) -> tuple[Column, ...]:
+    """The columns whose values come from there."""
+    return tuple(column for column in COLUMNS if column.source == source)
+
+
+def in_words(kind: pa.DataType) -> str:
+    """A column's type for readers."""
+    if pa.types.is_list(kind):
+        inner = kind.value_type
+        names = [f"`{inner.field(at).name}`" for at in range(inner.num_fields)] if pa.types.is_struct(inner) else []
+        return f"list of {', '.join(names) or in_words(inner)}"
+    return {"float": "float32", "double": "float64"}.get(str(kind), str(kind))
+
+
+def as_markdown() -> str:
+    """The table of columns for the docs."""
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    for column in COLUMNS:
+        kind = in_words(column.type) + " or null" * column.nullable
+        since = f" Since {column.since}." if column.since else ""
+        lines.append(f"| `{column.name}` | {kind} | {column.meaning}{since} |")
+    return "\n".join(lines)
