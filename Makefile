@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check docs format lock clean
+.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check docs docs-picture format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ docs-check: install-dev ## check that the files, links and commands that the pag
 
 docs: install ## write the tables that the docs take from the code
 	$(BIN)/python -m docs.tables
+
+docs-picture: install-dev chromium ## make the README's picture of the gallery anew
+	$(BIN)/python -m docs.picture
 
 format: install-dev ## put the code into the project's style
 	$(BIN)/ruff check --fix .
