@@ -60,6 +60,7 @@ def test_it_holds_every_file_of_crater_ray_and_nothing_else(wheel: Path) -> None
     assert "crater_ray/results/gallery/assets/index.html" in names
 
 
+@pytest.mark.slow
 def test_its_command_scans_with_the_shipped_network(environment: Path, tmp_path: Path) -> None:
     asked = """
 import importlib.metadata, importlib.util
