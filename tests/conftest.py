@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +116,38 @@ def quiet() -> Console:
     return Console(file=open(os.devnull, "w"), force_terminal=False)
 
 
-@pytest.fixture
-def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the installed command."""
+Cli = Callable[..., subprocess.CompletedProcess[str]]
 
-    def run(*arguments: str | Path, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
-        command = [CLI, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+@pytest.fixture
+def cli() -> Cli:
+    """Runs the command line in this process, which saves the start of another; gives its words and exit code."""
+    from crater_ray.cli import main
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        words = ["crater-ray", *map(str, arguments)]
+        written = io.BytesIO(), io.BytesIO()
+        out, err = (io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="\n") for file in written)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", words)
+            try:
+                code = main()
+            except SystemExit as ended:
+                code = ended.code
+        for stream in (out, err):
+            stream.flush()
+        said = (io.TextIOWrapper(io.BytesIO(file.getvalue()), "utf-8").read() for file in written)
+        return subprocess.CompletedProcess(words, code or 0, *said)
+
+    return run
+
+
+@pytest.fixture
+def command() -> Cli:
+    """Runs the installed command in a process of its own."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        words = [CLI, *map(str, arguments)]
+        return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     return run

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,10 @@ from crater_ray.runs.audit import Audit, chosen
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
-from tests.conftest import make_images
+from tests.conftest import Cli, make_images
 from tests.made_screens import make_screen, screened_bundle
 
 SECOND = SecondLook(0.1, 0.3, {"conv1": 1.5})
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def settings(source: Path, out: Path, bundle: Path, **more: Any) -> ScanSettings:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,11 +22,11 @@ from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.s3 import Access
 from testbed.local_s3 import PUBLIC, LocalS3
+from tests.conftest import Cli
 from tests.images.test_decode import GOOD
 from tests.made_runs import ODD_KEYS, make_run, row
 
 quickly = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 PIECES = st.sampled_from(

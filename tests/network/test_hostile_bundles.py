@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,7 @@ import pytest
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle
 from crater_ray.scanning.loader import bounded_memory
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
+from tests.conftest import Cli
 
 
 class Boom:

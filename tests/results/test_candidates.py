@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,8 @@ import pytest
 from crater_ray.errors import UsageError
 from crater_ray.results.candidates import list_candidates, read_budget, reimaging_list, threshold_for_budget, write_csv
 from crater_ray.results.image_table import read_image_table
+from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 TABLE = """id,key,file_comment,bad_focus,tech,VMcode,x_coord,empty
 11,k1,real I1126N 541 2 0,3,0,7979425V1,1.5,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,8 @@ from PIL import Image
 from crater_ray.errors import UsageError
 from crater_ray.results.compare.comparison import MOVED_PX, compare
 from crater_ray.results.compare.report import scatter
+from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 # key: score and place in A, score and place in B
 CASES: dict[str, tuple[float | None, tuple[float, float] | None, float | None, tuple[float, float] | None]] = {

@@ -23,6 +23,7 @@ from crater_ray.results.review.verdicts import import_file, read_verdicts
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.storage.s3 import Access
 from testbed.local_s3 import PUBLIC, LocalS3
+from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row
 
 if TYPE_CHECKING:
@@ -365,7 +366,7 @@ def test_scores_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     assert places[2] == 0.5
 
 
-def test_a_run_and_its_images_on_s3(s3: LocalS3, tmp_path: Path, cli: Callable[..., Any]) -> None:
+def test_a_run_and_its_images_on_s3(s3: LocalS3, tmp_path: Path, cli: Cli) -> None:
     buffer = io.BytesIO()
     Image.new("L", (120, 100), 80).save(buffer, "JPEG")
     odd = ["plain", "a'b\"c <i>", "line\nbreak", "ähnlich 火口"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,10 +24,8 @@ from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.s3 import Access
 from testbed.local_s3 import LocalS3
-from tests.conftest import make_images
+from tests.conftest import Cli, make_images
 from tests.made_runs import ODD_KEYS, make_run, row
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def forbid_listing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,8 @@ from crater_ray.results.review.verdicts import Verdict, consensus, import_file, 
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.storage.s3 import Access
 from testbed.local_s3 import PUBLIC, LocalS3
+from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row
-
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

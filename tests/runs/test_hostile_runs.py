@@ -181,7 +181,7 @@ def test_hostile_success_is_not_believed(made: Path, content: bytes) -> None:
 def test_hostile_lease_cannot_hold_a_run(tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr(lease, "WATCH_SECONDS", 1.2)
+    monkeypatch.setattr(lease, "WATCH_SECONDS", 0.5)
     folder = open_folder(tmp_path)
     folder.publish(lease.NAME, content.replace(b"HOST", socket.gethostname().encode()))
     said: list[str] = []

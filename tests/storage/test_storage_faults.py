@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,9 +23,8 @@ from crater_ray.storage.folder import open_folder
 from crater_ray.storage.s3 import Access, StorageError
 from testbed.faulty_s3 import faulty
 from testbed.local_s3 import ACCESS_KEY, PUBLIC, RENEWED_ACCESS_KEY, SECRET_KEY, LocalS3
-from tests.conftest import make_images
+from tests.conftest import Cli, make_images
 
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 FAULTS = ("500", "503", "reset", "cut", "short")
 
 
@@ -217,7 +215,7 @@ def whole(run: str, endpoint_url: str) -> bool:
 
 
 def test_scan_goes_on_with_credentials_that_are_renewed_in_mid_run(
-    s3: LocalS3, stored: list[str], profile: Callable[[str], None], cli: Cli
+    s3: LocalS3, stored: list[str], profile: Callable[[str], None], command: Cli
 ) -> None:
     s3.client.create_bucket(Bucket="renewed")
     with faulty(s3.endpoint_url, {}) as proxy:
@@ -231,7 +229,7 @@ def test_scan_goes_on_with_credentials_that_are_renewed_in_mid_run(
 
         renewing = threading.Thread(target=renew)
         renewing.start()
-        answer = cli(*expiring_scan(proxy.endpoint_url, "s3://renewed/run"))
+        answer = command(*expiring_scan(proxy.endpoint_url, "s3://renewed/run"))
         ended.set()
         renewing.join()
         assert answer.returncode == 0, answer.stderr
@@ -240,18 +238,18 @@ def test_scan_goes_on_with_credentials_that_are_renewed_in_mid_run(
 
 
 def test_scan_with_expired_credentials_ends_in_a_clear_error_and_the_same_command_goes_on(
-    s3: LocalS3, stored: list[str], profile: Callable[[str], None], cli: Cli
+    s3: LocalS3, stored: list[str], profile: Callable[[str], None], command: Cli
 ) -> None:
     s3.client.create_bucket(Bucket="expired")
     with faulty(s3.endpoint_url, {}) as proxy:
         proxy.expired, proxy.expired_status, proxy.expire_after = {ACCESS_KEY}, 403, 60
-        command = expiring_scan(proxy.endpoint_url, "s3://expired/run")
-        answer = cli(*command)
+        words = expiring_scan(proxy.endpoint_url, "s3://expired/run")
+        answer = command(*words)
         assert answer.returncode == 1
         assert "refused (ExpiredToken). Renew them" in answer.stderr
         assert "Traceback" not in answer.stderr
         profile(RENEWED_ACCESS_KEY)
-        assert cli(*command).returncode == 0
+        assert command(*words).returncode == 0
         assert whole("s3://expired/run", proxy.endpoint_url)
 
 

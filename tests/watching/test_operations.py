@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,10 @@ from crater_ray.settings import ScanSettings
 from crater_ray.storage.s3 import Access
 from crater_ray.watching.metrics import METRICS, exported
 from testbed.local_s3 import PUBLIC, LocalS3
-from tests.conftest import make_images
+from tests.conftest import PATIENCE, Cli, make_images
 from tests.made_runs import make_run, row
 
 ROOT = Path(__file__).parents[2]
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_dashboard_shows_exactly_the_metrics_that_there_are() -> None:
@@ -77,7 +76,7 @@ def test_metrics_of_a_real_scan_are_served_to_prometheus(
         "ray_crater_ray_bytes_total": before + size,
     }
     wanted = exported() - {"ray_crater_ray_retries_total"}  # nothing was retried
-    stop = time.monotonic() + 60
+    stop = time.monotonic() + PATIENCE
     found = scrape()
     while time.monotonic() < stop and not (
         expected.items() <= found.items() and wanted <= {name.split()[0] for name in found}
@@ -139,7 +138,9 @@ def test_log_that_cannot_be_written_is_one_line(cli: Cli, archive: Path, tmp_pat
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no file without room here")
-def test_log_that_becomes_full_is_one_line_and_the_scan_goes_on(cli: Cli, archive: Path, tmp_path: Path) -> None:
+def test_log_that_becomes_full_is_one_line_and_the_scan_goes_on(
+    ray_here: None, cli: Cli, archive: Path, tmp_path: Path
+) -> None:
     answer = cli("scan", archive, "--out", tmp_path / "run", "--engine", "stand-in", "--log", "/dev/full")
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr.count("The log '/dev/full' cannot be written now: No space left on device") == 1
@@ -158,7 +159,7 @@ main()
 
 def without_ray(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WITHOUT_RAY, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_status_and_verify_need_nothing_but_the_run_folder(s3: LocalS3, tmp_path: Path) -> None:
