@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crater_ray.engines.base import Engine, Evidence
+from crater_ray.engines.base import Engine
+from crater_ray.network.evidence import Evidence
 
 
 class Confirming:

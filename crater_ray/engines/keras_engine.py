@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.engines.base import AT_ONCE, Evidence
+from crater_ray.engines.base import AT_ONCE
 from crater_ray.network.bundle import Bundle
+from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE
 
 CPU_BATCH = 8

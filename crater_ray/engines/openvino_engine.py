@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.engines.base import Evidence
 from crater_ray.engines.dense import logits, sigmoid
 from crater_ray.engines.openvino_graph import QUANTISED, Ranges, build_graph
 from crater_ray.engines.streams import Streams
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
+from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE
 
 NUMBERS = {"openvino": "int8", "openvino-bf16": "bf16", "openvino-float": "f32"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crater_ray.engines.base import Evidence
+from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import CONVOLUTIONS
 
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import DENSE, RECEPTIVE_FIELD, STRIDE, Weights, feature_size
 from crater_ray.places.diameter import ENOUGH, find_ring, search_window
-
-if TYPE_CHECKING:
-    from crater_ray.engines.base import Evidence
 
 THREADS = 4
 """Candidates of a batch whose pixels are looked at at the same time where a GPU waits for them. On a processor that has

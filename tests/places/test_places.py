@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from crater_ray.engines.base import Evidence
 from crater_ray.engines.registry import create
 from crater_ray.network import bundle as bundles
+from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE, feature_size
 from crater_ray.places.locate import find_place, find_places, locate
 from crater_ray.places.tiles import SAME, merge_places
