@@ -15,6 +15,7 @@ from crater_ray.images.decode import OK
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.check import Check
 from crater_ray.runs.run import Run
+from crater_ray.runs.session import continue_or_create
 from crater_ray.storage.folder import Folder, open_folder
 from crater_ray.storage.s3 import Access
 
@@ -124,20 +125,7 @@ def _open_output(folder: Folder, base: Run, rescans: Sequence[Run], threshold: f
         "threshold": rescans[-1].threshold if threshold is None else threshold,
         "merged_from": [{"run_id": run.id, "bundle": run.record["settings"]["bundle"]} for run in runs],
     }
-    existing = run_folder.find(folder)
-    if existing is None:
-        from crater_ray.runs.session import versions
-
-        cards = [run.record.get("bundle_card") for run in runs]
-        return run_folder.create(folder, settings, {"bundle_cards": cards, "versions": versions()})
-    different = run_folder.differences(existing, settings)
-    if different:
-        raise UsageError(
-            f"The output {folder.uri} belongs to another run. Different are:\n  "
-            + "\n  ".join(different)
-            + "\nGive --out a new folder."
-        )
-    return existing
+    return continue_or_create(folder, settings, {"bundle_cards": [run.record.get("bundle_card") for run in runs]})
 
 
 def _require_same_images(base: Run, rescan: Run) -> None:

@@ -6,16 +6,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray.runs import part
-from crater_ray.runs.audit import Audit, audit_of
-
-if TYPE_CHECKING:
-    from crater_ray.runs.run import Run
+from crater_ray.runs.audit import Audit
+from crater_ray.runs.manifest import Manifest
+from crater_ray.storage.folder import Folder
 
 READERS = 4
 
@@ -48,22 +47,34 @@ class Check:
         return not self.missing and not self.problems and len(self.parts) == self.shards
 
 
-def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> Check:
+def check_parts(
+    folder: Folder,
+    manifest: Manifest,
+    run_id: str,
+    threshold: float,
+    audit: Audit | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Check:
     """Read every part and compare it with the manifest, one shard at a time.
 
     Args:
-        run: the run.
+        folder: the run's.
+        manifest: the run's.
+        run_id: the run.
+        threshold: from which score an image is a candidate.
+        audit: of the run's screen, still without counts; None for runs without a screen.
         progress: called with shards checked and shards in all.
     """
-    manifest = run.manifest
-    check = Check(manifest.images, manifest.shards, audit=audit_of(run.record))
-    published = run.published()
+    check = Check(manifest.images, manifest.shards, audit=audit)
+    published: set[int] = set()
     last = pa.array([], pa.string())
-    for name, _ in run.folder.names("parts/"):
+    for name, _ in folder.names("parts/"):
         shard = part.shard_of(name)
+        if shard is not None:
+            published.add(shard)
         if shard is None or shard >= manifest.shards:
             check.problems.append(f"{name} does not belong here: the manifest has {manifest.shards} shards")
-    for shard, found in _read_parts(run, range(manifest.shards), published):
+    for shard, found in _read_parts(folder, run_id, range(manifest.shards), published):
         if progress:
             progress(shard, manifest.shards)
         if found is None:
@@ -84,20 +95,20 @@ def check_run(run: Run, progress: Callable[[int, int], None] | None = None) -> C
         check.parts[shard] = footer
         for entry in rows["status"].value_counts().to_pylist():
             check.statuses[entry["values"]] += entry["counts"]
-        check.candidates += count_candidates(rows, run.threshold)
+        check.candidates += count_candidates(rows, threshold)
         if check.audit:
-            check.audit.add(rows, run.threshold)
+            check.audit.add(rows, threshold)
     return check
 
 
 def _read_parts(
-    run: Run, shards: Iterable[int], published: set[int]
+    folder: Folder, run_id: str, shards: Iterable[int], published: set[int]
 ) -> Iterator[tuple[int, tuple[pa.Table, part.Footer] | part.DamagedPart | None]]:
     """Parts in order, a few read at a time, because each may be a request to far-away storage."""
 
     def read(shard: int) -> tuple[pa.Table, part.Footer] | part.DamagedPart | None:
         try:
-            return run.read_part(shard) if shard in published else None
+            return part.read(folder, run_id, shard) if shard in published else None
         except FileNotFoundError:
             return None
         except part.DamagedPart as problem:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from crater_ray.errors import CraterRayError
 from crater_ray.runs.columns import LATER, SCHEMA
+from crater_ray.storage.folder import Folder
 
 FORMAT = "1"
 MAX_ROWS, MAX_BYTES = 10_000_000, 2 << 30
@@ -139,6 +140,16 @@ def decode(data: bytes, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
         raise DamagedPart(f"{where} was altered: its rows do not have the digest in its footer")
     footer = Footer(run_id, shard, rows.num_rows, claimed["digest"], metadata.get("crater_ray.published", ""))
     return _complete(rows.replace_schema_metadata(None)), footer
+
+
+def read(folder: Folder, run_id: str, shard: int) -> tuple[pa.Table, Footer]:
+    """The rows of one shard of a run.
+
+    Raises:
+        FileNotFoundError: the shard has not been published.
+        DamagedPart: its part is not whole or not of this run.
+    """
+    return decode(folder.read(name(shard)), run_id, shard)
 
 
 def _has_columns(schema: pa.Schema) -> bool:

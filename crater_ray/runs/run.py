@@ -23,7 +23,8 @@ import pyarrow as pa
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs import part
-from crater_ray.runs.check import Check, check_run
+from crater_ray.runs.audit import audit_of
+from crater_ray.runs.check import Check, check_parts
 from crater_ray.runs.manifest import Manifest
 from crater_ray.storage.folder import Folder, open_folder
 from crater_ray.storage.s3 import Access
@@ -122,7 +123,7 @@ class Run:
             FileNotFoundError: the shard has not been published.
             DamagedPart: its part is not whole or not of this run.
         """
-        return part.decode(self.folder.read(part.name(shard)), self.id, shard)
+        return part.read(self.folder, self.id, shard)
 
     def publish(self, shard: int, rows: pa.Table) -> part.Footer:
         """Publish the rows of a shard: from then on, and only then, the shard is done."""
@@ -132,7 +133,7 @@ class Run:
 
     def check(self, progress: Callable[[int, int], None] | None = None) -> Check:
         """Read every part and compare it with the manifest; see `crater_ray.runs.check`."""
-        return check_run(self, progress)
+        return check_parts(self.folder, self.manifest, self.id, self.threshold, audit_of(self.record), progress)
 
     def finish(self, check: Check) -> None:
         """Declare the run complete; the check must have found it whole."""

@@ -1,4 +1,4 @@
-"""What a scan notes in run.json: whose run it is, and for each session when, on what and how it went."""
+"""What run.json says of the commands that work on a run: whose it is, and when, on what and how each scan went."""
 
 from __future__ import annotations
 
@@ -9,37 +9,30 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from crater_ray.errors import UsageError
-from crater_ray.network.bundle import Bundle
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.run import Run
-from crater_ray.settings import ScanSettings, identity
-from crater_ray.storage.folder import open_folder
+from crater_ray.storage.folder import Folder
 from crater_ray.watching.progress import Progress
 
 
-def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, further: dict[str, Any]) -> Run:
-    """The run that this command continues, or a new one.
+def continue_or_create(folder: Folder, settings: dict[str, Any], facts: dict[str, Any]) -> Run:
+    """The run that a command continues, or a new one.
 
     Args:
-        settings, bundle, engine: of the scan.
-        further: what else decides which rows the run has; JSON values only.
+        folder: the command's output.
+        settings: what decides which rows the run has; JSON values only.
+        facts: what else is worth knowing of a new run; the versions of the software are added.
 
     Raises:
         UsageError: the output belongs to another run, or to something else altogether.
     """
-    wanted = identity(settings, bundle, engine) | further
-    folder = open_folder(settings.out, settings.access)
     run = run_folder.find(folder)
-    card = bundle.card()
-    card["figures"] = {name: value for name, value in card["figures"].items() if name != "evaluation"}  # it is long
-    facts: dict[str, Any] = {"bundle_card": card, "versions": versions()}
-    if settings.screen and bundle.screen:
-        facts["screen_promise"] = bundle.screen.promise
+    facts = facts | {"versions": versions()}
     if run is None:
-        return run_folder.create(folder, wanted, facts)
-    different = run_folder.differences(run, wanted)
+        return run_folder.create(folder, settings, facts)
+    different = run_folder.differences(run, settings)
     if different and not run.has_manifest():  # it ended while listing: nothing of it is worth keeping
-        return run_folder.create(folder, wanted, facts, instead=run)
+        return run_folder.create(folder, settings, facts, instead=run)
     if different:
         raise UsageError(
             f"The output {folder.uri} belongs to another run. Different are:\n  "

@@ -15,14 +15,16 @@ import pyarrow as pa
 from crater_ray.engines.registry import resolve
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.listing import Listing, open_archive
+from crater_ray.network.bundle import Bundle
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.check import Check
 from crater_ray.runs.lease import Lease
 from crater_ray.runs.run import Run
-from crater_ray.runs.session import begin_session, end_session, open_run_folder
-from crater_ray.settings import ScanSettings, bundle_name, threshold_of
+from crater_ray.runs.session import begin_session, continue_or_create, end_session
+from crater_ray.settings import ScanSettings, bundle_name, identity, threshold_of
+from crater_ray.storage.folder import open_folder
 from crater_ray.watching.log import log, logging_to
 from crater_ray.watching.progress import Progress
 
@@ -88,7 +90,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
     engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
-    run = open_run_folder(settings, bundle, engine, choice.settings if choice else {})
+    run = open_run_folder(settings, bundle, engine, choice)
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
     with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
         run.reload()  # another scan may have ended while its lease was watched
@@ -154,6 +156,26 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         seconds = time.monotonic() - started
         first = (progress.first or time.monotonic()) - started
         return Outcome(check, failed, progress.done, seconds, first, run.folder.uri)
+
+
+def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, choice: Choice | None = None) -> Run:
+    """The run that a scan continues, or a new one.
+
+    Args:
+        settings, bundle: of the scan.
+        engine: name of the resolved engine.
+        choice: the images that were chosen from an earlier run, if they were.
+
+    Raises:
+        UsageError: the output belongs to another run, or to something else altogether.
+    """
+    decides = identity(settings, bundle, engine) | (choice.settings if choice else {})
+    card = bundle.card()
+    card["figures"] = {name: value for name, value in card["figures"].items() if name != "evaluation"}  # it is long
+    facts: dict[str, Any] = {"bundle_card": card}
+    if settings.screen and bundle.screen:
+        facts["screen_promise"] = bundle.screen.promise
+    return continue_or_create(open_folder(settings.out, settings.access), decides, facts)
 
 
 def list_archive(settings: ScanSettings, console: Console) -> tuple[pa.Table, Listing, int]:

@@ -25,8 +25,7 @@ from crater_ray.runs import lease, part
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.lease import Lease
 from crater_ray.runs.run import open_existing
-from crater_ray.runs.session import open_run_folder
-from crater_ray.scanning.scan import Outcome, scan
+from crater_ray.scanning.scan import Outcome, open_run_folder, scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.folder import LocalFolder, open_folder
 from crater_ray.storage.s3 import StorageError
@@ -122,7 +121,7 @@ with lease.Lease(open_folder(sys.argv[1]), print):
 
 def test_second_scan_on_the_same_run_sees_the_first(many: Path, tmp_path: Path) -> None:
     settings = ScanSettings(str(many), str(tmp_path / "run"), engine="stand-in")
-    run = open_run_folder(settings, bundle.load(), "stand-in", {})
+    run = open_run_folder(settings, bundle.load(), "stand-in")
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path / "run")])
     try:
         while not (tmp_path / "run" / lease.NAME).exists():
