@@ -1,0 +1,185 @@
+"""The finder: a fully convolutional network that gives, every 4 px, whether a crater is centred there and how large.
+
+Pixels are first compared with their surroundings (local contrast normalisation), so that one foil's brightness is not
+another's evidence. Features at strides 2, 4, 8 and 16 then come together again at stride 4, where a crater's own detail
+and what lies around it are both known. Only Keras operations are used: the same code builds on TensorFlow, JAX and PyTorch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+ARCHITECTURE = "finder-1"
+STRIDE = 4
+"""Pixels from one position of the maps to the next."""
+COARSEST = 16
+"""Heights and widths are filled up to multiples of this."""
+OUTPUTS = 4
+"""Per position: the logit of a crater's centre, the logarithm of its diameter over 8 px, and how far to the right and
+down of the position's middle its centre lies, in strides."""
+BASE_DIAMETER = 8.0
+NEIGHBOURHOOD = 9
+"""Cells of 8 px whose mean and deviation an area is compared with: 72 px."""
+FLOOR = 2.0
+"""Grey levels added to the deviation: what differs by less in a flat area is no contrast."""
+CLIP = 6.0
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One convolution of the finder.
+
+    Attributes:
+        name: of its layer and its weights.
+        size: of its kernel.
+        stride: in positions of its input.
+        inputs, filters: channels.
+        active: whether a ReLU follows.
+    """
+
+    name: str
+    size: int
+    stride: int
+    inputs: int
+    filters: int
+    active: bool = True
+
+
+def layer_table(width: int = 16) -> tuple[Convolution, ...]:
+    """The convolutions in the order of their weights; `width` is the number of filters at stride 2."""
+    a, b, c, d = width, 2 * width, 4 * width, 4 * width
+    return (
+        Convolution("stem", 5, 2, 1, a),
+        Convolution("half1", 3, 1, a, a),
+        Convolution("down4", 3, 2, a, b),
+        Convolution("quarter1", 3, 1, b, b),
+        Convolution("quarter2", 3, 1, b, b),
+        Convolution("down8", 3, 2, b, c),
+        Convolution("eighth1", 3, 1, c, c),
+        Convolution("eighth2", 3, 1, c, c),
+        Convolution("down16", 3, 2, c, d),
+        Convolution("sixteenth1", 3, 1, d, d),
+        Convolution("sixteenth2", 3, 1, d, d),
+        Convolution("up16", 1, 1, d, c, active=False),
+        Convolution("eighth3", 3, 1, c, c),
+        Convolution("up8", 1, 1, c, b, active=False),
+        Convolution("quarter3", 3, 1, b, b),
+        Convolution("quarter4", 3, 1, b, b),
+        Convolution("maps", 1, 1, b, OUTPUTS, active=False),
+    )
+
+
+def multiply_adds(height: int, width: int, filters: int = 16) -> int:
+    """Multiply-adds of the convolutions for one image."""
+    scale = {"stem": 2, "half1": 2, "down4": 4, "down8": 8, "down16": 16, "up16": 16, "up8": 8, "maps": 4}
+    total = 0.0
+    for layer in layer_table(filters):
+        stride = scale.get(layer.name) or {"quarter": 4, "eighth": 8, "sixteenth": 16}[layer.name.rstrip("1234")]
+        total += height * width / stride**2 * layer.size**2 * layer.inputs * layer.filters
+    return int(total)
+
+
+def build(width: int = 16, *, dtype: str = "float32", normalised: bool = False) -> keras.Model:
+    """Build the finder with fresh weights.
+
+    Args:
+        width: filters at stride 2; 16 in what ships.
+        dtype: Keras policy of the convolutions. Contrast and maps are float32 in any case.
+        normalised: put batch normalisation behind each active convolution, as for training.
+
+    Returns:
+        A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to maps
+        (n, height / 4, width / 4, 4) float32; see `OUTPUTS`.
+    """
+    import keras
+    from keras import layers
+
+    images = keras.Input((None, None, 1), name="images")
+    x: Any = _contrast_layer()(name="contrast", dtype="float32")(images)
+    made: dict[str, Any] = {}
+
+    def convolve(name: str, x: Any) -> Any:
+        layer = next(some for some in layer_table(width) if some.name == name)
+        policy = "float32" if name == "maps" else dtype
+        x = layers.Conv2D(
+            layer.filters,
+            layer.size,
+            layer.stride,
+            padding="same",
+            use_bias=not (normalised and layer.active),
+            kernel_initializer="he_normal",
+            name=name,
+            dtype=policy,
+        )(x)
+        if layer.active:
+            if normalised:
+                x = layers.BatchNormalization(momentum=0.98, name=f"{name}_norm", dtype=policy)(x)
+            x = layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
+        made[name] = x
+        return x
+
+    for name in ("stem", "half1", "down4", "quarter1", "quarter2", "down8", "eighth1", "eighth2", "down16"):
+        x = convolve(name, x)
+    for name in ("sixteenth1", "sixteenth2", "up16"):
+        x = convolve(name, x)
+    x = layers.UpSampling2D(2, interpolation="nearest", name="up_to_8", dtype=dtype)(x)
+    x = layers.Add(name="add8", dtype=dtype)([x, made["eighth2"]])
+    x = convolve("up8", convolve("eighth3", x))
+    x = layers.UpSampling2D(2, interpolation="nearest", name="up_to_4", dtype=dtype)(x)
+    x = layers.Add(name="add4", dtype=dtype)([x, made["quarter2"]])
+    x = convolve("quarter4", convolve("quarter3", x))
+    return keras.Model(images, convolve("maps", x), name="finder")
+
+
+def _contrast_layer() -> Any:
+    import keras
+    from keras import ops
+
+    class LocalContrast(keras.layers.Layer):
+        """Each pixel's difference from the mean of its surroundings, in their standard deviations, clipped.
+
+        Mean and deviation are those of cells of 8 px, averaged over 9x9 of them and interpolated between.
+        """
+
+        def call(self, images: Any) -> Any:
+            x = ops.cast(images, "float32")
+            cells = ops.average_pool(x, 8, 8, "same")
+            squares = ops.average_pool(ops.square(x), 8, 8, "same")
+            mean = ops.average_pool(cells, NEIGHBOURHOOD, 1, "same")
+            spread = ops.average_pool(squares, NEIGHBOURHOOD, 1, "same") - ops.square(mean)
+            deviation = ops.sqrt(ops.maximum(spread, 0.0)) + FLOOR
+            shape = ops.shape(cells)
+            both = ops.concatenate([mean, 1.0 / deviation], axis=-1)
+            both = ops.image.resize(both, (shape[1] * 8, shape[2] * 8), interpolation="bilinear")
+            return ops.clip((x - both[..., :1]) * both[..., 1:], -CLIP, CLIP)
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+    return LocalContrast
+
+
+def __getattr__(name: str) -> Any:
+    """The Keras layer is made when it is first asked for: importing this module needs no Keras."""
+    if name == "LocalContrast":
+        layer = _contrast_layer()
+        globals()["LocalContrast"] = layer
+        return layer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def decode_maps(maps: np.ndarray, row: int, column: int) -> tuple[float, float, float]:
+    """Centre and diameter in px, x, y, d, that a position (row, column) of one image's maps (h, w, 4) stands for."""
+    _, size, right, down = (float(value) for value in maps[row, column])
+    middle = (STRIDE - 1) / 2
+    return (
+        (column + right) * STRIDE + middle,
+        (row + down) * STRIDE + middle,
+        BASE_DIAMETER * float(np.exp(np.clip(size, -3, 3))),
+    )

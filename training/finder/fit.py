@@ -1,0 +1,95 @@
+"""Fitting the finder: a budget of batches, one cosine, averaged weights, a checkpoint every few minutes."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.finder.loss import finder_loss
+from training.finder.stream import Batches, stream
+
+WARM_UP = 200
+EVERY_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is fitted, and how long."""
+
+    batches: Batches
+    steps: int = 12_000
+    rate: float = 2e-3
+    width: int = 16
+    dtype: str = "mixed_bfloat16"
+    seed: int = 0
+
+
+def fit(settings: Settings, folder: Path) -> None:
+    """Fit, or go on where a stopped fit was; `folder` keeps model, optimizer state and log."""
+    import keras
+    import tensorflow as tf
+
+    from crater_ray.network import finder
+
+    keras.utils.set_random_seed(settings.seed)
+    model = finder.build(settings.width, dtype=settings.dtype, normalised=True)
+    bias = np.zeros(finder.OUTPUTS, np.float32)
+    bias[0] = -4.6
+    model.get_layer("maps").bias.assign(bias)
+    optimizer = keras.optimizers.AdamW(settings.rate, weight_decay=1e-3, clipnorm=5.0)
+    optimizer.build(model.trainable_variables)
+    slow = [tf.Variable(variable) for variable in model.weights]
+    state = {"step": 0, "seconds": 0.0}
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "state.json").exists():
+        state = json.loads((folder / "state.json").read_text())
+        with np.load(folder / "state.npz") as stored:
+            for group, variables in (("m", model.weights), ("o", optimizer.variables), ("s", slow)):
+                for number, variable in enumerate(variables):
+                    variable.assign(stored[f"{group}{number}"])
+    (folder / "settings.json").write_text(json.dumps(asdict(settings), default=str, indent=1))
+
+    @tf.function(jit_compile=False)
+    def step(images: Any, targets: Any, keep: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = finder_loss(targets, tf.cast(model(images, training=True), tf.float32))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        for average, variable in zip(slow, model.weights, strict=True):
+            average.assign(average * keep + tf.cast(variable, average.dtype) * (1 - keep))
+        return loss
+
+    def save() -> None:
+        arrays = {
+            f"{group}{number}": np.asarray(variable)
+            for group, variables in (("m", model.weights), ("o", optimizer.variables), ("s", slow))
+            for number, variable in enumerate(variables)
+        }
+        np.savez(folder / "state.tmp.npz", **arrays)
+        (folder / "state.tmp.npz").replace(folder / "state.npz")
+        (folder / "state.json").write_text(json.dumps(state))
+
+    began, last, losses = time.monotonic() - state["seconds"], time.monotonic(), []
+    for images, targets in stream(settings.batches, state["step"]):
+        state["seconds"] = time.monotonic() - began
+        if state["step"] >= settings.steps:
+            break
+        warm = min(1.0, (state["step"] + 1) / WARM_UP)
+        optimizer.learning_rate.assign(settings.rate * warm * (0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)) + 1e-6)
+        keep = min(0.998, (1 + state["step"]) / (10 + state["step"]))
+        losses.append(float(step(images, targets, tf.constant(keep, tf.float32))))
+        state["step"] += 1
+        if state["step"] % 100 == 0:
+            line = f"{state['step']} {state['seconds'] / 60:.1f} min loss {np.mean(losses[-100:]):.4f}"
+            print(line, flush=True)
+            if not np.isfinite(losses[-1]):
+                raise SystemExit("loss is not finite")
+        if time.monotonic() - last > EVERY_SECONDS:
+            save()
+            last = time.monotonic()
+    save()

@@ -1,0 +1,89 @@
+"""Batches of scenes from processes of their own, endless, each decided by the seed and its number."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.finder.targets import draw_targets
+from training.scenes.scene import Sources, draw_scene
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What is streamed.
+
+    Attributes:
+        pictures: an .npz file of blanks, uint8 arrays.
+        cutouts: an .npz file of seed craters, RGBA uint8 arrays.
+        seed: decides all scenes.
+        size: of the scenes, px.
+        images: in a batch.
+        workers: processes that draw.
+    """
+
+    pictures: Path
+    cutouts: Path
+    seed: int = 0
+    size: int = 192
+    images: int = 16
+    workers: int = 2
+
+
+def stream(batches: Batches, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless (images (n, size, size, 1) uint8, targets (n, size / 4, size / 4, 5) float32), from batch `first` on."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(batches.workers, context, _begin, (batches,)) as pool:
+        under_way: deque[Future[tuple[np.ndarray, list[np.ndarray]]]] = deque()
+        number = first
+        try:
+            while True:
+                while len(under_way) < 2 * batches.workers + 2:
+                    under_way.append(pool.submit(_draw, number))
+                    number += 1
+                images, craters = under_way.popleft().result()
+                yield images[..., None], np.stack([draw_targets(some, batches.size) for some in craters])
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+_SOURCES: tuple[Batches, Sources] | None = None
+
+
+def _begin(batches: Batches) -> None:
+    global _SOURCES  # noqa: PLW0603
+    import cv2
+
+    cv2.setNumThreads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _SOURCES = batches, read_sources(batches.pictures, batches.cutouts)
+
+
+def read_sources(pictures: Path, cutouts: Path) -> Sources:
+    """Pictures and seed craters from the .npz files that hold them."""
+    from training.scenes.cutouts import relative
+
+    with np.load(pictures) as stored:
+        blanks = [stored[name] for name in stored.files]
+    with np.load(cutouts) as stored:
+        seeds = [stored[name] for name in stored.files]
+    # A seed crater's cut-out is 1.9 times its diameter wide, and 4 px.
+    return Sources(blanks, [(relative(seed), (seed.shape[0] - 4) / 1.9 / seed.shape[0]) for seed in seeds])
+
+
+def _draw(number: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    assert _SOURCES is not None
+    batches, sources = _SOURCES
+    scenes = [
+        draw_scene(np.random.default_rng([batches.seed, number, image]), sources, batches.size)
+        for image in range(batches.images)
+    ]
+    return np.stack([scene.image for scene in scenes]), [scene.craters for scene in scenes]

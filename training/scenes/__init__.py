@@ -1,0 +1,1 @@
+"""Scenes: endless training images of surfaces, defects and craters, each drawn by its number alone."""
