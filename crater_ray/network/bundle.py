@@ -19,16 +19,22 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from crater_ray.errors import UsageError
+from crater_ray.network import finder, stardust
 from crater_ray.network import screen as screens
 from crater_ray.network.pruning import filters, lean
 from crater_ray.network.screen import Screen
-from crater_ray.network.stardust import ARCHITECTURE, PARAMETERS, Preprocessing, Weights, apply_weights, build
+from crater_ray.network.stardust import Weights, apply_weights
 
 if TYPE_CHECKING:
     import keras
 
 FORMAT = 1
-MAX_WEIGHT_BYTES = 16 * PARAMETERS
+PREPROCESSINGS: dict[str, tuple[str, ...]] = {
+    stardust.ARCHITECTURE: get_args(stardust.Preprocessing),
+    finder.ARCHITECTURE: ("local-contrast",),
+}
+"""The networks that a bundle may hold, and how each of them may take its pixels."""
+MAX_WEIGHT_BYTES = 64_000_000
 DEFAULT = Path(__file__).parent / "bundles" / "default"
 """The bundle that ships inside the package."""
 
@@ -39,26 +45,28 @@ class Bundle:
 
     Attributes:
         weights: float32 arrays by name, as `crater_ray.network.stardust.read_weights` gives them.
-        preprocessing: how raw pixels become network input.
+        preprocessing: how raw pixels become network input; one that `PREPROCESSINGS` has for the architecture.
         typical_threshold: the score from which an image is usually looked at.
         trained: what made the weights (recipe, data, seed, versions).
         figures: what was measured with them.
         name: what people call it.
         screen: the small network that finds safely empty images, where there is one.
+        architecture: which network it is: that of the publication, or the finder.
     """
 
     weights: Weights
-    preprocessing: Preprocessing
+    preprocessing: Any
     typical_threshold: float
     trained: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     name: str = "unnamed"
     screen: Screen | None = None
+    architecture: str = stardust.ARCHITECTURE
 
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits of the SHA-256 of all that decides a score: weights and preprocessing."""
-        digest = hashlib.sha256(f"{ARCHITECTURE}/{self.preprocessing}".encode())
+        digest = hashlib.sha256(f"{self.architecture}/{self.preprocessing}".encode())
         for name in sorted(self.weights):
             array = self.weights[name]
             digest.update(f"{name}{array.shape}".encode())
@@ -66,16 +74,18 @@ class Bundle:
         return digest.hexdigest()[:12]
 
     def model(self, *, evidence: bool = False, dtype: str = "float32", leave_out_idle: bool = False) -> keras.Model:
-        """The Keras model with these weights; see `crater_ray.network.stardust.build`.
+        """The Keras model with these weights; see `build` of `crater_ray.network.stardust` and of `.finder`.
 
         Args:
-            evidence: also give what tells where the score comes from.
+            evidence: also give what tells where the score comes from; the finder's maps say it in any case.
             dtype: Keras policy of the convolutions.
             leave_out_idle: without the filters that do nothing: the same answers sooner; see
                 `crater_ray.network.pruning`.
         """
+        if self.architecture == finder.ARCHITECTURE:
+            return finder.model_of(self.weights, dtype=dtype)
         weights = lean(self.weights) if leave_out_idle else self.weights
-        model = build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filters(weights))
+        model = stardust.build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filters(weights))
         apply_weights(model, weights)
         return model
 
@@ -101,7 +111,7 @@ class Bundle:
             "format": FORMAT,
             "id": self.id,
             "name": self.name,
-            "architecture": ARCHITECTURE,
+            "architecture": self.architecture,
             "parameters": int(sum(array.size for array in self.weights.values())),
             "preprocessing": self.preprocessing,
             "typical_threshold": self.typical_threshold,
@@ -127,7 +137,7 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
         with zipfile.ZipFile(folder / "weights.npz") as packed:
             size = sum(entry.file_size for entry in packed.infolist())
         if size > MAX_WEIGHT_BYTES:
-            raise ValueError(f"{size:,} bytes unpacked are more than any weights of {ARCHITECTURE} have")
+            raise ValueError(f"{size:,} bytes unpacked are more than any network here has")
         with np.load(folder / "weights.npz", allow_pickle=False) as stored:
             weights = {name: np.asarray(stored[name], np.float32) for name in stored.files}
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as problem:
@@ -141,12 +151,9 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
         trained=dict(card.get("trained", {})),
         figures=dict(card.get("figures", {})),
         name=str(card.get("name", folder.name)),
+        architecture=card["architecture"],
     )
-    if sum(array.size for array in weights.values()) != PARAMETERS:
-        raise UsageError(
-            f"The weights of the bundle {str(folder)!r} are not those of {ARCHITECTURE}: it has {PARAMETERS:,} "
-            f"parameters; received: {sum(array.size for array in weights.values()):,}"
-        )
+    _check_weights(bundle, folder)
     if bundle.id != card["id"]:
         raise UsageError(
             f"The bundle {str(folder)!r} was damaged or changed: its card says {card['id']!r} "
@@ -155,6 +162,21 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
     if "screen" in card:
         return replace(bundle, screen=screens.load(folder, card["screen"], bundle.id))
     return bundle
+
+
+def _check_weights(bundle: Bundle, folder: Path) -> None:
+    if bundle.architecture == finder.ARCHITECTURE:
+        try:
+            finder.width_of(bundle.weights)
+        except ValueError as problem:
+            raise UsageError(f"The weights of the bundle {str(folder)!r} cannot be used: {problem}") from None
+        return
+    count = sum(array.size for array in bundle.weights.values())
+    if count != stardust.PARAMETERS:
+        raise UsageError(
+            f"The weights of the bundle {str(folder)!r} are not those of {bundle.architecture}: it has "
+            f"{stardust.PARAMETERS:,} parameters; received: {count:,}"
+        )
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -171,10 +193,10 @@ def _read_card(folder: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or not wanted <= set(card):
         missing = sorted(wanted - set(card)) if isinstance(card, dict) else sorted(wanted)
         raise UsageError(f"The card of the bundle {str(folder)!r} lacks {', '.join(missing)}.")
-    if card["format"] != FORMAT or card["architecture"] != ARCHITECTURE:
+    if card["format"] != FORMAT or card["architecture"] not in PREPROCESSINGS:
         raise UsageError(
-            f"The bundle {str(folder)!r} is of another kind: this version reads format {FORMAT} of {ARCHITECTURE}; "
-            f"received: format {card['format']} of {card['architecture']}"
+            f"The bundle {str(folder)!r} is of another kind: this version reads format {FORMAT} of "
+            f"{' and '.join(PREPROCESSINGS)}; received: format {card['format']} of {card['architecture']}"
         )
     threshold, notes = card["typical_threshold"], [card.get("trained", {}), card.get("figures", {})]
     if not isinstance(threshold, int | float) or not all(isinstance(note, dict) for note in notes):
@@ -182,9 +204,10 @@ def _read_card(folder: Path) -> dict[str, Any]:
             f"The card of the bundle {str(folder)!r} must have a number as typical_threshold, and objects as trained "
             f"and figures; received: {str([threshold, *notes])[:200]}"
         )
-    if card["preprocessing"] not in get_args(Preprocessing):
+    known = PREPROCESSINGS[card["architecture"]]
+    if card["preprocessing"] not in known:
         raise UsageError(
             f"The bundle {str(folder)!r} wants the preprocessing {card['preprocessing']!r}, "
-            f"which this version does not have. It has: {', '.join(get_args(Preprocessing))}"
+            f"which this version does not have. It has: {', '.join(known)}"
         )
     return card

@@ -2,11 +2,13 @@
 
 Pixels are first compared with their surroundings (local contrast normalisation), so that one foil's brightness is not
 another's evidence. Features at strides 2, 4, 8 and 16 then come together again at stride 4, where a crater's own detail
-and what lies around it are both known. Only Keras operations are used: the same code builds on TensorFlow, JAX and PyTorch.
+and what lies around it are both known. Only Keras operations are used: the same code builds on TensorFlow, JAX and
+PyTorch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +77,24 @@ def layer_table(width: int = 16) -> tuple[Convolution, ...]:
     )
 
 
+def width_of(weights: Mapping[str, np.ndarray]) -> int:
+    """The number of filters at stride 2 of a finder with these weights.
+
+    Raises:
+        ValueError: a name is missing or superfluous, or a shape is not that of a finder.
+    """
+    width = len(weights.get("stem/bias", ()))
+    expected: dict[str, tuple[int, ...]] = {}
+    for layer in layer_table(width):
+        expected[f"{layer.name}/kernel"] = (layer.size, layer.size, layer.inputs, layer.filters)
+        expected[f"{layer.name}/bias"] = (layer.filters,)
+    wrong = sorted(set(expected) ^ set(weights))
+    wrong += [name for name in expected if name in weights and weights[name].shape != expected[name]]
+    if not width or wrong:
+        raise ValueError(f"these are not the weights of {ARCHITECTURE}: {', '.join(wrong[:5]) or 'there are none'}")
+    return width
+
+
 def multiply_adds(height: int, width: int, filters: int = 16) -> int:
     """Multiply-adds of the convolutions for one image."""
     scale = {"stem": 2, "half1": 2, "down4": 4, "down8": 8, "down16": 16, "up16": 16, "up8": 8, "maps": 4}
@@ -137,11 +157,21 @@ def build(width: int = 16, *, dtype: str = "float32", normalised: bool = False) 
     return keras.Model(images, convolve("maps", x), name="finder")
 
 
+def model_of(weights: Mapping[str, np.ndarray], *, dtype: str = "float32") -> keras.Model:
+    """The Keras model with these weights, as `width_of` takes them; see `build`."""
+    model = build(width_of(weights), dtype=dtype)
+    for layer in layer_table(width_of(weights)):
+        kernel, bias = model.get_layer(layer.name).weights
+        kernel.assign(weights[f"{layer.name}/kernel"])
+        bias.assign(weights[f"{layer.name}/bias"])
+    return model
+
+
 def _contrast_layer() -> Any:
     import keras
     from keras import ops
 
-    class LocalContrast(keras.layers.Layer):
+    class LocalContrast(keras.layers.Layer):  # type: ignore[misc]
         """Each pixel's difference from the mean of its surroundings, in their standard deviations, clipped.
 
         Mean and deviation are those of cells of 8 px, averaged over 9x9 of them and interpolated between.
@@ -172,14 +202,3 @@ def __getattr__(name: str) -> Any:
         globals()["LocalContrast"] = layer
         return layer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def decode_maps(maps: np.ndarray, row: int, column: int) -> tuple[float, float, float]:
-    """Centre and diameter in px, x, y, d, that a position (row, column) of one image's maps (h, w, 4) stands for."""
-    _, size, right, down = (float(value) for value in maps[row, column])
-    middle = (STRIDE - 1) / 2
-    return (
-        (column + right) * STRIDE + middle,
-        (row + down) * STRIDE + middle,
-        BASE_DIAMETER * float(np.exp(np.clip(size, -3, 3))),
-    )

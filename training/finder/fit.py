@@ -44,7 +44,7 @@ def fit(settings: Settings, folder: Path) -> None:
     optimizer = keras.optimizers.AdamW(settings.rate, weight_decay=1e-3, clipnorm=5.0)
     optimizer.build(model.trainable_variables)
     slow = [tf.Variable(variable) for variable in model.weights]
-    state = {"step": 0, "seconds": 0.0}
+    state: dict[str, float] = {"step": 0, "seconds": 0.0}
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "state.json").exists():
         state = json.loads((folder / "state.json").read_text())
@@ -54,7 +54,7 @@ def fit(settings: Settings, folder: Path) -> None:
                     variable.assign(stored[f"{group}{number}"])
     (folder / "settings.json").write_text(json.dumps(asdict(settings), default=str, indent=1))
 
-    @tf.function(jit_compile=False)
+    @tf.function  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any, keep: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = finder_loss(targets, tf.cast(model(images, training=True), tf.float32))
@@ -70,17 +70,18 @@ def fit(settings: Settings, folder: Path) -> None:
             for group, variables in (("m", model.weights), ("o", optimizer.variables), ("s", slow))
             for number, variable in enumerate(variables)
         }
-        np.savez(folder / "state.tmp.npz", **arrays)
+        np.savez(folder / "state.tmp.npz", **arrays)  # type: ignore[arg-type]
         (folder / "state.tmp.npz").replace(folder / "state.npz")
         (folder / "state.json").write_text(json.dumps(state))
 
     began, last, losses = time.monotonic() - state["seconds"], time.monotonic(), []
-    for images, targets in stream(settings.batches, state["step"]):
+    for images, targets in stream(settings.batches, int(state["step"])):
         state["seconds"] = time.monotonic() - began
         if state["step"] >= settings.steps:
             break
         warm = min(1.0, (state["step"] + 1) / WARM_UP)
-        optimizer.learning_rate.assign(settings.rate * warm * (0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)) + 1e-6)
+        cosine = 0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)
+        optimizer.learning_rate.assign(settings.rate * warm * cosine + 1e-6)
         keep = min(0.998, (1 + state["step"]) / (10 + state["step"]))
         losses.append(float(step(images, targets, tf.constant(keep, tf.float32))))
         state["step"] += 1

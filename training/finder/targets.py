@@ -8,8 +8,8 @@ from crater_ray.network.finder import BASE_DIAMETER, STRIDE
 from training.scenes.scene import VISIBLE
 
 CHANNELS = 5
-"""Of a target: 1 for a centre and 0 for none; its weight, 0 where nothing is asked; logarithm of the diameter; right and
-down to the centre, in strides."""
+"""Of a target: 1 for a centre and 0 for none; its weight, 0 where nothing is asked; logarithm of the diameter; right
+and down to the centre, in strides."""
 
 
 def draw_targets(craters: np.ndarray, size: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def draw_targets(craters: np.ndarray, size: int) -> np.ndarray:
     target = np.zeros((n, n, CHANNELS), np.float32)
     target[..., 1] = 1.0
     middle = np.arange(n, dtype=np.float32) * STRIDE + (STRIDE - 1) / 2
-    for x, y, diameter, visibility in craters:  # first: what is not asked
+    for x, y, diameter, _ in craters:  # first: what is not asked
         far = np.hypot(middle[None, :] - x, middle[:, None] - y)
         target[far < 0.5 * diameter + 4.0, 1] = 0.0
     for x, y, diameter, visibility in sorted(craters.tolist(), key=lambda crater: -crater[2]):

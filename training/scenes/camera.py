@@ -36,7 +36,13 @@ class Camera:
     def draw(rng: np.random.Generator) -> Camera:
         """Draw one: in focus or not, quiet or noisy, some images resampled or blurred after they were taken."""
         chance = rng.random()
-        beam = rng.uniform(0.3, 1.2) if chance < 0.65 else rng.uniform(0.0, 0.4) if chance < 0.75 else rng.uniform(1.2, 3.0)
+        beam = (
+            rng.uniform(0.3, 1.2)
+            if chance < 0.65
+            else rng.uniform(0.0, 0.4)
+            if chance < 0.75
+            else rng.uniform(1.2, 3.0)
+        )
         uneven = np.exp(rng.normal(0, 0.15))
         scale = float(np.exp(rng.uniform(np.log(0.4), np.log(2.5)))) if rng.random() < 0.35 else 1.0
         return Camera(

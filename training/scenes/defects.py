@@ -35,7 +35,7 @@ def _edge(distance: np.ndarray, softness: float) -> np.ndarray:
 
 def _squeezed(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, most: float) -> np.ndarray:
     ratio = np.exp(rng.uniform(0, np.log(most)))
-    return np.hypot(u / np.sqrt(ratio), v * np.sqrt(ratio))
+    return np.asarray(np.hypot(u / np.sqrt(ratio), v * np.sqrt(ratio)))
 
 
 def _disc(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -> np.ndarray:

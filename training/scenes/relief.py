@@ -70,7 +70,7 @@ def _outline(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> tuple[np
 
 
 def _height(rng: np.random.Generator, rho: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Heights in radii: a bowl, from a paraboloid to flat-floored, and a lip that may be high, low, torn or half gone."""
+    """Heights in radii: a bowl, from a paraboloid to flat-floored, and a lip, high, low, torn or half gone."""
     depth = rng.uniform(0.25, 1.3)
     flat = np.exp(rng.uniform(np.log(1.6), np.log(7.0)))
     bowl = -depth * np.clip(1 - rho**flat, 0, 1)
@@ -97,7 +97,7 @@ def _brightness(rng: np.random.Generator, height: np.ndarray, rho: np.ndarray, s
     # Walls inside of a deep bowl glow less than its rim does: their electrons have further to go.
     depth = np.clip(-height / max(-float(height.min()), 1e-3), 0, 1)
     glow *= 1 - np.float32(rng.uniform(0.2, 0.95)) * depth
-    dark = 0.0 if rng.random() < 0.12 else rng.uniform(0.0, 1.4)
+    dark = 0.0 if rng.random() < 0.12 else rng.uniform(0.0, 1.8) * max(float(glow.max()), 0.3)
     lit = 0.0 if rng.random() < 0.3 else np.exp(rng.uniform(np.log(0.1), np.log(1.2)))
     facing = -(slope_x * np.cos(side) + slope_y * np.sin(side)) / secant
     change = glow + np.float32(lit) * facing - np.float32(dark) * depth ** np.float32(rng.uniform(0.5, 2.0))

@@ -147,9 +147,7 @@ def _noise(ground: np.ndarray, camera: Camera, diameter: float) -> float:
     return float(np.sqrt(camera.noise**2 * float(ground.mean()) / 120 + texture**2 + coarse**2 + 0.3))
 
 
-def _overlap(
-    shape: tuple[int, ...], patch: Patch, x: int, y: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def _overlap(shape: tuple[int, ...], patch: Patch, x: int, y: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where a patch centred on a pixel and the canvas overlap: as slices of the canvas and of the patch."""
     high, wide = patch.change.shape
     top, left = y - high // 2, x - wide // 2

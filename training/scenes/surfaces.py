@@ -25,7 +25,7 @@ def draw_surface(rng: np.random.Generator, pictures: Sequence[np.ndarray], size:
             other = _tone(rng, _cut(rng, pictures, size)) if rng.random() < 0.5 else _drawn(rng, size)
             share = np.float32(rng.uniform(0.2, 0.8))
             surface = surface * share + other * (1 - share)
-    return np.clip(surface, 2.0, 250.0)
+    return np.asarray(np.clip(surface, 2.0, 250.0))
 
 
 def _cut(rng: np.random.Generator, pictures: Sequence[np.ndarray], size: int) -> np.ndarray:
@@ -46,7 +46,9 @@ def _cut(rng: np.random.Generator, pictures: Sequence[np.ndarray], size: int) ->
         source = cv2.GaussianBlur(source, (0, 0), 0.45 / zoom)
     flags = cv2.INTER_CUBIC if zoom > 1.2 else cv2.INTER_LINEAR
     return np.asarray(
-        cv2.warpAffine(source, np.column_stack([matrix, shift]), (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT)
+        cv2.warpAffine(
+            source, np.column_stack([matrix, shift]), (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT
+        )
     )
 
 

@@ -1,0 +1,44 @@
+"""Fitting the finder: it goes on where it was stopped, and what ships is the network that was fitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crater_ray.network import finder
+from crater_ray.simulate.seeds import seed_crater
+from training.finder.export import calibrated, folded_weights
+from training.finder.fit import Settings, fit
+from training.finder.stream import Batches
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finder")
+    rng = np.random.default_rng(0)
+    np.savez(folder / "pictures.npz", blank=rng.integers(90, 130, (120, 140), np.uint8))
+    np.savez(folder / "seeds.npz", seed=seed_crater(rng, 20.0))
+    batches = Batches(folder / "pictures.npz", folder / "seeds.npz", size=64, images=4, workers=1)
+    for steps in (2, 4):  # the second call goes on from the first
+        fit(Settings(batches, steps=steps, width=4, dtype="float32"), folder / "fit")
+    return folder / "fit"
+
+
+def test_a_stopped_fit_goes_on(fitted: Path) -> None:
+    assert '"step": 4' in (fitted / "state.json").read_text(encoding="utf-8")
+
+
+def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
+    model = finder.build(4, normalised=True)
+    with np.load(fitted / "state.npz") as stored:
+        for number, variable in enumerate(model.weights):
+            variable.assign(stored[f"s{number}"])
+    images = np.random.default_rng(2).integers(0, 255, (2, 64, 96, 1), np.uint8)
+    weights = folded_weights(fitted, 4)
+    maps = np.asarray(finder.model_of(weights)(images, training=False))
+    np.testing.assert_allclose(maps, np.asarray(model(images, training=False)), atol=2e-4)
+    shifted = np.asarray(finder.model_of(calibrated(weights, 2.0, -1.0))(images, training=False))
+    np.testing.assert_allclose(shifted[..., 0], 2 * maps[..., 0] - 1, atol=1e-3)
+    np.testing.assert_allclose(shifted[..., 1:], maps[..., 1:], atol=1e-5)

@@ -1,0 +1,42 @@
+"""From a fitted finder to a bundle: normalisation folded into the convolutions, scores calibrated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from crater_ray.network import finder
+from crater_ray.network.stardust import Weights
+
+
+def folded_weights(folder: Path, width: int = 16) -> Weights:
+    """The averaged weights of a fit as those of the network that ships, by name.
+
+    A convolution followed by batch normalisation is one convolution: kernel times gamma / sqrt(variance + epsilon), and
+    beta - mean times the same as its bias (Ioffe and Szegedy 2015).
+    """
+    model = finder.build(width, normalised=True)
+    with np.load(folder / "state.npz") as stored:
+        for number, variable in enumerate(model.weights):
+            variable.assign(stored[f"s{number}"])
+    weights: Weights = {}
+    for layer in finder.layer_table(width):
+        made = model.get_layer(layer.name)
+        kernel = np.asarray(made.kernel, np.float32)
+        if layer.active:
+            norm = model.get_layer(f"{layer.name}_norm")
+            gamma, beta, mean, variance = (np.asarray(value, np.float32) for value in norm.weights)
+            factor = gamma / np.sqrt(variance + norm.epsilon)
+            weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"] = kernel * factor, beta - mean * factor
+        else:
+            weights[f"{layer.name}/kernel"], weights[f"{layer.name}/bias"] = kernel, np.asarray(made.bias, np.float32)
+    return weights
+
+
+def calibrated(weights: Weights, slope: float, offset: float) -> Weights:
+    """The same network with `slope * logit + offset` as its logit of a centre."""
+    kernel, bias = weights["maps/kernel"].copy(), weights["maps/bias"].copy()
+    kernel[..., 0] *= slope
+    bias[0] = bias[0] * slope + offset
+    return {**weights, "maps/kernel": kernel, "maps/bias": bias}
