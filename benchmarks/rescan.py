@@ -73,7 +73,7 @@ def measure(server: LocalS3, images: int, share: float, prefix: str = "rescan-be
 
     from crater_ray.results.merge import merge
     from crater_ray.results.open_run import Results
-    from crater_ray.results.rescan import RescanSettings
+    from crater_ray.results.rescan import Conditions
     from crater_ray.results.rescan import rescan as again
     from crater_ray.runs.run import open_existing
     from crater_ray.scanning.scan import scan
@@ -92,8 +92,8 @@ def measure(server: LocalS3, images: int, share: float, prefix: str = "rescan-be
             chosen = Results(first, where).table(["key"])["key"].to_pylist()
             with counting(server.endpoint_url) as relay:
                 seen = Access(relay.endpoint_url)
-                settings = RescanSettings(f"{place}/first", f"{place}/second", where=where, access=seen, **common)  # type: ignore[arg-type]
-                again(settings, quiet)
+                settings = ScanSettings(f"{place}/first", f"{place}/second", access=seen, **common)  # type: ignore[arg-type]
+                again(settings, quiet, Conditions(where))
             with open_existing(f"{place}/second", access) as second:
                 merged = merge(first, [second], f"{place}/merged", access)
     with open_existing(f"{place}/merged", access) as complete:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crater_ray.cli.reports import show_outcome
+from crater_ray.cli.summaries import show_outcome
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import scan

@@ -1,28 +1,32 @@
-"""What several commands have in common: arguments with their help, and the console they write to."""
+"""What commands have in common: options, each declared once with its help, and the console they write to."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crater_ray.settings import ScanSettings
+
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="The run folder: a local path or s3://bucket/prefix.")]
+OutputRun = Annotated[
+    str,
+    typer.Option("--out", metavar="RUN", help="The new run's folder, or one to go on with: a local path or s3://..."),
+]
 Endpoint = Annotated[
     str | None,
     typer.Option("--endpoint-url", metavar="URL", help="An S3-compatible service other than Amazon's."),
 ]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Read the archive without credentials.")]
-Threshold = Annotated[
-    float | None,
-    typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  (default: the bundle's)"),
-]
 RunThreshold = Annotated[
     float | None,
     typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  (default: the run's)"),
@@ -44,16 +48,97 @@ Screening = Annotated[
         "audited.",
     ),
 ]
-ShardImages = Annotated[int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")]
-Address = Annotated[
-    str | None,
-    typer.Option("--address", metavar="ADDR", help="A Ray cluster to use.  (default: this machine alone)"),
-]
 
-Log = Annotated[
-    Path | None,
-    typer.Option("--log", metavar="FILE", help="Append a log to this file: one JSON object a line."),
-]
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """The options of every command that scans; see `crater_ray.settings.ScanSettings`."""
+
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="DIR", help="The network.  (default: the one shipped)")
+    ] = None
+    anonymous: Anonymous = False
+    endpoint_url: Endpoint = None
+    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Only the first N images.")] = None
+    sample: Annotated[int | None, typer.Option("--sample", metavar="N", help="Only N images at random.")] = None
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides which images --sample takes.")] = 0
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", metavar="T", help="Images from this score on are candidates.  (default: the bundle's)"
+        ),
+    ] = None
+    engine: EngineName = "auto"
+    screen: Screening = False
+    shard_images: Annotated[
+        int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")
+    ] = 1_000
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="ADDR", help="A Ray cluster to use.  (default: this machine alone)"),
+    ] = None
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", metavar="FILE", help="Append a log to this file: one JSON object a line."),
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long; write nothing.")] = False
+
+    def settings(self, source: str, out: str, base: str | None = None) -> ScanSettings:
+        """The settings of a scan.
+
+        Args:
+            source: the archive; of a rescan, the earlier run.
+            out: the run folder.
+            base: for key lists, what relative entries are relative to.
+        """
+        from crater_ray.network.bundle import DEFAULT
+        from crater_ray.runs.manifest import Selection
+        from crater_ray.settings import ScanSettings
+        from crater_ray.storage.s3 import Access
+
+        return ScanSettings(
+            source=source,
+            out=out,
+            bundle=self.bundle or DEFAULT,
+            access=Access(self.endpoint_url, self.anonymous),
+            base=base,
+            selection=Selection(self.limit, self.sample, self.seed),
+            threshold=self.threshold,
+            engine=self.engine,
+            screen=self.screen,
+            shard_images=self.shard_images,
+            address=self.address,
+            log=self.log,
+        )
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take the fields of its one parameter that is a dataclass as options of its own.
+
+    Several commands thus share options, with their names, defaults and help, that are declared once.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters.values()
+    [shared] = [name for name, hint in hints.items() if is_dataclass(hint)]
+    group = hints[shared]
+    named = [(one.name, hints[one.name], one.default) for one in parameters if one.name != shared]
+    own = {name for name, _, _ in named}
+    types = get_type_hints(group, include_extras=True)
+    named += [(field.name, types[field.name], field.default) for field in fields(group)]
+
+    def run(**given: Any) -> None:
+        mine = {name: given.pop(name) for name in own}
+        command(**mine, **{shared: group(**given)})
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {name: hint for name, hint, _ in named}
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+            for name, hint, default in named
+        ]
+    )
+    return run
 
 
 def console_on(file: object = None) -> Console:

@@ -1,4 +1,4 @@
-"""The commands that work with results: candidates, compare, rescan, merge, gallery, review."""
+"""The commands that work with results: candidates, compare, merge, gallery, review."""
 
 from __future__ import annotations
 
@@ -8,18 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crater_ray.cli.options import (
-    Address,
-    Anonymous,
-    Endpoint,
-    EngineName,
-    RunPath,
-    RunThreshold,
-    ShardImages,
-    Threshold,
-    console_on,
-    progress_on_stderr,
-)
+from crater_ray.cli.options import Anonymous, Endpoint, RunPath, RunThreshold, console_on, progress_on_stderr
 
 commands = typer.Typer()
 
@@ -132,65 +121,6 @@ def compare(
                     comparison, a, b, page, images, image_table=image_table, pixel_nm=pixel_size, progress=tell
                 )
             show_written(written, console_on(sys.stderr if csv == "-" else sys.stdout))
-
-
-@commands.command()
-def rescan(
-    run: RunPath,
-    out: Annotated[str, typer.Option("--out", metavar="RUN2", help="The new run's folder: a local path or s3://...")],
-    bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="NEW", help="The network.  (default: the one shipped)")
-    ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option("--where", metavar="CONDITION", help="Only images whose row meets it, as in 'score >= 0.001'."),
-    ] = None,
-    keys: Annotated[
-        str | None,
-        typer.Option("--keys", metavar="FILE", help="Only the images of this list (.txt, .csv, .parquet)."),
-    ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option("--status", metavar="STATUS", help="Only images with this status, as unreadable; repeatable."),
-    ] = None,
-    anonymous: Anonymous = False,
-    endpoint_url: Endpoint = None,
-    threshold: Threshold = None,
-    engine: EngineName = "auto",
-    shard_images: ShardImages = 1_000,
-    address: Address = None,
-) -> None:
-    """Score the images of a run again, all or some, without listing the archive. The run itself stays as it is."""
-    from crater_ray.cli.reports import show_outcome
-    from crater_ray.network.bundle import DEFAULT
-    from crater_ray.results.rescan import RescanSettings
-    from crater_ray.results.rescan import rescan as run_rescan
-    from crater_ray.storage.s3 import Access
-
-    settings = RescanSettings(
-        run=run,
-        out=out,
-        bundle=bundle or DEFAULT,
-        where=where,
-        keys=keys,
-        statuses=tuple(status or ()),
-        access=Access(endpoint_url, anonymous),
-        threshold=threshold,
-        engine=engine,
-        shard_images=shard_images,
-        address=address,
-    )
-    console = console_on()
-    try:
-        outcome = run_rescan(settings, console)
-    except KeyboardInterrupt:
-        console.print(
-            "Stopped. Everything that was finished is kept; run the same command again to go on.", highlight=False
-        )
-        raise typer.Exit(1) from None
-    show_outcome(outcome, console)
-    if outcome.failed:
-        raise typer.Exit(1)
 
 
 @commands.command()

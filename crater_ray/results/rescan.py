@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,77 +14,84 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.listing import read_key_list
-from crater_ray.network.bundle import DEFAULT
 from crater_ray.results.open_run import Results
 from crater_ray.results.where import parse_where
 from crater_ray.runs import manifest as manifest_file
-from crater_ray.runs.manifest import SHARD_IMAGES, Selection
+from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import Run, open_existing
+from crater_ray.settings import ScanSettings
 from crater_ray.storage.s3 import Access
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from crater_ray.scanning.scan import Outcome
+    from crater_ray.scanning.scan import Choice, Outcome
 
 
 @dataclass(frozen=True)
-class RescanSettings:
-    """Everything that a rescan is told. Images must meet all of `where`, `keys` and `statuses` that are given.
+class Conditions:
+    """Which images of the earlier run are scanned again: those that meet all that are given; without any, all.
 
     Attributes:
-        run: the earlier run, local or `s3://bucket/prefix`.
-        out: the new run's folder.
-        bundle: the network's folder.
-        where: only images whose earlier row meets this condition; see `crater_ray.results.where`.
-        keys: only images in this list of keys or uris (.txt, .csv, .parquet).
-        statuses: only images whose earlier row has one of these; none given, any.
-        access: how to reach S3; the earlier run's service when it names none.
-        threshold: from which score an image is a candidate; the bundle's typical threshold when None.
-        engine, shard_images, address: as for a scan.
+        where: the earlier row meets this condition; see `crater_ray.results.where`.
+        keys: the image is in this list of keys or uris (.txt, .csv, .parquet).
+        statuses: the earlier row has one of these.
     """
 
-    run: str
-    out: str
-    bundle: Path = DEFAULT
     where: str | None = None
     keys: str | None = None
     statuses: tuple[str, ...] = ()
-    access: Access = field(default_factory=Access)
-    threshold: float | None = None
-    engine: str = "auto"
-    shard_images: int = SHARD_IMAGES
-    address: str | None = None
 
 
-def rescan(settings: RescanSettings, console: Console) -> Outcome:
+def rescan(settings: ScanSettings, console: Console, conditions: Conditions = Conditions()) -> Outcome:
     """Score images of an earlier run again, or go on with a rescan that was stopped.
 
     Args:
-        settings: which images, with what, where to.
+        settings: as for a scan, with the earlier run as `source`; `base` is that run's, and so is the S3-compatible
+            service unless one is named. `selection` takes some of the images that meet the conditions.
         console: for progress.
+        conditions: which images.
 
     Raises:
         UsageError: the command cannot be carried out as given, or it chooses no image.
         CraterRayError: something failed; running the same command again goes on from there.
     """
-    from crater_ray.scanning.scan import Choice, scan
-    from crater_ray.settings import ScanSettings
+    from crater_ray.scanning.scan import scan
 
-    if settings.where is not None:
-        parse_where(settings.where)
-    entries = None if settings.keys is None else sorted(set(read_key_list(settings.keys, settings.access)))
-    with open_existing(settings.run, settings.access) as old:
+    with _chosen(settings, console, conditions) as (wanted, choice):
+        return scan(wanted, console, choice)
+
+
+def dry_run(settings: ScanSettings, console: Console, conditions: Conditions = Conditions()) -> None:
+    """Say what a rescan would do; arguments and errors as for `rescan`."""
+    from crater_ray.scanning import dry_run as rehearsal
+
+    with _chosen(settings, console, conditions) as (wanted, choice):
+        rehearsal.dry_run(wanted, console, choice)
+
+
+@contextmanager
+def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) -> Iterator[tuple[ScanSettings, Choice]]:
+    """The scan that a rescan is, and the images that it takes."""
+    from crater_ray.scanning.scan import Choice
+
+    if conditions.where is not None:
+        parse_where(conditions.where)
+    entries = None if conditions.keys is None else sorted(set(read_key_list(conditions.keys, settings.access)))
+    with open_existing(settings.source, settings.access) as old:
         before = old.record["settings"]
-        chosen: dict[str, Any] = {
+        told: dict[str, Any] = {
             "rescan_of": {"run_id": old.id, "bundle": before["bundle"]},
-            "where": settings.where,
+            "where": conditions.where,
             "keys": None if entries is None else _digest(entries),
-            "statuses": sorted(set(settings.statuses)),
+            "statuses": sorted(set(conditions.statuses)),
         }
+        if settings.selection != Selection():
+            told["of_these"] = asdict(settings.selection)
 
         def images() -> pa.Table:
-            table = choose(old, settings.where, entries, settings.statuses, settings.shard_images)
+            table = choose(old, conditions.where, entries, conditions.statuses, settings.shard_images)
+            table = manifest_file.cut(manifest_file.selected(table, settings.selection), settings.shard_images)
             share = 100 * table.num_rows / old.manifest.images
             console.print(
                 f"{table.num_rows:,} of {old.manifest.images:,} images ({share:.3g}%) of the earlier run "
@@ -95,22 +102,9 @@ def rescan(settings: RescanSettings, console: Console) -> Outcome:
             return table
 
         access = Access(settings.access.endpoint_url or before.get("endpoint_url"), settings.access.anonymous)
-        return scan(
-            ScanSettings(
-                source=before["source"],
-                out=settings.out,
-                bundle=settings.bundle,
-                access=access,
-                base=before.get("base"),
-                selection=Selection(before.get("limit"), before.get("sample"), before.get("seed") or 0),
-                threshold=settings.threshold,
-                engine=settings.engine,
-                shard_images=settings.shard_images,
-                address=settings.address,
-            ),
-            console,
-            Choice(chosen, images),
-        )
+        selection = Selection(before.get("limit"), before.get("sample"), before.get("seed") or 0)
+        wanted = replace(settings, source=before["source"], access=access, base=before.get("base"), selection=selection)
+        yield wanted, Choice(told, images)
 
 
 def choose(
@@ -153,8 +147,7 @@ def choose(
     table = pa.concat_tables([manifest_file.SCHEMA.empty_table(), *found])
     if table.num_rows == 0:
         raise UsageError(_nothing(old, where, statuses))
-    shards = pa.array(np.arange(table.num_rows, dtype=np.int32) // shard_images)
-    return table.set_column(table.schema.get_field_index("shard"), manifest_file.SCHEMA.field("shard"), shards)
+    return manifest_file.cut(table, shard_images)
 
 
 def _matching(old: Run, where: str | None, statuses: tuple[str, ...]) -> Iterator[pa.Array | None]:

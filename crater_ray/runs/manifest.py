@@ -70,12 +70,10 @@ def build(
             break
     if not taken:
         return SCHEMA.empty_table(), 0
-    listed = pa.Table.from_batches(taken).slice(0, selection.limit)
+    listed = pa.Table.from_batches(taken).slice(0, selection.limit)  # of the entries, repeated ones included
     del taken
     listed, repeated = _without_repeats(listed)
-    if selection.sample is not None and selection.sample < listed.num_rows:
-        rng = np.random.default_rng(selection.seed)
-        listed = listed.take(pa.array(np.sort(rng.choice(listed.num_rows, selection.sample, replace=False))))
+    listed = selected(listed, selection)
     keys = unique_keys(listed["path"])
     order = pc.sort_indices(keys)
     columns = {
@@ -83,9 +81,33 @@ def build(
         "uri": listed["uri"].take(order),
         "size": listed["size"].take(order),
         "etag": listed["etag"].take(order),
-        "shard": pa.array(np.arange(listed.num_rows, dtype=np.int32) // shard_images),
+        "shard": _shards(listed.num_rows, shard_images),
     }
     return pa.table(columns, schema=SCHEMA), repeated
+
+
+def selected(images: pa.Table, selection: Selection) -> pa.Table:
+    """The rows that a selection takes, in the same order."""
+    images = images.slice(0, selection.limit)
+    if selection.sample is None or selection.sample >= images.num_rows:
+        return images
+    rng = np.random.default_rng(selection.seed)
+    return images.take(pa.array(np.sort(rng.choice(images.num_rows, selection.sample, replace=False))))
+
+
+def cut(images: pa.Table, shard_images: int) -> pa.Table:
+    """A manifest of these rows, cut into shards anew.
+
+    Args:
+        images: rows of a manifest, schema `SCHEMA`, sorted by key.
+        shard_images: images per shard.
+    """
+    shards = _shards(images.num_rows, shard_images)
+    return images.set_column(SCHEMA.get_field_index("shard"), SCHEMA.field("shard"), shards)
+
+
+def _shards(images: int, shard_images: int) -> pa.Array:
+    return pa.array(np.arange(images, dtype=np.int32) // shard_images)
 
 
 def unique_keys(paths: pa.ChunkedArray) -> pa.ChunkedArray:

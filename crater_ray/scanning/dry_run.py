@@ -13,7 +13,7 @@ from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import part
 from crater_ray.scanning.cluster import connected, devices, processors
 from crater_ray.scanning.loader import BLOCK_IMAGES, Loaded, load
-from crater_ray.scanning.scan import list_archive
+from crater_ray.scanning.scan import Choice, list_archive
 from crater_ray.scanning.scorer import Scorer
 from crater_ray.settings import ScanSettings, screen_of
 from crater_ray.storage.folder import open_folder
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 CALIBRATION_ROUNDS = 3
 
 
-def dry_run(settings: ScanSettings, console: Console) -> None:
+def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = None) -> None:
     """Say what a scan would do: images, shards, devices, expected time.
 
     Args:
         settings: the scan's settings.
         console: where to say it.
+        choice: these images instead of those that the source lists.
 
     Raises:
         CraterRayError: no image could be read or no scorer started.
@@ -44,12 +45,17 @@ def dry_run(settings: ScanSettings, console: Console) -> None:
     engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
     screen = screen_of(settings, bundle)
     held = next(open_folder(settings.out, settings.access).names(), None)
-    table, listing, repeated = list_archive(settings, console)
+    passed_over = repeated = 0
+    if choice:
+        table = choice.images()
+    else:
+        table, listing, repeated = list_archive(settings, console)
+        passed_over = listing.ignored.total()
     images = table.num_rows
     shards = -(-images // settings.shard_images)
-    say(f"source   {listing.source}: {images:,} images")
-    if listing.ignored or repeated:
-        say(f"         {listing.ignored.total():,} other files passed over, {repeated:,} repeated entries taken once")
+    say(f"source   {settings.source if choice else listing.source}: {images:,} images")
+    if passed_over or repeated:
+        say(f"         {passed_over:,} other files passed over, {repeated:,} repeated entries taken once")
     say(f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
     if held:
         say("         it is not empty: a scan would go on with the run there, or refuse")

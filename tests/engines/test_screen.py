@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from crater_ray.cli.reports import show_outcome, show_status
+from crater_ray.cli.summaries import show_outcome, show_status
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle as bundles
 from crater_ray.network.screen import SecondLook

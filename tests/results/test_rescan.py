@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from crater_ray import open_run
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images import listing as archive_module
 from crater_ray.results.merge import Merged, merge
-from crater_ray.results.rescan import RescanSettings, choose, rescan
+from crater_ray.results.rescan import Conditions, choose, dry_run, rescan
+from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
@@ -52,9 +54,13 @@ def small(tmp_path: Path, untrained: Path, ray_here: None, quiet: Console) -> Ca
     return run
 
 
-def again(tmp_path: Path, untrained: Path, quiet: Console, out: str, **more: object) -> Outcome:
-    settings = {"bundle": untrained, "engine": "stand-in", "threshold": 0.5} | more
-    return rescan(RescanSettings(str(tmp_path / "run"), str(tmp_path / out), **settings), quiet)  # type: ignore[arg-type]
+def again(
+    tmp_path: Path, untrained: Path, quiet: Console, out: str, where: str | None = None, statuses: tuple[str, ...] = (),
+    **more: object,
+) -> Outcome:  # fmt: skip
+    told = {"bundle": untrained, "engine": "stand-in", "threshold": 0.5} | more
+    settings = ScanSettings(str(tmp_path / "run"), str(tmp_path / out), **told)  # type: ignore[arg-type]
+    return rescan(settings, quiet, Conditions(where, statuses=statuses))
 
 
 def rows(path: Path) -> dict[str, dict[str, object]]:
@@ -129,6 +135,40 @@ def test_all_images_with_other_settings(
         again(tmp_path, untrained, quiet, "again", shard_images=4, where="score > 0")
     with pytest.raises(UsageError, match="belongs to another run"):
         again(tmp_path, untrained, quiet, "run")
+
+
+def test_a_rescan_takes_what_a_scan_takes(
+    small: Callable[..., Outcome], tmp_path: Path, untrained: Path, quiet: Console
+) -> None:
+    small()
+    few = {"selection": Selection(limit=5), "log": tmp_path / "log"}
+    outcome = again(tmp_path, untrained, quiet, "few", statuses=("ok",), **few)
+    assert (outcome.check.images, outcome.check.whole) == (5, True)
+    assert "a session begins" in (tmp_path / "log").read_text()
+    with open_run(tmp_path / "few") as some:
+        assert some.settings["of_these"] == {"limit": 5, "sample": None, "seed": 0}
+        assert (some.settings["limit"], some.settings["statuses"]) == (None, ["ok"])
+    assert again(tmp_path, untrained, quiet, "few", statuses=("ok",), **few).images == 0
+    sample = {"selection": Selection(sample=4, seed=1), "shard_images": 3}
+    assert again(tmp_path, untrained, quiet, "sample", **sample).check.shards == 2
+    assert len(rows(tmp_path / "sample")) == 4
+    with pytest.raises(UsageError, match="has no screen"):
+        again(tmp_path, untrained, quiet, "screened", screen=True)
+
+
+def test_a_dry_run_of_a_rescan_writes_nothing(
+    small: Callable[..., Outcome], tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small()
+    forbid_listing(monkeypatch)
+    told = Console(file=io.StringIO(), width=200)
+    settings = ScanSettings(str(tmp_path / "run"), str(tmp_path / "dry"), untrained, engine="stand-in", shard_images=4)
+    dry_run(settings, told, Conditions("score is not null"))
+    said = told.file.getvalue()  # type: ignore[attr-defined]
+    assert "10 of 12 images (83.3%) of the earlier run" in said
+    assert "3 shards, parts/part-00000.parquet to parts/part-00002.parquet" in said
+    assert "tried    10 images at random, 0 of them unreadable" in said
+    assert not (tmp_path / "dry").exists()
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ RECORDS: dict[str, Callable[[dict], object]] = {
 @pytest.mark.parametrize("name", RECORDS)
 def test_hostile_run_json_is_one_line(made: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     from crater_ray.cli.options import console_on
-    from crater_ray.cli.reports import show_status
+    from crater_ray.cli.summaries import show_status
 
     record = RECORDS[name](json.loads((made / "run.json").read_text()))
     text = "[" * 200_000 if name == "deep" else json.dumps(record)

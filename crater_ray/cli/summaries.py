@@ -1,4 +1,4 @@
-"""What the commands say of a run: the end of a scan, `verify` and `status`."""
+"""What commands print of a run: the summary at the end of a scan, and those of `verify` and `status`."""
 
 from __future__ import annotations
 
