@@ -37,7 +37,7 @@ def gallery(
     from crater_ray.runs.run import open_existing
     from crater_ray.scanning.scan import scan
     from crater_ray.settings import ScanSettings
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     made = image_set.make(min(distinct, images))
     record = Record("gallery", {"images": images, "repeats": repeats}, made.describe(images))

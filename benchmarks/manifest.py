@@ -49,7 +49,7 @@ def one_manifest(keys: int) -> dict[str, Any]:
 
     from crater_ray.images.listing import open_archive
     from crater_ray.runs import manifest as manifest_file
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     class Paginator:
         def paginate(self, **_: str) -> Iterator[dict[str, Any]]:
@@ -62,7 +62,7 @@ def one_manifest(keys: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="crater-ray-manifest-") as scratch:
         path = Path(scratch, "manifest.parquet")
         started = time.perf_counter()
-        with patch("crater_ray.images.listing.s3_client", lambda access: Client()):
+        with patch("crater_ray.storage.s3.s3_client", lambda access: Client()):
             table, _ = manifest_file.build(open_archive("s3://bucket/real", Access()).batches)
         built = time.perf_counter()
         manifest_file.write(table, path, "benchmark")

@@ -12,7 +12,9 @@ import numpy as np
 from benchmarks.options import split_engine
 from crater_ray.images.decode import decode
 from crater_ray.network.bundle import load
-from crater_ray.storage.s3 import Access, bulk_store, split_s3
+from crater_ray.storage.access import Access
+from crater_ray.storage.s3 import split_s3
+from crater_ray.storage.s3_clients import bulk_store
 
 Score = Callable[[np.ndarray], Any]
 

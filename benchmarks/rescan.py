@@ -78,7 +78,7 @@ def measure(server: LocalS3, images: int, share: float, prefix: str = "rescan-be
     from crater_ray.runs.run import open_existing
     from crater_ray.scanning.scan import scan
     from crater_ray.settings import ScanSettings
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     _fill(server, images, f"{prefix}/real")
     place, access, quiet = f"s3://{PUBLIC}/{prefix}", Access(server.endpoint_url), Console(quiet=True)

@@ -145,7 +145,7 @@ def timed_scan(
     from crater_ray.runs.run import open_existing
     from crater_ray.scanning.loader import BLOCK_IMAGES
     from crater_ray.settings import ScanSettings
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     access = Access(endpoint_url, anonymous=True) if source.startswith("s3://") else Access()
     name, screened = options.split_engine(engine)
@@ -177,7 +177,7 @@ def _addresses(run: Path) -> str:
     """What the scan's manifest lists, in its order, one address a line."""
     import pyarrow.parquet as pq
 
-    from crater_ray.images.listing import local_path
+    from crater_ray.storage.local import local_path
 
     uris = pq.read_table(run / "manifest.parquet", columns=["uri"])["uri"].to_pylist()
     return "\n".join(uri if uri.startswith("s3://") else local_path(uri).decode() for uri in uris)

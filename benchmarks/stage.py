@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 
 WARM_UP = 8
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import DEFAULT, Bundle
 from crater_ray.network.screen import Screen
 from crater_ray.runs.manifest import SHARD_IMAGES, Selection
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
+from crater_ray.storage.registry import store_at
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,8 @@ def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, A
         engine: name of the resolved engine.
     """
     screen = screen_of(settings, bundle)
-    source = settings.source
-    if not source.startswith("s3://"):
-        source = os.path.abspath(os.path.expanduser(source.removeprefix("file://")))
     return {
-        "source": source.rstrip("/") or "/",
+        "source": store_at(settings.source).absolute(settings.source),
         "endpoint_url": settings.access.endpoint_url,
         "base": settings.base,
         "limit": settings.selection.limit,

@@ -26,7 +26,7 @@ def main() -> None:
     from crater_ray.cli.demo import demonstrate
     from crater_ray.results.gallery import write_gallery
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     with tempfile.TemporaryDirectory() as folder:
         demonstrate(Path(folder), Console())

@@ -10,8 +10,8 @@ import pyarrow as pa
 from crater_ray.runs import manifest, run
 from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.run import Run
+from crater_ray.storage.access import Access
 from crater_ray.storage.folder import open_folder
-from crater_ray.storage.s3 import Access
 
 ODD_KEYS = [
     "a'b\"c",

@@ -9,11 +9,13 @@ import numpy as np
 from scipy import ndimage
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import Refusal, decode
-from crater_ray.storage.s3 import Access, bulk_store, explain, split_s3
+from crater_ray.images.decode import decode
+from crater_ray.images.key_list import IMAGE_SUFFIXES
+from crater_ray.images.status import Refusal
+from crater_ray.storage.access import Access
+from crater_ray.storage.base import Store
+from crater_ray.storage.registry import store_at
 from training.seeds import split
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,13 @@ def read(source: str, *, limit: int = 2000) -> list[Photograph]:
     Raises:
         UsageError: there are none. CraterRayError: the storage did not answer.
     """
-    photographs = _read_objects(source, limit) if source.startswith("s3://") else _read_folder(Path(source), limit)
+    store = store_at(source, Access(anonymous=True)).with_credentials()
+    if store.local:
+        photographs = _read_folder(Path(store.absolute(source)), limit)
+    else:
+        photographs = _read_objects(store, store.absolute(source), limit)
     if not photographs:
-        raise UsageError(f"No images ({', '.join(SUFFIXES)}) in {source!r} to use as backgrounds.")
+        raise UsageError(f"No images ({', '.join(IMAGE_SUFFIXES)}) in {source!r} to use as backgrounds.")
     return photographs
 
 
@@ -105,26 +111,22 @@ def _at_least(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _read_folder(folder: Path, limit: int) -> list[Photograph]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)[:limit]
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)[:limit]
     return [Photograph(path.name, _grey(path.read_bytes(), str(path))) for path in paths]
 
 
-def _read_objects(source: str, limit: int) -> list[Photograph]:
-    import boto3
-    import obstore
-
-    access = Access(anonymous=boto3.Session().get_credentials() is None)
-    bucket, prefix = split_s3(source)
+def _read_objects(store: Store, folder: str, limit: int) -> list[Photograph]:
+    uris: list[str] = []
     try:
-        store = bulk_store(bucket, access)
-        keys: list[str] = []
-        for page in obstore.list(store, prefix or None):
-            keys += [item["path"] for item in page if Path(item["path"]).suffix.lower() in SUFFIXES]
-            if len(keys) >= limit:
+        for page in store.objects(folder):
+            uris += [found.uri for found in page if found.name.lower().endswith(IMAGE_SUFFIXES)]
+            if len(uris) >= limit:
                 break
-        return [Photograph(key, _grey(bytes(obstore.get(store, key).bytes()), key)) for key in sorted(keys[:limit])]
-    except (OSError, obstore.exceptions.BaseError) as problem:
-        raise explain(problem, source) from None
+        return [Photograph(uri, _grey(store.get(uri), uri)) for uri in sorted(uris[:limit])]
+    except FileNotFoundError:
+        return []
+    except Exception as problem:
+        raise store.explain(problem, folder) from None
 
 
 def _grey(data: bytes, name: str) -> np.ndarray:

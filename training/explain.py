@@ -93,7 +93,8 @@ def top_candidates(run: str, count: int = 40, reach: int = 32) -> Figure:
     from matplotlib.figure import Figure
 
     from crater_ray import open_run
-    from crater_ray.images.decode import Refusal, decode
+    from crater_ray.images.decode import decode
+    from crater_ray.images.status import Refusal
 
     with open_run(run) as results:
         best = results.candidates(0.0, ["key", "uri", "score", "x", "y"]).slice(0, count).to_pylist()
@@ -118,16 +119,10 @@ def top_candidates(run: str, count: int = 40, reach: int = 32) -> Figure:
 
 
 def _bytes(uri: str) -> bytes:
-    from crater_ray.storage.s3 import Access, bulk_store, is_s3, split_s3
+    from crater_ray.storage.access import Access
+    from crater_ray.storage.registry import store_at
 
-    if not is_s3(uri):
-        return Path(uri.removeprefix("file://")).read_bytes()
-    import boto3
-    import obstore
-
-    bucket, key = split_s3(uri)
-    access = Access(anonymous=boto3.Session().get_credentials() is None)
-    return bytes(obstore.get(bulk_store(bucket, access), key).bytes())
+    return store_at(uri, Access(anonymous=True)).with_credentials().get(uri)
 
 
 def _crater(seed: int) -> np.ndarray:

@@ -26,7 +26,8 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import Refusal, decode
+from crater_ray.images.decode import decode
+from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import TILE, Weights
 from training.calibrate import REVIEW_BUDGET, fold_line, platt

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import Refusal, decode
-from crater_ray.images.listing import IMAGE_SUFFIXES
+from crater_ray.images.decode import decode
+from crater_ray.images.key_list import IMAGE_SUFFIXES
+from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS
 from training import dataset

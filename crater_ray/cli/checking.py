@@ -16,7 +16,7 @@ def verify(run: RunPath, endpoint_url: Endpoint = None) -> None:
     """Check that every image of the manifest has exactly one row. Exit 0 only if so."""
     from crater_ray.cli.summaries import show_check
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     with open_existing(run, Access(endpoint_url)) as opened:
         check = opened.check()
@@ -31,7 +31,7 @@ def status(run: RunPath, endpoint_url: Endpoint = None) -> None:
     """Show how far a run is: shards done and missing, images a minute, counts by status."""
     from crater_ray.cli.summaries import show_status
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     with open_existing(run, Access(endpoint_url)) as opened:
         show_status(opened, opened.check(), console_on(sys.stdout))

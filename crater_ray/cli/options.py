@@ -94,7 +94,7 @@ class ScanOptions:
         from crater_ray.network.bundle import DEFAULT
         from crater_ray.runs.manifest import Selection
         from crater_ray.settings import ScanSettings
-        from crater_ray.storage.s3 import Access
+        from crater_ray.storage.access import Access
 
         return ScanSettings(
             source=source,

@@ -50,7 +50,7 @@ def candidates(
     from crater_ray.results import candidates as lists
     from crater_ray.results.image_table import read_image_table
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     if budget is not None and threshold is not None:
         raise UsageError("--budget and --threshold exclude each other: give one.")
@@ -103,7 +103,7 @@ def compare(
     from crater_ray.results.gallery import show_written
     from crater_ray.results.image_table import read_image_table
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     console = console_on(sys.stdout)
     access = Access(endpoint_url, anonymous)
@@ -140,7 +140,7 @@ def merge(
     from crater_ray.results.merge import merge as merge_runs
     from crater_ray.results.merge import show_merged
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     access = Access(endpoint_url)
     with ExitStack() as stack:
@@ -164,7 +164,7 @@ def gallery(
     from crater_ray.results.gallery import default_folder, show_written, write_gallery
     from crater_ray.results.image_table import read_image_table
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     with open_existing(run, Access(endpoint_url, anonymous)) as opened:
         image_table = read_image_table(table) if table else None
@@ -205,7 +205,7 @@ def review(
     from crater_ray.results.review.report import show_review
     from crater_ray.results.review.verdicts import import_file, read_verdicts, training_table
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     console = console_on(sys.stdout)
     with open_existing(run, Access(endpoint_url)) as opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from crater_ray.images.decode import OK
+from crater_ray.images.status import OK
 from crater_ray.watching.display import duration
 
 if TYPE_CHECKING:

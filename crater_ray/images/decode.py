@@ -6,20 +6,16 @@ import io
 import math
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from crater_ray.network.stardust import RECEPTIVE_FIELD
-
-OK = "ok"
-UNREADABLE = "unreadable"
-UNSUPPORTED = "unsupported"
-MISSING = "missing"
+from crater_ray.images.status import UNREADABLE, UNSUPPORTED, Refusal
 
 FORMATS = ("JPEG", "PNG", "TIFF")
+SMALLEST_SIDE = 92
+"""Pixels: what one position of the network's last feature map sees, `crater_ray.network.stardust.RECEPTIVE_FIELD`."""
 MAX_PIXELS = 64_000_000
 """Larger images are refused before a pixel is decoded: 64 MB as gray, at most about 800 MB while decoding."""
 MAX_SCANS = 100
@@ -40,23 +36,6 @@ _OTHER_FORMATS = (
     (b"\x89HDF", "HDF5"),
     (b"SIMPLE  =", "FITS"),
 )
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why an image has no pixels.
-
-    Attributes:
-        status: `unreadable` (damaged, empty, not an image), `unsupported` (sound, but nothing this network can
-            look at) or `missing`.
-        reason: one line for the person who asks.
-        height, width: pixels, where they are known.
-    """
-
-    status: str
-    reason: str
-    height: int | None = None
-    width: int | None = None
 
 
 def decode(data: bytes | memoryview) -> np.ndarray | Refusal:
@@ -94,8 +73,8 @@ def _decode(data: bytes) -> np.ndarray | Refusal:
         if width * height > MAX_PIXELS:
             reason = f"{width}x{height} pixels: more than {MAX_PIXELS:,} are refused as a possible decompression bomb"
             return Refusal(UNSUPPORTED, reason, height, width)
-        if min(width, height) < RECEPTIVE_FIELD:
-            reason = f"{width}x{height} pixels: the network needs at least {RECEPTIVE_FIELD} in each direction"
+        if min(width, height) < SMALLEST_SIDE:
+            reason = f"{width}x{height} pixels: the network needs at least {SMALLEST_SIDE} in each direction"
             return Refusal(UNSUPPORTED, reason, height, width)
         if image.format == "JPEG":
             # Of one plane and not progressive, the decoder reads the first scan alone; to count takes a while.

@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv
 from crater_ray.errors import UsageError
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
-from crater_ray.storage.s3 import explain
+from crater_ray.storage.errors import explain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.images.decode import OK
+from crater_ray.images.status import OK
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.check import Check
 from crater_ray.runs.run import Run
 from crater_ray.runs.session import continue_or_create
+from crater_ray.storage.access import Access
 from crater_ray.storage.folder import Folder, open_folder
-from crater_ray.storage.s3 import Access
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,7 +14,7 @@ from crater_ray.errors import UsageError
 from crater_ray.results.where import parse_where
 from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.run import Run, open_existing
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 
 
 def open_run(path: str | Path, endpoint_url: str | None = None, anonymous: bool = False) -> Results:

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.images.listing import read_key_list
+from crater_ray.images.key_list import read_key_list
 from crater_ray.results.open_run import Results
 from crater_ray.results.where import parse_where
 from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 
 if TYPE_CHECKING:
     from rich.console import Console

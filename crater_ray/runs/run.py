@@ -26,8 +26,8 @@ from crater_ray.runs import part
 from crater_ray.runs.audit import audit_of
 from crater_ray.runs.check import Check, check_parts
 from crater_ray.runs.manifest import Manifest
+from crater_ray.storage.access import Access
 from crater_ray.storage.folder import Folder, open_folder
-from crater_ray.storage.s3 import Access
 
 FORMAT = 1
 RECORD = "run.json"

@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.images.decode import OK, UNREADABLE, Refusal, decode
+from crater_ray.images.decode import decode
 from crater_ray.images.fetch import fetch
+from crater_ray.images.pixels import pack
+from crater_ray.images.status import OK, UNREADABLE, Refusal
 from crater_ray.runs.columns import given_by
-from crater_ray.storage.s3 import Access, StorageError
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
 from crater_ray.watching.metrics import note_loaded
 
 BLOCK_IMAGES = 256
@@ -23,16 +26,6 @@ BLOCK_PIXELS = 64_000_000
 """A block ends early once it holds this many pixels; what is left of it becomes another block."""
 MEMORY_BYTES = 3_000_000_000
 """What a loader may take for a block: the files fetched ahead, the pixels, and one image being decoded."""
-
-BATCH = pa.schema(
-    [
-        pa.field("row", pa.int32(), nullable=False),
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("width", pa.int32(), nullable=False),
-        pa.field("pixels", pa.large_binary(), nullable=False),
-    ]
-)
-"""Sorted by height and width, so that images of one size lie in one piece of memory."""
 
 
 @dataclass
@@ -89,13 +82,13 @@ def load(
 
     Args:
         uris: where the images are.
-        access: how to reach S3.
+        access: how to reach object storage.
         last_try: storage has failed on this block before. If it still fails for some images but not for all, those
             images, not storage, are at fault, and become unreadable rows.
         sizes: in bytes, as listed; see `crater_ray.images.fetch`.
 
     Returns:
-        What became of each image, and the pixels of the readable ones as a batch of schema `BATCH`.
+        What became of each image, and the pixels of the readable ones as a batch; see `crater_ray.images.pixels`.
 
     Raises:
         StorageError: storage failed in a way that says nothing about the images.
@@ -104,7 +97,7 @@ def load(
         loaded, images = _load(uris, access, last_try, sizes)
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
-    return loaded, _to_arrow(images)
+    return loaded, pack(images)
 
 
 def _node() -> str:
@@ -170,22 +163,3 @@ def _load(
     if fault is not None and faults == loaded.done:
         raise fault
     return loaded, images
-
-
-def _to_arrow(images: list[tuple[int, np.ndarray]]) -> pa.RecordBatch:
-    images.sort(key=lambda image: (image[1].shape, image[0]))
-    offsets = np.zeros(len(images) + 1, np.int64)
-    np.cumsum([image.size for _, image in images], out=offsets[1:])
-    pixels = np.empty(int(offsets[-1]), np.uint8)
-    for (_, image), start in zip(images, offsets, strict=False):
-        pixels[start : start + image.size] = image.reshape(-1)
-    binary = pa.Array.from_buffers(
-        pa.large_binary(), len(images), [None, pa.py_buffer(offsets), pa.py_buffer(pixels)], null_count=0
-    )
-    columns = [
-        pa.array([row for row, _ in images], pa.int32()),
-        pa.array([image.shape[0] for _, image in images], pa.int32()),
-        pa.array([image.shape[1] for _, image in images], pa.int32()),
-        binary,
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=BATCH)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from crater_ray.images.pixels import image_of
 from crater_ray.network.stardust import Weights
 from crater_ray.places.locate import find_place
 
@@ -31,7 +32,7 @@ def find_craters(batch: pa.RecordBatch, sought: Sought, weights: Weights) -> np.
     """Where the craters are.
 
     Args:
-        batch: that was scored, of schema `crater_ray.scanning.loader.BATCH`.
+        batch: that was scored, of schema `crater_ray.images.pixels.PIXELS`.
         sought: which of its images, and what the engine says of them.
         weights: the network's weights by name.
 
@@ -43,11 +44,3 @@ def find_craters(batch: pa.RecordBatch, sought: Sought, weights: Weights) -> np.
         place = find_place(image_of(batch, index), sought.peaks[i], sought.positions[i], x, y, weights)
         found[i] = place.x, place.y, np.nan if place.diameter is None else place.diameter
     return found
-
-
-def image_of(batch: pa.RecordBatch, index: int) -> np.ndarray:
-    """One image of a batch, (height, width) uint8, without a copy."""
-    column = batch["pixels"]
-    start, stop = np.frombuffer(column.buffers()[1], np.int64, 2, (column.offset + index) * 8)
-    shape = batch["height"][index].as_py(), batch["width"][index].as_py()
-    return np.frombuffer(column.buffers()[2], np.uint8)[start:stop].reshape(shape)

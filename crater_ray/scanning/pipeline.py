@@ -29,7 +29,7 @@ from crater_ray.scanning.pool import Member, ScorerPool
 from crater_ray.scanning.publisher import Publisher
 from crater_ray.scanning.scorer import Scored, Scorer
 from crater_ray.scanning.shard import Block
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 from crater_ray.watching.log import at, log, log_refused
 from crater_ray.watching.progress import Progress
 

@@ -12,6 +12,7 @@ from crater_ray.engines.base import Engine
 from crater_ray.engines.keras_screen import create_screen
 from crater_ray.engines.registry import create
 from crater_ray.errors import CraterRayError
+from crater_ray.images.pixels import unpack
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS, TILE
 from crater_ray.places.locate import THREADS, find_places
@@ -154,30 +155,20 @@ class Scorer:
         """Score a batch.
 
         Args:
-            batch: of schema `crater_ray.scanning.loader.BATCH`.
+            batch: of schema `crater_ray.images.pixels.PIXELS`.
             audited: by row of the block, (block,) bool: have the network look at this image even if the screen finds
                 it empty; none when None.
         """
         started = time.perf_counter()
         n = batch.num_rows
-        row, height, width = (batch[name].to_numpy() for name in ("row", "height", "width"))
+        row = batch["row"].to_numpy()
         found = Verdicts.none(n)
         look = np.zeros(n, bool) if audited is None else audited[row]
-        offsets = np.frombuffer(batch["pixels"].buffers()[1], np.int64, n + 1, batch["pixels"].offset * 8)
-        pixels = np.frombuffer(batch["pixels"].buffers()[2], np.uint8)
-        start = 0
-        while start < n:
-            stop = start + 1
-            while stop < n and height[stop] == height[start] and width[stop] == width[start]:
-                stop += 1
-            size = (stop - start, int(height[start]), int(width[start]))
-            images = pixels[offsets[start] : offsets[stop]].reshape(size)
-            part = slice(start, stop)
-            if self._screen and size[1:] == self._screen.size:
+        for part, images in unpack(batch):
+            if self._screen and images.shape[1:] == self._screen.size:
                 found.put(part, self._score_screened(images, look[part]))
             else:
                 found.put(part, self._score_images(images))
-            start = stop
         sought = self._sought(found) if not self._places else None
         seconds = time.perf_counter() - started
         note_scored(seconds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.images.decode import OK, UNREADABLE
+from crater_ray.images.status import OK, UNREADABLE
 from crater_ray.runs.audit import chosen
 from crater_ray.runs.columns import SCHEMA, given_by
 from crater_ray.scanning.loader import Loaded

@@ -1,185 +1,187 @@
-"""S3-compatible object storage: how it is reached, and plain words for what goes wrong there.
-
-boto3 finds credentials, lists, and reads and writes the run folder: it accepts every key and names every error.
-obstore fetches the images in bulk, at a seventh of boto3's CPU time per GET.
-"""
+"""S3-compatible object storage as a store: one PUT makes an object, and nothing is ever renamed."""
 
 from __future__ import annotations
 
-import errno
-import os
+import contextlib
 import re
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
 
 from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.storage import errors
+from crater_ray.storage.base import Listed, Store
+from crater_ray.storage.bulk import Answer, Buffer
+from crater_ray.storage.errors import ObjectError, StorageError, TooLarge, one_line
+from crater_ray.storage.s3_clients import (
+    REFUSED,
+    bulk_store,
+    credentials_refused,
+    forget_credentials,
+    no_credentials,
+    s3_client,
+    signed_access,
+)
 
-if TYPE_CHECKING:
-    from obstore.store import S3Store
+Reply = TypeVar("Reply")
 
-
-RETRIES = 5
-TIMEOUT_SECONDS = 60.0
-"""For one GET of an image, body included: site images have about 60 KB, raw frames 800 KB. Else for each word of it."""
-
-
-class StorageError(CraterRayError):
-    """Storage could not be reached or refused; trying again later may help."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """How to reach object storage. Holds no credentials: those come from the environment's standard chain.
-
-    Attributes:
-        endpoint_url: an S3-compatible service other than Amazon's, such as `http://127.0.0.1:9000`.
-        anonymous: do not sign requests.
-    """
-
-    endpoint_url: str | None = None
-    anonymous: bool = False
-
-    def __post_init__(self) -> None:
-        if self.endpoint_url is None:
-            return
-        parts = urlsplit(self.endpoint_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--endpoint-url must look like http://host:port; received: {self.endpoint_url!r}")
-        if parts.username or parts.password:
-            raise UsageError(
-                "--endpoint-url must not hold credentials: they would be recorded with the run. "
-                "Put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or into a profile."
-            )
-
-
-def is_s3(uri: str) -> bool:
-    return uri.startswith("s3://")
-
-
-def split_s3(uri: str) -> tuple[str, str]:
-    """`s3://bucket/some/key` to (`bucket`, `some/key`)."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not bucket:
-        raise UsageError(f"An S3 address must look like s3://bucket/prefix; received: {uri!r}")
-    return bucket, key
-
-
-_ENDPOINT_VARIABLES = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
-
-
-@cache
-def s3_client(access: Access) -> Any:
-    """A boto3 client with credentials from the standard chain (environment, profile, SSO, role)."""
-    import boto3
-    from botocore import UNSIGNED
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    config = Config(
-        signature_version=UNSIGNED if access.anonymous else None,
-        retries={"max_attempts": 5, "mode": "standard"},
-        connect_timeout=10,
-        read_timeout=TIMEOUT_SECONDS,
-        s3={"addressing_style": "path"} if access.endpoint_url or _ENDPOINT_VARIABLES & set(os.environ) else None,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    try:
-        session = boto3.Session()
-        region = session.region_name or "us-east-1"
-        return session.client("s3", endpoint_url=access.endpoint_url, region_name=region, config=config)
-    except BotoCoreError as problem:
-        raise UsageError(f"The credentials or settings for S3 cannot be used: {problem}") from None
-
-
-_REFUSED = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired")
-
-
-def credentials_refused(text: str) -> bool:
-    """Whether an answer of storage, in whatever words, says that the credentials are not valid (any more)."""
-    return any(code in text for code in _REFUSED)
-
-
-def forget_credentials(bucket: str, access: Access, store: S3Store | None = None) -> None:
-    """Make clients anew from now on, so that credentials renewed in a profile meanwhile are found.
-
-    Args:
-        bucket, access: of the client whose request was refused.
-        store: that client; nothing happens if it has been replaced since.
-    """
-    if store is None or bulk_store(bucket, access) is store:
-        bulk_store.cache_clear()
-        s3_client.cache_clear()
-
-
-def writing_access(access: Access) -> Access:
-    """The access for a run folder: signed where there are credentials, however the archive itself is read."""
-    import boto3
-
-    signed = Access(access.endpoint_url)
-    return access if access.anonymous and boto3.Session().get_credentials() is None else signed
-
-
-@cache
-def bulk_store(bucket: str, access: Access) -> S3Store:
-    """An obstore store for fetching many objects of one bucket."""
-    from datetime import timedelta
-
-    import boto3
-    from obstore.auth.boto3 import Boto3CredentialProvider
-    from obstore.store import S3Store
-
-    client = s3_client(access)
-    endpoint = client.meta.endpoint_url
-    options: dict[str, Any] = {
-        "region": _bucket_region(client, bucket, access),
-        "client_options": {
-            "allow_http": endpoint.startswith("http://"),
-            "connect_timeout": timedelta(seconds=10),
-            "timeout": timedelta(seconds=TIMEOUT_SECONDS),
-            "pool_max_idle_per_host": "64",
-        },
-        "retry_config": {
-            "max_retries": RETRIES,
-            "retry_timeout": timedelta(seconds=90),
-            "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
-        },
-    }
-    if access.endpoint_url or not endpoint.endswith("amazonaws.com"):
-        options["endpoint"] = endpoint
-    if access.anonymous:
-        options["skip_signature"] = True
-    else:
-        session = boto3.Session()
-        if session.get_credentials() is None:
-            raise StorageError(_no_credentials(f"s3://{bucket}"))
-        options["credential_provider"] = Boto3CredentialProvider(session)
-    return S3Store(bucket, **options)
-
-
-def _bucket_region(client: Any, bucket: str, access: Access) -> str:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    region: str = client.meta.region_name
-    if access.endpoint_url:
-        return region
-    try:
-        headers = client.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]
-    except ClientError as problem:
-        headers = problem.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    except BotoCoreError:
-        return region
-    return str(headers.get("x-amz-bucket-region", region))
-
-
+_GONE = ("NoSuchKey", "404")
+_NOT_THERE = "the object is not there (any more)"
 _UNADDRESSABLE = re.compile(r"[\x00-\x1f\x7f\\]|//|^/|/$|(^|/)\.\.?(/|$)")
 
 
-def bulk_addressable(key: str) -> bool:
-    """Whether obstore can name this key unchanged (it cannot: control characters, empty or dotted segments)."""
-    return _UNADDRESSABLE.search(key) is None
+class S3Store(Store):
+    """Objects of buckets, `s3://bucket/some/key`."""
+
+    scheme: ClassVar[str] = "s3"
+    example: ClassVar[str] = "s3://bucket/prefix"
+
+    def absolute(self, address: str) -> str:
+        split_s3(address)
+        return address.rstrip("/")
+
+    def objects(self, folder: str, start: str = "") -> Iterator[Sequence[Listed]]:
+        """Page by page, in the order of the keys. Empty objects that stand for folders are passed over."""
+        bucket, prefix = split_s3(folder)
+        prefix = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
+        root, skip = f"s3://{bucket}/", len(prefix)
+        found = False
+        pages = s3_client(self.access).get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix + start):
+            contents = page.get("Contents", ())
+            found = found or bool(contents)
+            yield [
+                Listed(key[skip:], root + key, item["Size"], item["ETag"].strip('"') if "ETag" in item else None)
+                for item in contents
+                if not (key := item["Key"]).endswith("/")
+            ]
+        if not found:
+            raise FileNotFoundError(f"There is nothing under {root}{prefix}{start}.")
+
+    def get_many(
+        self, addresses: Sequence[str], sizes: Sequence[int | None], longest: int, last_try: bool = False
+    ) -> Generator[Answer, None, None]:
+        for bucket in {split_s3(address)[0] for address in addresses}:
+            with contextlib.suppress(StorageError):  # each GET says so; here only lest each thread make its own client
+                bulk_store(bucket, self.access)
+        return super().get_many(addresses, sizes, longest, last_try)
+
+    def get_within(self, address: str, longest: int) -> Buffer:
+        import obstore
+        from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+        bucket, key = split_s3(address)
+        if not _bulk_addressable(key):
+            return self._get_with_boto3(bucket, key, longest)
+        store = bulk_store(bucket, self.access)
+        try:
+            reply = obstore.get(store, key)
+            size = reply.meta["size"]
+            if size > longest:
+                raise TooLarge(size)
+            return memoryview(reply.bytes())
+        except FileNotFoundError:
+            raise FileNotFoundError(_NOT_THERE) from None
+        except (BaseError, OSError) as problem:
+            if not (
+                isinstance(problem, PermissionDeniedError | UnauthenticatedError) or credentials_refused(str(problem))
+            ):
+                raise StorageError(f"{address}: {str(problem).partition(chr(10))[0][:300]}") from None
+        # boto3 says why (expired, wrong region, ...), obstore does not; and the credentials may be new by now.
+        forget_credentials(bucket, self.access, store)
+        return self._get_with_boto3(bucket, key, longest)
+
+    def _get_with_boto3(self, bucket: str, key: str, longest: int) -> bytes:
+        try:
+            reply: Any = s3_client(self.access).get_object(Bucket=bucket, Key=key)
+            if reply["ContentLength"] > longest:
+                raise TooLarge(reply["ContentLength"])
+            data: bytes = reply["Body"].read()
+            return data
+        except (CraterRayError, MemoryError):
+            raise
+        except Exception as problem:
+            code = code_of(problem)
+            if code in _GONE:
+                raise FileNotFoundError(_NOT_THERE) from None
+            if code in ("InvalidRequest", "InvalidURI", "KeyTooLongError"):
+                raise ObjectError(f"the store does not accept this key ({code})") from None
+            raise StorageError(str(self.explain(problem, f"s3://{bucket}/{key}"))) from None
+
+    def get(self, address: str) -> bytes:
+        bucket, key = split_s3(address)
+
+        def read(client: Any) -> bytes:
+            data: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+            return data
+
+        try:
+            return self._request(bucket, read)
+        except Exception as problem:
+            if code_of(problem) in _GONE:
+                raise FileNotFoundError(address) from None
+            raise
+
+    def put(self, address: str, data: bytes | Path) -> None:
+        bucket, key = split_s3(address)
+
+        def write(client: Any) -> None:
+            with contextlib.ExitStack() as stack:
+                body = stack.enter_context(data.open("rb")) if isinstance(data, Path) else data
+                client.put_object(Bucket=bucket, Key=key, Body=body)
+
+        self._request(bucket, write)
+
+    def remove(self, address: str) -> None:
+        bucket, key = split_s3(address)
+        self._request(bucket, lambda client: client.delete_object(Bucket=bucket, Key=key))
+
+    def _request(self, bucket: str, request: Callable[[Any], Reply]) -> Reply:
+        """Send a request; once more with credentials read anew if those in use are refused."""
+        try:
+            return request(s3_client(self.access))
+        except Exception as problem:
+            if not credentials_refused(code_of(problem)):
+                raise
+        forget_credentials(bucket, self.access)
+        return request(s3_client(self.access))
+
+    def with_credentials(self) -> Self:
+        return type(self)(signed_access(self.access))
+
+    def explain(self, problem: Exception, where: str) -> CraterRayError:
+        code, text = code_of(problem), one_line(problem)
+        if isinstance(problem, CraterRayError) or (isinstance(problem, OSError) and problem.errno is not None):
+            return errors.explain(problem, where)
+        if code == "NoSuchBucket":
+            return UsageError(f"There is no bucket at {where}. Check the name and --endpoint-url.")
+        if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
+            return StorageError(
+                f"Access to {where} was denied. If the archive is public, add --anonymous; "
+                "otherwise check that the credentials in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) may read and list it."
+            )
+        if code in REFUSED:
+            return StorageError(
+                f"The credentials for {where} were refused ({code}). Renew them, then run the same again."
+            )
+        if code in ("RequestTimeTooSkewed", "RequestExpired"):
+            return StorageError(f"{where} refused the request ({code}): this machine's clock is wrong. Set it right.")
+        if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
+            return StorageError(f"{where} lies in another region ({text}). Set AWS_REGION to the bucket's region.")
+        name = type(problem).__name__
+        if name in ("NoCredentialsError", "PartialCredentialsError"):
+            return StorageError(no_credentials(where))
+        if name in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"):
+            return StorageError(f"{where} cannot be reached ({text}). Check --endpoint-url and the network.")
+        return errors.explain(problem, where)
+
+
+def split_s3(address: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` to (`bucket`, `some/key`)."""
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise UsageError(f"An S3 address must look like s3://bucket/prefix; received: {address!r}")
+    return bucket, key
 
 
 def code_of(problem: Exception) -> str:
@@ -188,52 +190,6 @@ def code_of(problem: Exception) -> str:
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
-def explain(problem: Exception, where: str) -> CraterRayError:
-    """Say in one line what a storage problem means and what to do about it.
-
-    Args:
-        problem: what boto3, obstore or the operating system raised.
-        where: the folder, bucket or object concerned.
-    """
-    if isinstance(problem, CraterRayError):
-        return problem
-    code = code_of(problem)
-    text = " ".join(str(problem).split())[:300]
-    if isinstance(problem, OSError) and problem.errno is not None:
-        return _explain_os(problem, where)
-    if code in ("NoSuchBucket",):
-        return UsageError(f"There is no bucket at {where}. Check the name and --endpoint-url.")
-    if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
-        return StorageError(
-            f"Access to {where} was denied. If the archive is public, add --anonymous; "
-            "otherwise check that the credentials in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) may read and list it."
-        )
-    if code in _REFUSED:
-        return StorageError(f"The credentials for {where} were refused ({code}). Renew them, then run the same again.")
-    if code in ("RequestTimeTooSkewed", "RequestExpired"):
-        return StorageError(f"{where} refused the request ({code}): this machine's clock is wrong. Set it right.")
-    if code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"):
-        return StorageError(f"{where} lies in another region ({text}). Set AWS_REGION to the bucket's region.")
-    name = type(problem).__name__
-    if name in ("NoCredentialsError", "PartialCredentialsError"):
-        return StorageError(_no_credentials(where))
-    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError"):
-        return StorageError(f"{where} cannot be reached ({text}). Check --endpoint-url and the network.")
-    return StorageError(f"Storage at {where} failed: {text or name}")
-
-
-def _no_credentials(where: str) -> str:
-    return (
-        f"There are no credentials for {where}. If the archive is public, add --anonymous; "
-        "otherwise set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-    )
-
-
-def _explain_os(problem: OSError, where: str) -> CraterRayError:
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(f"There is no room left at {where}. Free some space, then run the same command to go on.")
-    if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StorageError(f"{where} may not be written or read ({problem.strerror}). Check its permissions.")
-    if problem.errno == errno.ENOTDIR:
-        return UsageError(f"{where} cannot be used: a part of that path is a file, not a folder.")
-    return StorageError(f"Storage at {where} failed: {problem.strerror or problem}")
+def _bulk_addressable(key: str) -> bool:
+    """Whether obstore can name this key unchanged (it cannot: control characters, empty or dotted segments)."""
+    return _UNADDRESSABLE.search(key) is None

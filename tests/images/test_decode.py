@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crater_ray.images.decode import UNREADABLE, UNSUPPORTED, Refusal, decode
+from crater_ray.images.decode import decode
+from crater_ray.images.status import UNREADABLE, UNSUPPORTED, Refusal
 
 HEIGHT, WIDTH = 110, 130
 RAMP = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from crater_ray.images.decode import MAX_PIXELS, MAX_SCANS, UNREADABLE, UNSUPPORTED, Refusal, decode
+from crater_ray.images.decode import MAX_PIXELS, MAX_SCANS, decode
+from crater_ray.images.status import UNREADABLE, UNSUPPORTED, Refusal
 from crater_ray.network.stardust import RECEPTIVE_FIELD
 from crater_ray.scanning.loader import bounded_memory
 from tests.images.test_decode import GOOD, png_of
@@ -159,7 +160,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 MEASURED = """
 import re, sys, time
 from pathlib import Path
-from crater_ray.images.decode import Refusal, decode
+from crater_ray.images.decode import decode
+from crater_ray.images.status import Refusal
 from PIL import Image
 Image.init()
 data = Path(sys.argv[1]).read_bytes()
@@ -233,7 +235,7 @@ def test_memory_beyond_the_bound_is_a_row_not_a_crash(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((side, side), np.uint8)).save(tmp_path / "large.png")
     (tmp_path / "small.png").write_bytes(good("gray png"))
     code = (
-        "import sys\nfrom crater_ray import loader\nfrom crater_ray.storage.s3 import Access\n"
+        "import sys\nfrom crater_ray.scanning import loader\nfrom crater_ray.storage.access import Access\n"
         "loader.bounded_memory.__wrapped__.__defaults__ = (50_000_000,)\n"
         "print(loader.load(sys.argv[1:], Access())[0].status)\n"
     )

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from crater_ray.errors import UsageError
-from crater_ray.images.listing import LISTING, local_path, open_archive
+from crater_ray.images.listing import LISTING, open_archive
 from crater_ray.runs.manifest import Selection, build
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.loader import load
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
+from crater_ray.storage.local import local_path
 from testbed.local_s3 import PUBLIC, LocalS3
 from tests.conftest import Cli
 from tests.images.test_decode import GOOD

@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from crater_ray.errors import UsageError
-from crater_ray.images.listing import Listing, local_path, open_archive
+from crater_ray.images.listing import Listing, open_archive
 from crater_ray.runs.manifest import build
-from crater_ray.storage.s3 import Access, StorageError
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
+from crater_ray.storage.local import local_path
 from testbed.local_s3 import PUBLIC, LocalS3
 
 

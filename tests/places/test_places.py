@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from crater_ray.engines.registry import create
+from crater_ray.images.pixels import pack
 from crater_ray.network import bundle as bundles
 from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE, feature_size
 from crater_ray.places.locate import find_place, find_places, locate
 from crater_ray.places.tiles import SAME, merge_places
-from crater_ray.scanning.loader import BATCH, load
+from crater_ray.scanning.loader import load
 from crater_ray.scanning.localization import find_craters
 from crater_ray.scanning.scorer import Scorer
 from crater_ray.simulate import simulate_archive, simulate_frame
 from crater_ray.simulate.frame import Frame
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 
 BUNDLE = bundles.load(bundles.DEFAULT)
 
@@ -98,9 +98,8 @@ def test_a_frame_with_several_craters_lists_them_all() -> None:
         frame = simulate_frame(rng, (576, 700), (16.0, 26.0))
         one, other = frame.craters
         apart = np.hypot(one.x - other.x, one.y - other.y) * (min(c.contrast_to_noise for c in frame.craters) > 10)
-    columns: list[list[object]] = [[0], [576], [700], [frame.pixels.tobytes()]]
     scorer = Scorer(BUNDLE, "keras", BUNDLE.typical_threshold)
-    scored = scorer.score(_batch(columns))
+    scored = scorer.score(pack([(0, frame.pixels)]))
     places = scored.values["places"][0]
     assert [place["score"] for place in places] == sorted((place["score"] for place in places), reverse=True)
     assert (places[0]["x"], places[0]["y"], places[0]["score"]) == (*scored.place[0, :2], scored.score[0])
@@ -109,11 +108,6 @@ def test_a_frame_with_several_craters_lists_them_all() -> None:
         assert nearest <= 8 + crater.diameter_px / 2
     for i, one in enumerate(places):
         assert all(np.hypot(one["x"] - other["x"], one["y"] - other["y"]) > SAME for other in places[:i])
-
-
-def _batch(columns: list[list[object]]) -> pa.RecordBatch:
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, BATCH, strict=True)]
-    return pa.record_batch(arrays, schema=BATCH)
 
 
 def test_what_two_tiles_see_is_one_place() -> None:

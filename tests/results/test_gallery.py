@@ -21,7 +21,7 @@ from crater_ray.results.gallery.site import CHUNK
 from crater_ray.results.image_table import read_image_table
 from crater_ray.results.review.verdicts import import_file, read_verdicts
 from crater_ray.runs.run import Run, open_existing
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 from testbed.local_s3 import PUBLIC, LocalS3
 from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row

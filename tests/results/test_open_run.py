@@ -168,7 +168,7 @@ def test_odd_keys_come_through(tmp_path: Path) -> None:
 
 
 def test_a_run_on_s3(s3: LocalS3) -> None:
-    from crater_ray.storage.s3 import Access
+    from crater_ray.storage.access import Access
 
     uri = f"s3://{PUBLIC}/results/run"
     make_run(uri, ROWS, access=Access(s3.endpoint_url)).close()

@@ -17,14 +17,14 @@ from rich.console import Console
 from benchmarks.rescan import measure, right
 from crater_ray import open_run
 from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.images import listing as archive_module
 from crater_ray.results.merge import Merged, merge
 from crater_ray.results.rescan import Conditions, choose, dry_run, rescan
 from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import open_existing
+from crater_ray.scanning import scan as scan_module
 from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 from testbed.local_s3 import LocalS3
 from tests.conftest import Cli, make_images
 from tests.made_runs import ODD_KEYS, make_run, row
@@ -36,8 +36,7 @@ def forbid_listing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the archive was listed")
 
-    for name in ("_walk", "_list_s3", "_open_local"):
-        monkeypatch.setattr(archive_module, name, refuse)
+    monkeypatch.setattr(scan_module, "open_archive", refuse)
 
 
 @pytest.fixture
@@ -194,7 +193,7 @@ def test_keys_and_uris_choose_images(made: Path, tmp_path: Path, untrained: Path
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_lists_with_odd_keys(made: Path, tmp_path: Path, untrained: Path, quiet: Console, suffix: str) -> None:
-    from crater_ray.images.listing import read_key_list
+    from crater_ray.images.key_list import read_key_list
 
     table = pa.table({"key": ODD_KEYS})
     path = tmp_path / f"keys.{suffix}"

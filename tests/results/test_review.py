@@ -13,7 +13,7 @@ from crater_ray.errors import UsageError
 from crater_ray.results.review.report import Precision, agreement, cohens_kappa, precision
 from crater_ray.results.review.verdicts import Verdict, consensus, import_file, judged_rows, read_verdicts
 from crater_ray.runs.run import Run, open_existing
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 from testbed.local_s3 import PUBLIC, LocalS3
 from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row

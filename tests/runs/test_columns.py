@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from crater_ray.images.decode import UNREADABLE, Refusal
+from crater_ray.images.status import UNREADABLE, Refusal
 from crater_ray.results.where import parse_where
 from crater_ray.runs import columns, part
 from crater_ray.runs.columns import COLUMNS, SCHEMA

@@ -27,8 +27,10 @@ from crater_ray.runs.lease import Lease
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import Outcome, open_run_folder, scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.folder import LocalFolder, open_folder
-from crater_ray.storage.s3 import StorageError
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
+from crater_ray.storage.folder import Folder, open_folder
+from crater_ray.storage.local import LocalStore
 from tests.conftest import CLI, make_images
 
 IMAGES = 9_000  # so many that a scan of them is never over before it can be disturbed, on a busy machine too
@@ -112,7 +114,7 @@ HOLDER = """
 import sys, time
 from crater_ray.network import bundle
 from crater_ray.runs import lease
-from crater_ray.storage.folder import LocalFolder, open_folder
+from crater_ray.storage.folder import open_folder
 lease.BEAT_SECONDS = 0.2
 with lease.Lease(open_folder(sys.argv[1]), print):
     time.sleep(60)
@@ -147,7 +149,7 @@ def test_lease_of_another_machine_that_stays_silent_is_taken(tmp_path: Path, mon
     assert "process 1 on elsewhere" in said[0]
 
 
-class Meanwhile(LocalFolder):
+class Meanwhile(Folder):
     """A folder in which another scan writes its lease in the same moment, a little later."""
 
     def publish(self, name: str, data: bytes | Path) -> None:
@@ -159,7 +161,7 @@ class Meanwhile(LocalFolder):
 def test_of_two_leases_in_one_moment_the_later_holds(tmp_path: Path) -> None:
     with (
         pytest.raises(CraterRayError, match=r"Another scan is at work.*process 7 on elsewhere"),
-        Lease(Meanwhile(tmp_path), lambda _: None),
+        Lease(Meanwhile(LocalStore(Access()), str(tmp_path)), lambda _: None),
     ):
         pass
     assert json.loads(open_folder(tmp_path).read(lease.NAME))["holder"] == "x", "the other's lease was taken away"

@@ -24,7 +24,8 @@ from crater_ray.runs.run import Run, open_existing
 from crater_ray.scanning import pipeline
 from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.s3 import Access, StorageError
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
 from testbed.local_s3 import PUBLIC, LocalS3
 from tests.conftest import Cli, make_images
 

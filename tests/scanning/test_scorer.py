@@ -12,15 +12,16 @@ from PIL import Image
 
 from crater_ray.engines.keras_engine import KerasEngine
 from crater_ray.errors import UsageError
-from crater_ray.images import fetch
 from crater_ray.network import bundle as bundles
 from crater_ray.network.stardust import RECEPTIVE_FIELD, TILE, feature_size
 from crater_ray.places.locate import contributions, locate
 from crater_ray.places.tiles import tile_corners
 from crater_ray.scanning.loader import BLOCK_PIXELS, load
 from crater_ray.scanning.scorer import Scorer
-from crater_ray.storage import s3 as storage
-from crater_ray.storage.s3 import Access, StorageError
+from crater_ray.storage import bulk
+from crater_ray.storage import s3_clients as clients
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
 
 
 def save(folder: Path, name: str, pixels: np.ndarray) -> str:
@@ -129,9 +130,9 @@ def test_bad_names_of_engines() -> None:
 
 
 def test_storage_errors_are_no_verdicts_on_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "PAUSES", ())
-    monkeypatch.setattr(storage, "RETRIES", 1)
-    storage.bulk_store.cache_clear()
+    monkeypatch.setattr(bulk, "PAUSES", ())
+    monkeypatch.setattr(clients, "RETRIES", 1)
+    clients.bulk_store.cache_clear()
     out = io.BytesIO()
     Image.new("L", (100, 100), 9).save(out, "PNG")
     (tmp_path / "a.png").write_bytes(out.getvalue())

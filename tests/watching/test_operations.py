@@ -19,7 +19,7 @@ from rich.console import Console
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 from crater_ray.watching.metrics import METRICS, exported
 from testbed.local_s3 import PUBLIC, LocalS3
 from tests.conftest import PATIENCE, Cli, make_images

@@ -17,7 +17,7 @@ from crater_ray.results.gallery.site import Gallery, Written, write
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
 from crater_ray.runs.run import Run
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 
 if TYPE_CHECKING:
     from rich.console import Console

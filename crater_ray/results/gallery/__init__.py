@@ -14,7 +14,7 @@ from crater_ray.results.gallery.site import Gallery, Written, write
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
 from crater_ray.runs.run import Run
-from crater_ray.storage.s3 import Access
+from crater_ray.storage.access import Access
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,9 +66,9 @@ def write_gallery(
 
 
 def default_folder(run: Run) -> Path:
-    """Where a gallery goes unless told: beside a local run, in the current folder for a run on S3."""
+    """Where a gallery goes unless told: beside a local run, in the current folder for a run elsewhere."""
     uri = run.folder.uri.rstrip("/")
-    return Path(f"{uri}-gallery" if not uri.startswith("s3://") else f"{uri.rpartition('/')[2]}-gallery")
+    return Path(f"{uri if run.folder.store.local else uri.rpartition('/')[2]}-gallery")
 
 
 def show_written(written: Written, console: Console) -> None:

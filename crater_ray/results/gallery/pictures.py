@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from crater_ray.images.decode import Refusal, decode
+from crater_ray.images.decode import decode
 from crater_ray.images.fetch import fetch
+from crater_ray.images.status import Refusal
 from crater_ray.places.diameter import estimate_diameter
-from crater_ray.storage.s3 import Access, StorageError
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
 
 CROP = 96
 """Side of a crop in px, at the image's own scale."""

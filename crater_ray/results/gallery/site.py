@@ -31,7 +31,8 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.results.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
-from crater_ray.storage.s3 import Access, explain
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import explain
 
 CHUNK = COLUMNS * COLUMNS
 """Candidates on a page, and in a sprite: the first page needs one sprite."""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import UsageError
 from crater_ray.runs.run import Run, now
-from crater_ray.storage.s3 import explain
+from crater_ray.storage.errors import explain
 
 FORMAT = 1
 KIND = "crater-ray verdicts"

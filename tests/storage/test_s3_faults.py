@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 
-from crater_ray.images import fetch
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.loader import load
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage import s3 as storage
+from crater_ray.storage import bulk
+from crater_ray.storage import s3_clients as clients
+from crater_ray.storage.access import Access
+from crater_ray.storage.errors import StorageError
 from crater_ray.storage.folder import open_folder
-from crater_ray.storage.s3 import Access, StorageError
 from testbed.faulty_s3 import faulty
-from testbed.local_s3 import ACCESS_KEY, PUBLIC, RENEWED_ACCESS_KEY, SECRET_KEY, LocalS3
-from tests.conftest import Cli, make_images
+from testbed.local_s3 import PUBLIC, LocalS3
+from tests.conftest import make_images
 
 FAULTS = ("500", "503", "reset", "cut", "short")
 
@@ -58,9 +54,9 @@ def test_scan_over_stumbling_storage_is_whole(
 def test_each_fault_alone_never_becomes_a_verdict(
     s3: LocalS3, stored: list[str], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "RETRIES", 1)
-    monkeypatch.setattr(fetch, "PAUSES", (0.01,))
-    storage.bulk_store.cache_clear()
+    monkeypatch.setattr(clients, "RETRIES", 1)
+    monkeypatch.setattr(bulk, "PAUSES", (0.01,))
+    clients.bulk_store.cache_clear()
     uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:8]]
     access = Access(s3.endpoint_url, anonymous=True)
     sizes = [s3.client.head_object(Bucket=PUBLIC, Key=uri.split("/", 3)[3])["ContentLength"] for uri in uris]
@@ -72,15 +68,15 @@ def test_each_fault_alone_never_becomes_a_verdict(
         loaded, _ = load(uris, Access(proxy.endpoint_url, anonymous=True), sizes=sizes)
         assert set(loaded.status) == {"ok"}
     assert set(load(uris, access, sizes=sizes)[0].status) == {"ok"}
-    storage.bulk_store.cache_clear()
+    clients.bulk_store.cache_clear()
 
 
 def test_one_object_that_storage_never_gives_is_a_verdict_only_on_the_last_try(
     s3: LocalS3, stored: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "RETRIES", 1)
-    monkeypatch.setattr(fetch, "PAUSES", (0.01,))
-    storage.bulk_store.cache_clear()
+    monkeypatch.setattr(clients, "RETRIES", 1)
+    monkeypatch.setattr(bulk, "PAUSES", (0.01,))
+    clients.bulk_store.cache_clear()
     uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:4]]
     with faulty(s3.endpoint_url, {"500": 1.0}) as proxy:
         proxy.only = stored[2]
@@ -90,7 +86,7 @@ def test_one_object_that_storage_never_gives_is_a_verdict_only_on_the_last_try(
         loaded, _ = load(uris, access, last_try=True)
     assert loaded.status == ["ok", "ok", "unreadable", "ok"]
     assert "500" in str(loaded.values["error"][2])
-    storage.bulk_store.cache_clear()
+    clients.bulk_store.cache_clear()
 
 
 REPEATS = {"500": 4, "503": 4, "reset": 4, "cut": 2, "short": 2}
@@ -112,8 +108,8 @@ def test_each_fault_that_passes_is_outlasted_within_one_load(s3: LocalS3, stored
 def test_stalled_request_is_given_up_and_repeated(
     s3: LocalS3, stored: list[str], fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 1.0)
-    storage.bulk_store.cache_clear()
+    monkeypatch.setattr(clients, "TIMEOUT_SECONDS", 1.0)
+    clients.bulk_store.cache_clear()
     uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:8]]
     with faulty(s3.endpoint_url, {fault: 1.0}) as proxy:
         proxy.times, proxy.stall_seconds = 1, 100.0
@@ -122,12 +118,12 @@ def test_stalled_request_is_given_up_and_repeated(
         assert time.monotonic() - started < 20, "given up by chance: 30 s is the client's own limit"
         assert proxy.done[fault] == 8
     assert set(loaded.status) == {"ok"}
-    storage.bulk_store.cache_clear()
+    clients.bulk_store.cache_clear()
 
 
 def test_stalled_listing_and_part_are_given_up_and_repeated(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "TIMEOUT_SECONDS", 1.0)
-    storage.s3_client.cache_clear()
+    monkeypatch.setattr(clients, "TIMEOUT_SECONDS", 1.0)
+    clients.s3_client.cache_clear()
     s3.client.create_bucket(Bucket="stalled")
     with faulty(s3.endpoint_url, {"stall": 1.0}) as proxy:
         proxy.put_share = proxy.list_share = proxy.share
@@ -139,7 +135,7 @@ def test_stalled_listing_and_part_are_given_up_and_repeated(s3: LocalS3, monkeyp
         assert folder.read("parts/one") == b"rows"
         assert time.monotonic() - started < 20
         assert proxy.done["stall"] == 3
-    storage.s3_client.cache_clear()
+    clients.s3_client.cache_clear()
 
 
 def test_object_replaced_since_listing_is_believed_in_the_end(s3: LocalS3, stored: list[str]) -> None:
@@ -154,103 +150,13 @@ def test_object_replaced_since_listing_is_believed_in_the_end(s3: LocalS3, store
 def test_denied_objects_fail_the_block_and_say_why(
     s3: LocalS3, stored: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "PAUSES", ())
+    monkeypatch.setattr(bulk, "PAUSES", ())
     uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:4]]
     with (
         faulty(s3.endpoint_url, {"403": 1.0}) as proxy,
         pytest.raises(StorageError),
     ):
         load(uris, Access(proxy.endpoint_url, anonymous=True), last_try=True)
-
-
-@pytest.fixture
-def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Credentials in a file, as a renewing program keeps them; call it with the access key to renew them."""
-    file = tmp_path / "credentials"
-
-    def write(access_key: str) -> None:
-        (tmp_path / "new").write_text(
-            f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {SECRET_KEY}\n"
-        )
-        os.replace(tmp_path / "new", file)
-
-    write(ACCESS_KEY)
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
-    forget()
-    yield write
-    forget()
-
-
-def forget() -> None:
-    storage.bulk_store.cache_clear()
-    storage.s3_client.cache_clear()
-
-
-@pytest.mark.parametrize("status", [400, 401, 403])
-def test_expired_credentials_are_a_clear_error_until_they_are_renewed(
-    s3: LocalS3, stored: list[str], profile: Callable[[str], None], status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetch, "PAUSES", ())
-    uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:6]]
-    with faulty(s3.endpoint_url, {}) as proxy:
-        access = Access(proxy.endpoint_url)
-        assert set(load(uris, access)[0].status) == {"ok"}
-        proxy.expired, proxy.expired_status, proxy.expire_after = {ACCESS_KEY}, status, 0
-        with pytest.raises(StorageError, match=r"refused \(ExpiredToken\)\. Renew them"):
-            load(uris, access, last_try=True)
-        profile(RENEWED_ACCESS_KEY)
-        assert set(load(uris, access)[0].status) == {"ok"}
-
-
-def expiring_scan(proxy_url: str, run: str) -> list[str]:
-    command = ["scan", f"s3://{PUBLIC}/stumbling", "--out", run, "--endpoint-url", proxy_url]
-    return [*command, "--engine", "stand-in", "--shard-images", "20"]
-
-
-def whole(run: str, endpoint_url: str) -> bool:
-    with open_existing(run, Access(endpoint_url)) as opened:
-        return opened.check().whole
-
-
-def test_scan_goes_on_with_credentials_that_are_renewed_in_mid_run(
-    s3: LocalS3, stored: list[str], profile: Callable[[str], None], command: Cli
-) -> None:
-    s3.client.create_bucket(Bucket="renewed")
-    with faulty(s3.endpoint_url, {}) as proxy:
-        proxy.expired, proxy.expire_after = {ACCESS_KEY}, 50
-        ended = threading.Event()
-
-        def renew() -> None:
-            while not proxy.done["expired"] and not ended.wait(0.05):
-                pass
-            profile(RENEWED_ACCESS_KEY)
-
-        renewing = threading.Thread(target=renew)
-        renewing.start()
-        answer = command(*expiring_scan(proxy.endpoint_url, "s3://renewed/run"))
-        ended.set()
-        renewing.join()
-        assert answer.returncode == 0, answer.stderr
-        assert proxy.done["expired"]
-        assert whole("s3://renewed/run", proxy.endpoint_url)
-
-
-def test_scan_with_expired_credentials_ends_in_a_clear_error_and_the_same_command_goes_on(
-    s3: LocalS3, stored: list[str], profile: Callable[[str], None], command: Cli
-) -> None:
-    s3.client.create_bucket(Bucket="expired")
-    with faulty(s3.endpoint_url, {}) as proxy:
-        proxy.expired, proxy.expired_status, proxy.expire_after = {ACCESS_KEY}, 403, 60
-        words = expiring_scan(proxy.endpoint_url, "s3://expired/run")
-        answer = command(*words)
-        assert answer.returncode == 1
-        assert "refused (ExpiredToken). Renew them" in answer.stderr
-        assert "Traceback" not in answer.stderr
-        profile(RENEWED_ACCESS_KEY)
-        assert command(*words).returncode == 0
-        assert whole("s3://expired/run", proxy.endpoint_url)
 
 
 def test_objects_gone_in_mid_run_are_missing_rows(
@@ -324,31 +230,3 @@ def test_storage_that_answers_every_put_with_an_error_ends_the_scan_and_what_it_
         outcome = scan(settings, quiet)
     assert outcome.check.whole
     assert outcome.images == 200 - 50 * taken
-
-
-def test_long_objects_are_fetched_one_by_one(s3: LocalS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a block of the longest allowed files fits into memory; and too long ones are refused unread."""
-    monkeypatch.setattr(fetch, "AHEAD_BYTES", 20_000)
-    monkeypatch.setattr(fetch, "MAX_BYTES", 60_000)
-    rng = np.random.default_rng(0)
-    for number, side in enumerate((100, 200, 300)):
-        Image.fromarray(rng.integers(0, 256, (side, side), np.uint8)).save(tmp_path / f"{number}.png")
-    s3.upload(tmp_path, PUBLIC, "long/")
-    under_way: list[int] = []
-    at_once: list[int] = []
-    read = fetch._get_object
-
-    def watched(uri: str, access: Access, longest: int) -> fetch.Fetched | None:
-        under_way.append(longest)
-        at_once.append(sum(length == 60_000 for length in under_way))
-        try:
-            return read(uri, access, longest)
-        finally:
-            under_way.remove(longest)
-
-    monkeypatch.setattr(fetch, "_get_object", watched)
-    uris = [f"s3://{PUBLIC}/long/{number}.png" for number in (0, 1, 1, 1, 2, 0)]
-    loaded, _ = load(uris, Access(s3.endpoint_url, anonymous=True))
-    assert loaded.status == ["ok", "ok", "ok", "ok", "unsupported", "ok"]
-    assert "more than 60,000 are refused" in str(loaded.values["error"][4])
-    assert max(at_once) == 1

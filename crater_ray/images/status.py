@@ -1,0 +1,27 @@
+"""What became of an image: the words of the column `status`, and the reason why it has no pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OK = "ok"
+UNREADABLE = "unreadable"
+UNSUPPORTED = "unsupported"
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an image has no pixels.
+
+    Attributes:
+        status: `unreadable` (damaged, empty, not an image), `unsupported` (sound, but nothing this network can
+            look at) or `missing`.
+        reason: one line for the person who asks.
+        height, width: pixels, where they are known.
+    """
+
+    status: str
+    reason: str
+    height: int | None = None
+    width: int | None = None
