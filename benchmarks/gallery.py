@@ -33,7 +33,7 @@ def gallery(
     """Make a gallery of so many candidates and open its first page in Chromium."""
     from rich.console import Console
 
-    from crater_ray.results.gallery import write_gallery
+    from crater_ray.results.gallery.run_gallery import write_gallery
     from crater_ray.runs.run import open_existing
     from crater_ray.scanning.scan import scan
     from crater_ray.settings import ScanSettings

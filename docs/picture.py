@@ -24,7 +24,7 @@ LARGEST = 150_000
 def main() -> None:
     """Simulate, scan, make the gallery, and keep a picture of its first page."""
     from crater_ray.cli.demo import demonstrate
-    from crater_ray.results.gallery import write_gallery
+    from crater_ray.results.gallery.run_gallery import write_gallery
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
 

@@ -14,6 +14,7 @@ from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
 from crater_ray.simulate import simulate_archive
+from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,15 +49,12 @@ def demonstrate(out: Path, console: Console) -> None:
     """
     from rich.progress import Progress
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("simulating foil", total=IMAGES)
         labels = simulate_archive(
             out / "archive", IMAGES, CRATERS, SEED, progress=lambda done, _: bar.update(task, completed=done)
         )
-    say(f"simulated {IMAGES} foil images, {CRATERS} of them with a crater: {out / 'archive'}")
+    say(console, f"simulated {IMAGES} foil images, {CRATERS} of them with a crater: {out / 'archive'}")
     outcome = scan(ScanSettings(source=str(out / "archive"), out=str(out / "run")), console)
     show_outcome(outcome, console)
     with open_existing(out / "run") as run:
@@ -64,7 +62,10 @@ def demonstrate(out: Path, console: Console) -> None:
         threshold = run.threshold
     craters = sum(planted for planted, _ in found.by_size.values())
     hits = sum(hit for _, hit in found.by_size.values())
-    say(f"planted craters found: {hits} of {craters} (score at or above {threshold:g}, bundle {load_bundle().id})")
+    say(
+        console,
+        f"planted craters found: {hits} of {craters} (score at or above {threshold:g}, bundle {load_bundle().id})",
+    )
     for (low, high), (planted, hit) in found.by_size.items():
         size = (
             f"{low:g} px and larger"
@@ -73,9 +74,9 @@ def demonstrate(out: Path, console: Console) -> None:
             if low == 0
             else f"{low:g}-{high:g} px"
         )
-        say(f"  {size}: {hit} of {planted}")
-    say(f"images without a crater called candidates: {found.false_alarms} of {found.blanks}")
-    say(f"see them:  crater-ray candidates {out / 'run'}")
+        say(console, f"  {size}: {hit} of {planted}")
+    say(console, f"images without a crater called candidates: {found.false_alarms} of {found.blanks}")
+    say(console, f"see them:  crater-ray candidates {out / 'run'}")
 
 
 def compare_with_labels(run: Run, labels: Path) -> Found:

@@ -99,8 +99,9 @@ def compare(
     """Show what changed from one run to another: gained, lost and moved candidates, agreement of scores."""
     from crater_ray.results.candidates import write_csv
     from crater_ray.results.compare.comparison import compare as compare_runs
-    from crater_ray.results.compare.report import show_comparison, write_page
-    from crater_ray.results.gallery import show_written
+    from crater_ray.results.compare.page import write_page
+    from crater_ray.results.compare.summary import show_comparison
+    from crater_ray.results.gallery.pages import show_written
     from crater_ray.results.image_table import read_image_table
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
@@ -161,7 +162,8 @@ def gallery(
     endpoint_url: Endpoint = None,
 ) -> None:
     """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
-    from crater_ray.results.gallery import default_folder, show_written, write_gallery
+    from crater_ray.results.gallery.pages import show_written
+    from crater_ray.results.gallery.run_gallery import default_folder, write_gallery
     from crater_ray.results.image_table import read_image_table
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
@@ -202,20 +204,19 @@ def review(
 ) -> None:
     """Keep people's verdicts with a run, and say what they say: precision so far, agreement of reviewers."""
     from crater_ray.results.candidates import write_csv
-    from crater_ray.results.review.report import show_review
+    from crater_ray.results.review.summary import show_review
     from crater_ray.results.review.verdicts import import_file, read_verdicts, training_table
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
+    from crater_ray.watching.display import say
 
     console = console_on(sys.stdout)
     with open_existing(run, Access(endpoint_url)) as opened:
         for path in verdicts or ():
             count = import_file(opened, path, reviewer, any_run)
-            console.print(f"{count:,} verdicts from {path}", highlight=False, markup=False, soft_wrap=True)
+            say(console, f"{count:,} verdicts from {path}")
         judged = show_review(opened, read_verdicts(opened), console)
         if export:
             table = training_table(judged)
             write_csv(table, export)
-            console.print(
-                f"for retraining, {table.num_rows:,} images: {export}", highlight=False, markup=False, soft_wrap=True
-            )
+            say(console, f"for retraining, {table.num_rows:,} images: {export}")

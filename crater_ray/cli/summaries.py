@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from crater_ray.images.status import OK
-from crater_ray.watching.display import duration
+from crater_ray.watching.display import duration, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,16 +21,12 @@ def _statuses(check: Check) -> str:
     return ", ".join([f"{check.statuses[OK]:,} {OK}", *other])
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
 def show_outcome(outcome: Outcome, console: Console) -> None:
     """The summary after a scan."""
     check = outcome.check
     if outcome.images:
         working = max(outcome.seconds - outcome.first_result_seconds, 1e-9)
-        _say(
+        say(
             console,
             f"{outcome.images:,} images in {duration(outcome.seconds)}: "
             f"{60 * outcome.images / outcome.seconds:,.0f} images/minute "
@@ -38,21 +34,21 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
             f"{60 * outcome.images / working:,.0f} images/minute from there)",
         )
     else:
-        _say(console, "Nothing was left to do.")
-    _say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
+        say(console, "Nothing was left to do.")
+    say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
     _show_audit(check, console)
     if outcome.failed:
-        _say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
+        say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
         for shard, reason in sorted(outcome.failed.items())[:5]:
-            _say(console, f"  shard {shard}: {reason}")
-        _say(console, "Run the same command again to do only these.")
-    _say(console, f"run: {outcome.out}")
+            say(console, f"  shard {shard}: {reason}")
+        say(console, "Run the same command again to do only these.")
+    say(console, f"run: {outcome.out}")
 
 
 def _show_audit(check: Check, console: Console) -> None:
     if check.audit is None:
         return
-    _say(console, check.audit.text())
+    say(console, check.audit.text())
     if check.audit.broken:
         console.print(check.audit.warning(), style="bold red", highlight=False, markup=False, soft_wrap=True)
 
@@ -61,20 +57,18 @@ def show_check(run: Run, check: Check, declared: bool, console: Console) -> None
     """The answer of `verify`."""
     rows = sum(footer.rows for footer in check.parts.values())
     if check.whole:
-        _say(
-            console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})"
-        )
+        say(console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})")
         _show_audit(check, console)
         if not declared:
-            _say(console, "It has no _SUCCESS yet; running its scan command again writes it.")
+            say(console, "It has no _SUCCESS yet; running its scan command again writes it.")
         return
-    _say(console, f"NOT whole: {rows:,} sound rows for {check.images:,} images")
+    say(console, f"NOT whole: {rows:,} sound rows for {check.images:,} images")
     for problem in check.problems:
-        _say(console, f"  {problem}")
+        say(console, f"  {problem}")
     if check.missing:
         some = ", ".join(str(shard) for shard in check.missing[:10]) + " ..." * (len(check.missing) > 10)
-        _say(console, f"  {len(check.missing):,} of {check.shards:,} shards are missing: {some}")
-    _say(console, f"Run its scan command again to complete it: {run.folder.uri}")
+        say(console, f"  {len(check.missing):,} of {check.shards:,} shards are missing: {some}")
+    say(console, f"Run its scan command again to complete it: {run.folder.uri}")
 
 
 def show_status(run: Run, check: Check, console: Console) -> None:

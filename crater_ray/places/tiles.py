@@ -25,7 +25,9 @@ SAME = RECEPTIVE_FIELD // 2
 """Places of two tiles that are nearer to each other than this, in px, are one: both tiles saw it."""
 
 
-def merge_places(scores: np.ndarray, places: np.ndarray, threshold: np.float32) -> list[dict[str, float | None]] | None:
+def distinct_places(
+    scores: np.ndarray, places: np.ndarray, threshold: np.float32
+) -> list[dict[str, float | None]] | None:
     """The distinct places of an image's tiles, where there are several.
 
     Args:

@@ -17,14 +17,18 @@ import pyarrow.csv as pacsv
 from crater_ray.errors import UsageError
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
+from crater_ray.runs.columns import SCHEMA
 from crater_ray.storage.errors import explain
+from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from crater_ray.runs.run import Run
 
-COLUMNS = ("key", "score", "x", "y", "diameter", "height", "width", "uri", "bundle", "stage", "places")
+_FIRST = ("key", "score", "x", "y", "diameter", "height", "width", "uri", "bundle", "stage", "places")
+COLUMNS = (*_FIRST, *(name for name in SCHEMA.names if name not in (*_FIRST, "status", "error")))
+"""Of a run's columns those of a list, in its order; columns that came later follow in theirs."""
 SHOWN = 20
 CUT_OFFS = (0.5, 0.1, 0.01)
 """Scores for which the list of foils counts candidates."""
@@ -135,8 +139,8 @@ def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
         pixel_nm: size of a pixel in nm, when known.
 
     Returns:
-        `Prediction`, `FileName`, `key`; foil, frame, VMcode, stage coordinates and the like, as far as known;
-        `x`, `y` of the crater in pixels from the centre of the image's first pixel; `right`, `down` from the
+        `Prediction`, `FileName`, `key`; foil, frame, VMcode, coordinates and the like of the image table, as far as
+        known; `x`, `y` of the crater in pixels from the centre of the image's first pixel; `right`, `down` from the
         centre of the image, in pixels and, with `pixel_nm`, in um; `diameter`, in pixels and nm; `height`, `width`.
         Places are empty where the network gave none. An image with several places has a line for each.
     """
@@ -196,6 +200,6 @@ def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[s
     if flagged:
         console.print(f"{flagged:,} of them are flagged bad_focus; none is left out for it.", highlight=False)
     for line in written:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     if not written and found.num_rows > SHOWN:
         console.print("Add --csv FILE for all of them.", highlight=False)

@@ -18,6 +18,7 @@ from crater_ray.runs.run import Run
 from crater_ray.runs.session import continue_or_create
 from crater_ray.storage.access import Access
 from crater_ray.storage.folder import Folder, open_folder
+from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,14 +98,13 @@ def merge(base: Run, rescans: Sequence[Run], out: str, access: Access, threshold
 def show_merged(merged: Merged, console: Console) -> None:
     """The summary after a merge."""
     check = merged.check
-    lines = [
-        f"{check.images:,} images, {merged.replaced:,} of them with the row of a rescan",
+    say(console, f"{check.images:,} images, {merged.replaced:,} of them with the row of a rescan")
+    say(
+        console,
         f"{merged.recovered:,} could not be read before and now could, {merged.lost:,} the other way round",
-        f"{check.candidates:,} candidates; {merged.candidates_before:,} in the first run",
-        f"run: {merged.out}",
-    ]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    )
+    say(console, f"{check.candidates:,} candidates; {merged.candidates_before:,} in the first run")
+    say(console, f"run: {merged.out}")
 
 
 def _whole(run: Run) -> Check:

@@ -21,6 +21,7 @@ from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.access import Access
+from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,11 +94,10 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
             table = choose(old, conditions.where, entries, conditions.statuses, settings.shard_images)
             table = manifest_file.cut(manifest_file.selected(table, settings.selection), settings.shard_images)
             share = 100 * table.num_rows / old.manifest.images
-            console.print(
+            say(
+                console,
                 f"{table.num_rows:,} of {old.manifest.images:,} images ({share:.3g}%) of the earlier run "
                 f"with the bundle {before['bundle']}",
-                highlight=False,
-                markup=False,
             )
             return table
 

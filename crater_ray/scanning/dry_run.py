@@ -17,7 +17,7 @@ from crater_ray.scanning.scan import Choice, list_archive
 from crater_ray.scanning.scorer import Scorer
 from crater_ray.settings import ScanSettings, screen_of
 from crater_ray.storage.folder import open_folder
-from crater_ray.watching.display import duration
+from crater_ray.watching.display import duration, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,9 +38,6 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
     """
     import ray
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     bundle = load_bundle(settings.bundle)
     engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
     screen = screen_of(settings, bundle)
@@ -53,13 +50,13 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
         passed_over = listing.ignored.total()
     images = table.num_rows
     shards = -(-images // settings.shard_images)
-    say(f"source   {settings.source if choice else listing.source}: {images:,} images")
+    say(console, f"source   {settings.source if choice else listing.source}: {images:,} images")
     if passed_over or repeated:
-        say(f"         {passed_over:,} other files passed over, {repeated:,} repeated entries taken once")
-    say(f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
+        say(console, f"         {passed_over:,} other files passed over, {repeated:,} repeated entries taken once")
+    say(console, f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
     if held:
-        say("         it is not empty: a scan would go on with the run there, or refuse")
-    say(f"bundle   {bundle.name} {bundle.id}, engine {engine}" + (f", screen {screen.id}" if screen else ""))
+        say(console, "         it is not empty: a scan would go on with the run there, or refuse")
+    say(console, f"bundle   {bundle.name} {bundle.id}, engine {engine}" + (f", screen {screen.id}" if screen else ""))
     with connected(settings.address):
         found = devices()
         if not found:
@@ -80,10 +77,10 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
         seconds_per_image = _calibrate(actor, pixels, loaded)
         loading = (loaded.seconds_fetching + loaded.seconds_decoding) / loaded.done / processors()
         each = max(seconds_per_image / len(found), loading)
-        say(f"devices  {len(found)}: {name}" + (" and others" if len(found) > 1 else ""))
+        say(console, f"devices  {len(found)}: {name}" + (" and others" if len(found) > 1 else ""))
         unreadable = loaded.done - loaded.readable
-        say(f"tried    {loaded.done} images at random, {unreadable} of them unreadable")
-        say(f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all")
+        say(console, f"tried    {loaded.done} images at random, {unreadable} of them unreadable")
+        say(console, f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all")
 
 
 def _calibrate(actor: object, pixels: object, loaded: Loaded) -> float:

@@ -16,7 +16,7 @@ from crater_ray.images.pixels import unpack
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS, TILE
 from crater_ray.places.locate import THREADS, find_places
-from crater_ray.places.tiles import WHOLE_PIXELS, merge_places, tile_corners
+from crater_ray.places.tiles import WHOLE_PIXELS, distinct_places, tile_corners
 from crater_ray.runs.audit import AUDIT, SCREEN
 from crater_ray.runs.columns import given_by
 from crater_ray.scanning.localization import Sought
@@ -221,4 +221,4 @@ class Scorer:
             score[start : start + 64] = evidence.scores
             place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)
         best = int(score.argmax())
-        return score[best], place[best], merge_places(score, place, self._threshold)
+        return score[best], place[best], distinct_places(score, place, self._threshold)

@@ -17,6 +17,11 @@ LINE_SECONDS = 10.0
 LIVE_SECONDS = 0.25
 
 
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: nothing in it is markup, and it is not broken up."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: `2 h 05 min`, `3 min 20 s`, `12 s`."""
     if seconds is None:

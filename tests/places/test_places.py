@@ -14,7 +14,7 @@ from crater_ray.network import bundle as bundles
 from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE, feature_size
 from crater_ray.places.locate import find_place, find_places, locate
-from crater_ray.places.tiles import SAME, merge_places
+from crater_ray.places.tiles import SAME, distinct_places
 from crater_ray.scanning.loader import load
 from crater_ray.scanning.localization import find_craters
 from crater_ray.scanning.scorer import Scorer
@@ -113,11 +113,11 @@ def test_a_frame_with_several_craters_lists_them_all() -> None:
 def test_what_two_tiles_see_is_one_place() -> None:
     places = np.array([[10, 10, 8], [30, 20, 9], [300, 10, np.nan], [600, 600, 5]], np.float32)
     scores = np.array([0.8, 0.9, 0.7, 0.2], np.float32)
-    kept = merge_places(scores, places, np.float32(0.5))
+    kept = distinct_places(scores, places, np.float32(0.5))
     assert kept is not None
     assert [(place["x"], place["diameter"]) for place in kept] == [(30, 9), (300, None)]
-    assert merge_places(scores[:2], places[:2], np.float32(0.5)) is None
-    assert merge_places(scores, places, np.float32(0.95)) is None
+    assert distinct_places(scores[:2], places[:2], np.float32(0.5)) is None
+    assert distinct_places(scores, places, np.float32(0.95)) is None
 
 
 @pytest.mark.parametrize("screened", [False, True])

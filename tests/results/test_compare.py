@@ -14,7 +14,7 @@ from PIL import Image
 
 from crater_ray.errors import UsageError
 from crater_ray.results.compare.comparison import MOVED_PX, compare
-from crater_ray.results.compare.report import scatter
+from crater_ray.results.compare.scatter import scatter
 from tests.conftest import Cli
 from tests.made_runs import ODD_KEYS, make_run, row
 

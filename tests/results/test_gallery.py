@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.results.gallery import write_gallery
 from crater_ray.results.gallery.distribution import distribution, from_axis, to_axis
-from crater_ray.results.gallery.site import CHUNK
+from crater_ray.results.gallery.pages import CHUNK
+from crater_ray.results.gallery.run_gallery import write_gallery
 from crater_ray.results.image_table import read_image_table
 from crater_ray.results.review.verdicts import import_file, read_verdicts
 from crater_ray.runs.run import Run, open_existing

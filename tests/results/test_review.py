@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crater_ray.errors import UsageError
-from crater_ray.results.review.report import Precision, agreement, cohens_kappa, precision
+from crater_ray.results.review.statistics import Precision, agreement, cohens_kappa, precision
 from crater_ray.results.review.verdicts import Verdict, consensus, import_file, judged_rows, read_verdicts
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.storage.access import Access

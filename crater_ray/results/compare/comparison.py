@@ -79,6 +79,10 @@ class Comparison:
     scores: np.ndarray
     thresholds: tuple[float, float]
 
+    def of(self, change: str) -> pa.Table:
+        """The changes of one kind."""
+        return self.changes.filter(pc.equal(self.changes["change"], change))
+
 
 def compare(a: Run, b: Run, threshold: float | None = None, distance: float = MOVED_PX) -> Comparison:
     """Compare two runs, image by image, by key.
@@ -121,6 +125,11 @@ def compare(a: Run, b: Run, threshold: float | None = None, distance: float = MO
     scores = np.stack([score_a[both], score_b[both]], axis=1)
     figures = _figures(images, scores, in_a, in_b, {change: int(mask.sum()) for change, mask in masks.items()})
     return Comparison(figures, changes, scores, cuts)
+
+
+def shown_score(value: float | None) -> str:
+    """A score for readers."""
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _numbers(rows: pa.Table, name: str) -> np.ndarray:

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.resources import files
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,10 @@ from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.results.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
 from crater_ray.storage.access import Access
 from crater_ray.storage.errors import explain
+from crater_ray.watching.display import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 CHUNK = COLUMNS * COLUMNS
 """Candidates on a page, and in a sprite: the first page needs one sprite."""
@@ -130,6 +135,14 @@ def write(
     return Written(out / "index.html", table.num_rows, size, counts)
 
 
+def show_written(written: Written, console: Console) -> None:
+    """Say what was made and which page to open."""
+    say(console, f"{written.candidates:,} candidates, {written.bytes / 1e6:,.1f} MB")
+    for reason, count in list(written.problems.items())[:5]:
+        say(console, f"{count:,} without a picture: {reason}")
+    say(console, f"open in a browser: {written.page}")
+
+
 def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Iterator[list[Picture]]:
     jobs = []
     estimate = table["diameter"].null_count == table.num_rows
@@ -173,7 +186,7 @@ def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
     # float32 in its shortest form: comparing it with a typed threshold then gives what the run's own comparison does.
     scores = [None if score is None else float(str(np.float32(score))) for score in table["score"].to_pylist()]
     summary = {
-        "facts": gallery.facts,
+        "facts": gallery.facts | {"made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
         "distribution": gallery.distribution,
         "pixel_nm": gallery.pixel_nm,
         "whole": whole,

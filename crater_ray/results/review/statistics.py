@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.results.review.verdicts import VERDICTS, Verdict, consensus, judged_rows
+from crater_ray.results.review.verdicts import VERDICTS, Verdict
 from crater_ray.runs.check import count_candidates
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from rich.console import Console
 
     from crater_ray.runs.run import Run
 
@@ -110,33 +109,3 @@ def cohens_kappa(pairs: list[tuple[str, str]]) -> float | None:
     first, second = (Counter(pair[side] for pair in pairs) for side in (0, 1))
     expected = sum(first[word] * second[word] for word in VERDICTS) / n**2
     return None if expected == 1 else (observed - expected) / (1 - expected)
-
-
-def show_review(run: Run, verdicts: list[Verdict], console: Console) -> pa.Table:
-    """Say what the verdicts say; gives the judged rows."""
-    agreed = consensus(verdicts)
-    judged = judged_rows(run, agreed)
-    words = Counter(verdict.verdict for verdict in agreed.values())
-    who = Counter(verdict.reviewer for verdict in verdicts)
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    if not verdicts:
-        say("No verdicts yet. Make a gallery, judge candidates in it, save the file and give it to this command.")
-        return judged
-    named = ", ".join(f"{name} ({count:,})" for name, count in who.most_common())
-    say(f"{len(agreed):,} images judged: {', '.join(f'{words[word]:,} {word}' for word in VERDICTS)}")
-    say(f"by {named}")
-    for one in precision(run, judged, sorted({run.threshold, 0.01, 0.1, 0.5})):
-        if one.judged:
-            low, high = one.interval()
-            say(
-                f"from {one.threshold:g}: {one.craters:,} of {one.judged:,} judged are craters, precision "
-                f"{100 * one.craters / one.judged:.1f}% (95% interval {100 * low:.1f}-{100 * high:.1f}%); "
-                f"{one.judged:,} of {one.candidates:,} candidates judged"
-            )
-    for pair in agreement(verdicts):
-        kappa = "undefined (both always say the same word)" if pair.kappa is None else f"{pair.kappa:.2f}"
-        say(f"{pair.first} and {pair.second}: same on {pair.same:,} of {pair.images:,}, Cohen's kappa {kappa}")
-    return judged

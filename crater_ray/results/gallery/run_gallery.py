@@ -1,0 +1,63 @@
+"""The gallery of a run: its candidates, best first, as pages for the eye and the keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from crater_ray.results.gallery.distribution import distribution
+from crater_ray.results.gallery.pages import Gallery, Written, write
+from crater_ray.results.image_table import join
+from crater_ray.results.open_run import Results
+from crater_ray.runs.run import Run
+from crater_ray.storage.access import Access
+
+
+def write_gallery(
+    run: Run,
+    out: Path,
+    access: Access,
+    *,
+    threshold: float | None = None,
+    image_table: pa.Table | None = None,
+    pixel_nm: float | None = None,
+    whole: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Written:
+    """Write the gallery of a run's candidates, best first.
+
+    Args:
+        run: complete or not.
+        out: the gallery's folder.
+        access: how to reach the images.
+        threshold: the lowest score that is shown; the run's when None.
+        image_table: foils, frames, VMcodes, as `crater_ray.results.image_table.read_image_table` gives it.
+        pixel_nm: size of a pixel in nm, when known.
+        whole: copy the whole images as well.
+        progress: called with candidates done and candidates in all.
+    """
+    results = Results(run)
+    cut = run.threshold if threshold is None else threshold
+    candidates = join(results.candidates(cut), image_table)
+    settings = run.record["settings"]
+    facts = {
+        "run_id": run.id,
+        "run": run.folder.uri,
+        "source": settings["source"],
+        "bundle": settings["bundle"],
+        "engine": settings["engine"],
+        "threshold": cut,
+        "images": run.manifest.images,
+        "complete": results.complete,
+    }
+    counted = distribution(results.parts(["status", "score"]), [cut, run.threshold]).as_json()
+    name = run.folder.uri.rstrip("/").rpartition("/")[2]
+    return write(Gallery(f"Candidates: {name}", candidates, facts, counted, pixel_nm), out, access, whole, progress)
+
+
+def default_folder(run: Run) -> Path:
+    """Where a gallery goes unless told: beside a local run, in the current folder for a run elsewhere."""
+    uri = run.folder.uri.rstrip("/")
+    return Path(f"{uri if run.folder.store.local else uri.rpartition('/')[2]}-gallery")
