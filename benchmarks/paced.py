@@ -63,7 +63,7 @@ class PacedScorer(Scorer):
 
 
 def paced(device_ms: float, counts: Path | None = None) -> type[PacedScorer]:
-    """A scorer class for `crater_ray.scanning.pipeline`.
+    """A scorer class for `crater_ray.scanning.tasks`.
 
     Args:
         device_ms: milliseconds per image.
@@ -98,7 +98,7 @@ def main() -> None:
 
     device_ms, counts = float(sys.argv[1]), Path(sys.argv[2])
     sys.argv[1:] = sys.argv[3:]
-    with patch("crater_ray.scanning.pipeline.Scorer", paced(device_ms, counts)):
+    with patch("crater_ray.scanning.tasks.Scorer", paced(device_ms, counts)):
         cli.main()
 
 

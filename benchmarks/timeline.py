@@ -63,7 +63,7 @@ def observe(settings: ScanSettings, **patches: Any) -> Observed:
 
     Args:
         settings: the scan's.
-        patches: names of `crater_ray.scanning.pipeline` to replace for this scan.
+        patches: names of `crater_ray.scanning.tasks` to replace for this scan.
 
     Raises:
         RuntimeError: shards failed.
@@ -86,7 +86,7 @@ def observe(settings: ScanSettings, **patches: Any) -> Observed:
         return footer
 
     quiet = Console(file=StringIO())
-    replaced = {f"crater_ray.scanning.pipeline.{name}": value for name, value in patches.items()}
+    replaced = {f"crater_ray.scanning.tasks.{name}": value for name, value in patches.items()}
     with patch("crater_ray.scanning.scan.Progress", watch), patch.object(Run, "publish", note):
         started = [patch(name, value) for name, value in replaced.items()]
         for replacement in started:

@@ -34,7 +34,6 @@ class Backlog:
         manifest: the run's.
         shards: numbers of the shards to do.
         pace: gives seconds per image of the quickest scorer; None while that is not known.
-        give_up: told of a block of one image over which processes died again and again, with the reason.
 
     Attributes:
         failed: why, by number, for the shards that could not be done.
@@ -45,7 +44,6 @@ class Backlog:
     manifest: Manifest
     shards: Sequence[int]
     pace: Callable[[], float | None]
-    give_up: Callable[[Block, str], None]
     failed: dict[int, str] = field(default_factory=dict)
     left: set[int] = field(default_factory=set)
     all_begun: bool = False
@@ -108,13 +106,16 @@ class Backlog:
         else:
             self._waiting.append(block)
 
-    def again(self, block: Block, fault: Fault, why: str) -> None:
-        """Decide what becomes of a block of which no copy is under way any more.
+    def again(self, block: Block, fault: Fault, why: str) -> str | None:
+        """Decide what becomes of a block of which no copy is in flight any more.
 
         Args:
             block: the one.
             fault: whose fault it was.
             why: for people.
+
+        Returns:
+            Why the block's only image is to be given up; None unless processes died over it again and again.
 
         Raises:
             CraterRayError: too many shards failed.
@@ -122,10 +123,13 @@ class Backlog:
         match fault:
             case Fault.ERROR:
                 self._failed_try(block, why)
+            case Fault.CRASH if block.crashes >= MAX_CRASHES and len(block) == 1:
+                return f"the process that read this image died {block.crashes} times"
             case Fault.CRASH if block.crashes >= MAX_CRASHES:
                 self._halve(block)
             case _:
                 self.put_back(block)
+        return None
 
     def _failed_try(self, block: Block, why: str) -> None:
         block.tries += 1
@@ -145,9 +149,6 @@ class Backlog:
 
     def _halve(self, block: Block) -> None:
         """An image in the block may be what kills processes: halve it until that one is alone."""
-        if len(block) == 1:
-            self.give_up(block, f"the process that read this image died {block.crashes} times")
-            return
         middle = (block.start + block.stop) // 2
         for start, stop in ((block.start, middle), (middle, block.stop)):
             self.put_back(Block(block.shard, start, stop, block.tries, MAX_CRASHES - 1))

@@ -1,4 +1,4 @@
-"""Placing: where the craters of a GPU's candidates are, found by other processes, so that the GPU need not wait."""
+"""Localisation: where in a GPU's candidates the craters are, found by other processes so that the GPU need not wait."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from crater_ray.places.locate import find_place
 
 
 @dataclass(frozen=True)
-class Sought:
-    """Candidates of a batch whose craters have yet to be looked for.
+class Unlocalized:
+    """Candidates of a batch that have yet to be localised.
 
     Attributes:
         index: (k,) int, which images of the batch.
@@ -28,19 +28,19 @@ class Sought:
     positions: np.ndarray
 
 
-def find_craters(batch: pa.RecordBatch, sought: Sought, weights: Weights) -> np.ndarray:
+def localize(batch: pa.RecordBatch, unlocalized: Unlocalized, weights: Weights) -> np.ndarray:
     """Where the craters are.
 
     Args:
         batch: that was scored, of schema `crater_ray.images.pixels.PIXELS`.
-        sought: which of its images, and what the engine says of them.
+        unlocalized: which of its images, and what the engine says of them.
         weights: the network's weights by name.
 
     Returns:
         (k, 3) float32: x, y and diameter in px; the diameter is not a number where no ring stands out.
     """
-    found = np.full((len(sought.index), 3), np.nan, np.float32)
-    for i, (index, (x, y)) in enumerate(zip(sought.index.tolist(), sought.middle.tolist(), strict=True)):
-        place = find_place(image_of(batch, index), sought.peaks[i], sought.positions[i], x, y, weights)
+    found = np.full((len(unlocalized.index), 3), np.nan, np.float32)
+    for i, (index, (x, y)) in enumerate(zip(unlocalized.index.tolist(), unlocalized.middle.tolist(), strict=True)):
+        place = find_place(image_of(batch, index), unlocalized.peaks[i], unlocalized.positions[i], x, y, weights)
         found[i] = place.x, place.y, np.nan if place.diameter is None else place.diameter
     return found

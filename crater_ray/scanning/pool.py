@@ -20,7 +20,7 @@ REFRESH_SECONDS = 10
 MAX_DEATHS = 5
 """A device whose scorers die so many times without a batch scored in between is left out: more tries would not help."""
 QUEUE = AT_ONCE + 1
-"""Batches under way per scorer: while some are computed the next is already there."""
+"""Batches in flight per scorer: while some are computed the next is already there."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Member:
         pace: seconds per image, of late; None before its first answer.
         busy_seconds: time it has spent computing.
         leaving: it gets no more work.
-        alone: what it has may kill it, and nothing else must be there when it does.
+        isolated: it works on a batch that may kill it, and gets no other meanwhile.
     """
 
     device: Device
@@ -47,21 +47,21 @@ class Member:
     pace: float | None = None
     busy_seconds: float = 0.0
     leaving: bool = False
-    alone: bool = False
+    isolated: bool = False
     _turned: float = 0.0
 
-    def takes(self, suspect: bool = False) -> bool:
-        """Whether it may be given a batch, or one that may kill it: that one it must have alone."""
-        if suspect:
+    def takes(self, isolated: bool = False) -> bool:
+        """Whether it may be given a batch, or one that may kill it and must be isolated from others."""
+        if isolated:
             return not self.batches
-        return not self.alone and len(self.batches) < QUEUE
+        return not self.isolated and len(self.batches) < QUEUE
 
-    def give(self, ref: Any, images: int, suspect: bool = False) -> None:
+    def give(self, ref: Any, images: int, isolated: bool = False) -> None:
         """Note that it was given a batch."""
         if not self.batches:
             self._turned = time.monotonic()
         self.batches[ref] = images
-        self.alone = suspect
+        self.isolated = isolated
 
     def at_work(self) -> list[Any]:
         """The batches that it works on, oldest first."""
@@ -70,7 +70,7 @@ class Member:
     def answered(self, ref: Any, seconds: float | None) -> None:
         """Note that a batch came back, computed in so many seconds; None when it failed."""
         images = self.batches.pop(ref)
-        self.alone = False
+        self.isolated = False
         since, self._turned = self._turned, time.monotonic()
         if seconds is not None:
             seconds = min(seconds, self._turned - since)  # what was done at the same time counts once
@@ -160,11 +160,11 @@ class ScorerPool:
                 raise cause from None
             self.lost(member, reason(problem))
 
-    def free(self, *, suspect: bool = False, idle: bool = False) -> Member | None:
+    def free(self, *, isolated: bool = False, idle: bool = False) -> Member | None:
         """The ready scorer with the least to do that takes a batch, if any; of equals the quickest.
 
         Args:
-            suspect: the batch may kill it.
+            isolated: the batch may kill it, and must be the only one that it has.
             idle: it must have nothing to do.
         """
         ready = [
@@ -172,7 +172,7 @@ class ScorerPool:
             for member in self.members.values()
             if member.name is not None
             and not member.leaving
-            and member.takes(suspect)
+            and member.takes(isolated)
             and not (idle and member.batches)
         ]
         return min(ready, key=lambda member: (len(member.batches), member.pace or 0.0), default=None)
@@ -180,6 +180,13 @@ class ScorerPool:
     def quickest(self) -> float | None:
         """Seconds per image of the quickest scorer; None before any has answered."""
         return min((member.pace for member in self.members.values() if member.pace is not None), default=None)
+
+    def close(self) -> None:
+        """Stop all scorers."""
+        import ray
+
+        for member in self.members.values():
+            ray.kill(member.actor)
 
     def scored(self, member: Member) -> None:
         """A scorer has scored a batch: whatever killed scorers of its device before does not do so always."""

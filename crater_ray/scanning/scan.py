@@ -83,7 +83,8 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         KeyboardInterrupt: the user stopped it; likewise.
     """
     from crater_ray.scanning.cluster import connected
-    from crater_ray.scanning.pipeline import Pipeline, Work
+    from crater_ray.scanning.pipeline import Pipeline
+    from crater_ray.scanning.work import Work
     from crater_ray.watching.display import Display
     from crater_ray.watching.metrics import Meter
 

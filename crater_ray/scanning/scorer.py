@@ -19,7 +19,7 @@ from crater_ray.places.locate import THREADS, find_places
 from crater_ray.places.tiles import WHOLE_PIXELS, distinct_places, tile_corners
 from crater_ray.runs.audit import AUDIT, SCREEN
 from crater_ray.runs.columns import given_by
-from crater_ray.scanning.localization import Sought
+from crater_ray.scanning.localization import Unlocalized
 from crater_ray.watching.metrics import note_scored
 
 FEATURES = CONVOLUTIONS[-1][0]
@@ -40,13 +40,13 @@ class Scored:
         values: (n,) each, by name of the columns that a scorer gives, held as `crater_ray.runs.columns.Column.empty`
             does: not a number, or None, for null.
         seconds: spent computing.
-        sought: candidates that have no more than the middle of their evidence; others are to look for their craters.
+        unlocalized: candidates that have no more than the middle of their evidence; other processes localise them.
     """
 
     row: np.ndarray
     values: dict[str, np.ndarray]
     seconds: float
-    sought: Sought | None = None
+    unlocalized: Unlocalized | None = None
 
     @property
     def score(self) -> np.ndarray:
@@ -60,17 +60,17 @@ class Scored:
         return np.stack([self.values[name] for name in PLACE], axis=1)
 
     def with_places(self, found: np.ndarray) -> Scored:
-        """The same verdicts, with the craters of `sought` at the places where they were found.
+        """The same verdicts, with the craters of `unlocalized` at the places where they were found.
 
         Args:
-            found: (k, 3) float32, as `crater_ray.scanning.localization.find_craters` gives it.
+            found: (k, 3) float32, as `crater_ray.scanning.localization.localize` gives it.
         """
-        if self.sought is None:
+        if self.unlocalized is None:
             return self
         values = self.values | {name: self.values[name].copy() for name in PLACE}
         for name, numbers in zip(PLACE, found.T, strict=True):
-            values[name][self.sought.index] = numbers
-        return replace(self, values=values, sought=None)
+            values[name][self.unlocalized.index] = numbers
+        return replace(self, values=values, unlocalized=None)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Scorer:
             middle of what the network saw.
         threads: processor threads; all when None.
         screened: have the bundle's screen look first, and the network only at what it lets pass.
-        places: look for the craters of candidates in whole images; else say which ones are to be looked at.
+        localizes: whether candidates in whole images are localised here; else it says which ones are to be.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class Scorer:
         threshold: float,
         threads: int | None = None,
         screened: bool = False,
-        places: bool = True,
+        localizes: bool = True,
     ) -> None:
         self._weights = bundle.weights
-        self._places = places
+        self._localizes = localizes
         self._threshold = np.float32(threshold)
         self._floor = np.float32(min(threshold, REVIEW_FLOOR))
         self._below = np.nextafter(np.float32(threshold), np.float32(0))
@@ -169,18 +169,18 @@ class Scorer:
                 found.put(part, self._score_screened(images, look[part]))
             else:
                 found.put(part, self._score_images(images))
-        sought = self._sought(found) if not self._places else None
+        unlocalized = None if self._localizes else self._unlocalized(found)
         seconds = time.perf_counter() - started
         note_scored(seconds)
-        return Scored(row, found.values, seconds, sought)
+        return Scored(row, found.values, seconds, unlocalized)
 
-    def _sought(self, found: Verdicts) -> Sought | None:
-        # Of images in tiles the craters have been looked for; they have no evidence that is theirs alone.
+    def _unlocalized(self, found: Verdicts) -> Unlocalized | None:
+        # Images in tiles have been localised; they have no evidence that is theirs alone.
         index = np.flatnonzero((found.values["score"] >= self._threshold) & found.peaks.any(axis=1))
         if not len(index):
             return None
         middle = np.stack([found.values[name][index] for name in PLACE[:2]], axis=1)
-        return Sought(index, middle, found.peaks[index], found.positions[index])
+        return Unlocalized(index, middle, found.peaks[index], found.positions[index])
 
     def _score_screened(self, images: np.ndarray, audited: np.ndarray) -> Verdicts:
         screened = self._screening.look(images)
@@ -200,7 +200,7 @@ class Scorer:
         found.values["stage"][:] = self._engine.stage
         if height * width <= WHOLE_PIXELS:
             evidence = self._engine.score(images)
-            threshold = self._threshold if self._places else np.float32(np.inf)
+            threshold = self._threshold if self._localizes else np.float32(np.inf)
             place = find_places(images, evidence, self._floor, threshold, self._weights, self._threads)
             found.values["score"][:] = evidence.scores
             found.put_place(slice(None), place)

@@ -25,7 +25,7 @@ class Block:
         start, stop: its rows in the shard.
         tries: how often loading or scoring it ended in an error.
         crashes: how often a process died over it.
-        copies: how many of it are under way, from being given to a loader until its verdicts are in.
+        copies: how many of it are in flight, from being given to a loader until its verdicts are in.
         loaded: whether its pixels are there: a second copy that comes from a loader is of no use then.
     """
 

@@ -16,7 +16,7 @@ from crater_ray.network.stardust import TILE, feature_size
 from crater_ray.places.locate import find_place, find_places, locate
 from crater_ray.places.tiles import SAME, distinct_places
 from crater_ray.scanning.loader import load
-from crater_ray.scanning.localization import find_craters
+from crater_ray.scanning.localization import localize
 from crater_ray.scanning.scorer import Scorer
 from crater_ray.simulate import simulate_archive, simulate_frame
 from crater_ray.simulate.frame import Frame
@@ -134,17 +134,17 @@ def test_craters_that_others_look_for_are_where_the_scorer_finds_them(tmp_path: 
         assert BUNDLE.screen is not None
         threshold = BUNDLE.screen.full_threshold
     alone, with_others = (
-        Scorer(BUNDLE, "keras", threshold, screened=screened, places=places).score(batch) for places in (True, False)
+        Scorer(BUNDLE, "keras", threshold, screened=screened, localizes=here).score(batch) for here in (True, False)
     )
-    assert alone.sought is None
-    sought = with_others.sought
-    assert sought is not None
-    assert len(sought.index) >= 3
+    assert alone.unlocalized is None
+    left = with_others.unlocalized
+    assert left is not None
+    assert len(left.index) >= 3
     assert np.array_equal(with_others.score, alone.score)
     place = with_others.place.copy()
-    assert np.isnan(place[sought.index, 2]).all()
+    assert np.isnan(place[left.index, 2]).all()
     assert not np.array_equal(place, alone.place, equal_nan=True)
-    place[sought.index] = find_craters(batch, sought, BUNDLE.weights)
+    place[left.index] = localize(batch, left, BUNDLE.weights)
     assert np.array_equal(place, alone.place, equal_nan=True)
     assert [str(several) for several in with_others.values["places"]] == [
         str(several) for several in alone.values["places"]

@@ -1,0 +1,31 @@
+"""The work of a scan: the run, its network and the settings that all parts of the pipeline share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crater_ray.network.bundle import Bundle
+from crater_ray.runs.run import Run
+from crater_ray.storage.access import Access
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a pipeline works with.
+
+    Attributes:
+        run: where shards come from and parts go to.
+        access: how to reach the images.
+        bundle, bundle_id: the network, and how the rows name it.
+        engine: name of a resolved engine.
+        threshold: from which score an image is a candidate.
+        screened: whether the bundle's screen looks first.
+    """
+
+    run: Run
+    access: Access
+    bundle: Bundle
+    bundle_id: str
+    engine: str
+    threshold: float
+    screened: bool = False
