@@ -86,9 +86,9 @@ class Pipeline:
             self._publisher.note_published()
             self._recovery.take_back_stuck()
             self._pool.refresh()
-            self._report()
+            self._update_progress()
         self._publisher.note_published(block=True)
-        self._report()
+        self._update_progress()
 
     def _wait(self) -> list[Any]:
         """References that are ready, after waiting a moment for the first."""
@@ -222,7 +222,7 @@ class Pipeline:
             slowest.block.copies += 1
             self._give_scorer(idle, slowest)
 
-    def _report(self) -> None:
+    def _update_progress(self) -> None:
         now = time.monotonic()
         self._progress.devices = [
             (member.name, min(1.0, member.busy_seconds / max(now - member.started, 1e-9)))
