@@ -15,7 +15,7 @@ SIDES_GPU = (2048, 4096, 8192, 16384)
 
 
 def multiply_adds(height: int, width: int, filters: Sequence[int] = FILTERS) -> int:
-    """Multiply-adds of the network for one image of that many pixels, with so many filters that are not idle."""
+    """Multiply-adds of the network for one image of that many pixels, with so many active filters."""
     total, channels = 0, 1
     for count, (_, pooled) in zip(filters, CONVOLUTIONS, strict=True):
         height, width = height - 2, width - 2

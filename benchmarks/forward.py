@@ -17,8 +17,8 @@ from crater_ray.network.stardust import FILTERS
 
 MEANING = (
     "Images a second of the engine alone, pixels in memory, after one call to warm up. Share: arithmetic done (two "
-    "operations per multiply-add, idle filters not counted) over that of the best square matrix multiplication in the "
-    "same number type, measured in the same process."
+    "operations per multiply-add, inactive filters not counted) over that of the best square matrix multiplication in "
+    "the same number type, measured in the same process."
 )
 NUMBERS = {
     "keras": "float32",
@@ -118,7 +118,7 @@ def rates(engine: str, batches: list[int], height: int, width: int, seconds: flo
 
     from crater_ray.engines.registry import create
     from crater_ray.network.bundle import load
-    from crater_ray.network.pruning import filters, lean
+    from crater_ray.network.pruning import drop_inactive, filter_counts
 
     network = load(bundle)
     made = create(engine, network)
@@ -132,7 +132,12 @@ def rates(engine: str, batches: list[int], height: int, width: int, seconds: flo
         measured.append(len(images) / seconds_per_call(lambda images=images: made.score(images), seconds))  # type: ignore[misc]
     framework = "openvino" if engine.startswith("openvino") else "keras"
     rate = matrix_rate(framework, NUMBERS[engine], min(seconds, 2.0))
-    return {"rates": measured, "matrix_rate": rate, "device": made.device, "filters": filters(lean(network.weights))}
+    return {
+        "rates": measured,
+        "matrix_rate": rate,
+        "device": made.device,
+        "filters": filter_counts(drop_inactive(network.weights)),
+    }
 
 
 def seconds_per_call(call: Any, seconds: float) -> float:

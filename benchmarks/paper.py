@@ -20,9 +20,9 @@ PUBLISHED = 104.0
 
 MEANING = (
     "Images a minute in steady state. Protocol: each image opened from disk, decoded, given to model.predict alone, "
-    "through all 216,465 parameters, idle or not; the first is not counted. Scan: as in the benchmark `scan`, drained, "
-    "in turns with the protocol. Times: rate over the protocol's of the same turn. The published 104 was measured on "
-    "other hardware (RTX 2060)."
+    "through all 216,465 parameters, active or not; the first is not counted. Scan: as in the benchmark `scan`, "
+    "drained, in turns with the protocol. Times: rate over the protocol's of the same turn. The published 104 was "
+    "measured on other hardware (RTX 2060)."
 )
 
 

@@ -18,7 +18,7 @@ def model(network: str, bundle: str) -> Any:
     if network == "full":
         from crater_ray.network.bundle import load
 
-        return load(bundle).model(leave_out_idle=True)
+        return load(bundle).model(compact=True)
     images = keras.Input((None, None, 1), dtype="uint8")
     few = keras.ops.cast(images[:, ::8, ::8], "float32")
     return keras.Model(images, keras.ops.mean(few, axis=(1, 2)) / 255.0)

@@ -29,7 +29,7 @@ MEANING = (
     "Images a second from a local folder in steady state: images after the first finished batch, over the time "
     "from then to the end, written results included where the pattern writes them; the scan as in the benchmark "
     "`scan`, drained. Ratio: the scan's rate over the peer's of the same turn. Peers too "
-    "are given the network without its idle filters. The trivial network means one pixel in 64."
+    "are given the network without its inactive filters. The trivial network means one pixel in 64."
 )
 
 

@@ -91,7 +91,7 @@ def _score(engine: str, bundle: str) -> tuple[Score, int]:
 
     from crater_ray.engines.keras_engine import CPU_BATCH, GPU_BATCH
 
-    model = network.model(dtype="float32" if engine == "keras" else "mixed_bfloat16", leave_out_idle=True)
+    model = network.model(dtype="float32" if engine == "keras" else "mixed_bfloat16", compact=True)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

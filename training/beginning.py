@@ -11,8 +11,7 @@ import numpy as np
 
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
-from crater_ray.network.pruning import filters as filters_of
-from crater_ray.network.pruning import lean
+from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, Weights
 from training import checkpoint
 from training.fold import pour, unfold
@@ -54,7 +53,7 @@ class Beginning:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else load(self.earlier).id
 
     def filters(self, recipe: Recipe, asked: tuple[int, ...], screen_share: float) -> tuple[int, ...]:
-        """How many filters each convolution has in the fit: as asked of a teacher; else what is idle stays idle.
+        """How many filters each convolution has in the fit: as asked of a teacher; else inactive ones stay inactive.
 
         Raises:
             UsageError: what is asked does not go together.
@@ -70,13 +69,13 @@ class Beginning:
         if asked != FILTERS or screen_share:
             raise UsageError("--filters and --screen-share need a --teacher: they are shares of it and its screen.")
         if self.start is not None:
-            return filters_of(lean(self.start))
+            return filter_counts(drop_inactive(self.start))
         if self.earlier is None:
             return asked
         state = checkpoint.peek(self.earlier / checkpoint.FILE)
         if state is not None:
             return tuple(state.settings.get("filters", FILTERS))
-        return filters_of(lean(load(self.earlier).weights))
+        return filter_counts(drop_inactive(load(self.earlier).weights))
 
     def fill(self, model: keras.Model, recipe: Recipe, images: np.ndarray, filters: tuple[int, ...]) -> None:
         """Put what the fit begins with into its model, made by `build_trainable`.
@@ -88,12 +87,12 @@ class Beginning:
             filters: of each convolution.
         """
         if self.start is not None:
-            pour(lean(self.start), model)
+            pour(drop_inactive(self.start), model)
         elif self.teacher is not None:
             begin(self.teacher, recipe, model, images, filters)
         elif self.earlier is not None and (self.earlier / checkpoint.FILE).exists():
             checkpoint.restore(self.earlier / checkpoint.FILE, model, None)
         elif self.earlier is not None and recipe.batch_norm:
-            unfold(lean(load(self.earlier).weights), model, images)
+            unfold(drop_inactive(load(self.earlier).weights), model, images)
         elif self.earlier is not None:
-            pour(lean(load(self.earlier).weights), model)
+            pour(drop_inactive(load(self.earlier).weights), model)

@@ -13,7 +13,7 @@ import numpy as np
 
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.pruning import whole as with_idle_filters
+from crater_ray.network.pruning import restore_inactive
 from crater_ray.network.stardust import FILTERS, Weights
 from training import backend, checkpoint, plan
 from training.ahead import ahead
@@ -57,7 +57,7 @@ class Settings:
         dtype: Keras policy of the layers.
         learning_rate: the highest; the recipe's, or less for a network that was trained before, when None.
         begun: digest of what a fit that goes on from another, or learns from a teacher, began with; see `fit`.
-        filters: of each convolution, for a network that is pruned; the others will be idle in what ships.
+        filters: of each convolution, for a network that is pruned; the others will be inactive in what ships.
         screen_share: of the teacher's screen in what is taught of whole images; see `training.pruning.Teacher`.
     """
 
@@ -300,7 +300,7 @@ def _validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
 
 def _save_best(folder: Path, step: int, model: keras.Model) -> None:
     with (folder / f"best-step{step}.partial").open("wb") as stream:
-        np.savez(stream, **with_idle_filters(fold(model)))  # type: ignore[arg-type]
+        np.savez(stream, **restore_inactive(fold(model)))  # type: ignore[arg-type]
     (folder / f"best-step{step}.partial").replace(folder / f"best-step{step}.npz")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from crater_ray.network.pruning import filters, lean
+from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import DENSE, Preprocessing, Weights, apply_weights, build
 from training.backend import compiles
 from training.dataset import DataSet
@@ -46,8 +46,8 @@ def pooled(
     """
     import keras
 
-    small = lean(weights)
-    network = build(preprocessing, filters=filters(small), dtype=dtype)
+    small = drop_inactive(weights)
+    network = build(preprocessing, filters=filter_counts(small), dtype=dtype)
     apply_weights(network, small)
     body = keras.Model(network.inputs, network.get_layer("peaks").output)
     body.jit_compile = compiles()

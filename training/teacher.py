@@ -111,7 +111,7 @@ def last_map(bundle: Bundle, dtype: str) -> keras.Model:
     """
     import keras
 
-    model = bundle.model(dtype=dtype, leave_out_idle=True)
+    model = bundle.model(dtype=dtype, compact=True)
     x = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
     return keras.Model(model.input, keras.layers.Activation("linear", dtype="float32")(x))
 

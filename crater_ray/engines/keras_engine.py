@@ -40,7 +40,7 @@ class KerasEngine:
         if backend == "tensorflow":
             use_threads(threads)
         with _on_processor(backend):
-            model = bundle.model(evidence=True, dtype=dtype, leave_out_idle=True)
+            model = bundle.model(evidence=True, dtype=dtype, compact=True)
         if backend == "tensorflow":
             self._forward, self.device = _tensorflow(model, threads)
         elif backend == "jax":

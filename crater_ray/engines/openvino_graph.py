@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.pruning import lean
+from crater_ray.network.pruning import drop_inactive
 from crater_ray.network.stardust import CONVOLUTIONS, Preprocessing, Weights
 
 Ranges = Mapping[str, float]
@@ -48,7 +48,7 @@ def build_graph(
     import openvino as ov
     from openvino import opset13 as ops
 
-    weights = lean(bundle.weights)
+    weights = drop_inactive(bundle.weights)
     images = ops.parameter([-1, *(size or (-1, -1))], np.uint8, "images")
     x = ops.unsqueeze(ops.convert(images, np.float32), np.array([1]))
     x = _normalise(x, bundle.preprocessing)
@@ -92,7 +92,9 @@ def window_graph(bundle: Bundle, ranges: Ranges) -> Any:
     mean, spread = ops.split(ops.unsqueeze(tones, np.array([2, 3])), np.int32(1), 2).outputs()
     x = ops.unsqueeze(ops.convert(windows, np.float32), np.array([1]))
     x = ops.clamp(ops.divide(ops.subtract(x, mean), spread), *INPUT["sigma-clip"])
-    x = _layers(in_bytes(x, *INPUT["sigma-clip"]), range(1, len(CONVOLUTIONS) + 1), lean(bundle.weights), ranges)
+    x = _layers(
+        in_bytes(x, *INPUT["sigma-clip"]), range(1, len(CONVOLUTIONS) + 1), drop_inactive(bundle.weights), ranges
+    )
     peaks = named(ops.result(ops.reduce_max(x, np.array([2, 3]), False)), "peaks")
     return ov.Model([peaks], [windows, tones], "crater_network_windows")
 

@@ -21,7 +21,7 @@ import numpy as np
 from crater_ray.errors import UsageError
 from crater_ray.network import finder, stardust
 from crater_ray.network import screen as screens
-from crater_ray.network.pruning import filters, lean
+from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.screen import Screen
 from crater_ray.network.stardust import Weights, apply_weights
 
@@ -73,19 +73,18 @@ class Bundle:
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
         return digest.hexdigest()[:12]
 
-    def model(self, *, evidence: bool = False, dtype: str = "float32", leave_out_idle: bool = False) -> keras.Model:
+    def model(self, *, evidence: bool = False, dtype: str = "float32", compact: bool = False) -> keras.Model:
         """The Keras model with these weights; see `build` of `crater_ray.network.stardust` and of `.finder`.
 
         Args:
             evidence: also give what tells where the score comes from; the finder's maps say it in any case.
             dtype: Keras policy of the convolutions.
-            leave_out_idle: without the filters that do nothing: the same answers sooner; see
-                `crater_ray.network.pruning`.
+            compact: without its inactive filters: the same answers sooner; see `crater_ray.network.pruning`.
         """
         if self.architecture == finder.ARCHITECTURE:
             return finder.model_of(self.weights, dtype=dtype)
-        weights = lean(self.weights) if leave_out_idle else self.weights
-        model = stardust.build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filters(weights))
+        weights = drop_inactive(self.weights) if compact else self.weights
+        model = stardust.build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filter_counts(weights))
         apply_weights(model, weights)
         return model
 

@@ -1,4 +1,4 @@
-"""Idle filters are left out and nothing changes: not the answers of any engine, nor what a bundle holds."""
+"""Inactive filters are left out and nothing changes: not the answers of any engine, nor what a bundle holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from crater_ray.engines.registry import create
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.pruning import filters, lean, whole
+from crater_ray.network.pruning import drop_inactive, filter_counts, restore_inactive
 from crater_ray.network.stardust import FILTERS, PARAMETERS, Weights, build, read_weights
 
 KEPT = (5, 7, 64, 3, 64, 9, 11, 32)
@@ -25,36 +25,36 @@ def pruned() -> Bundle:
         kernel, bias = weights[f"conv{number}/kernel"], weights[f"conv{number}/bias"]
         kernel[:] = rng.normal(0, np.sqrt(2 / 9 / heard), kernel.shape)  # enough for images to differ
         bias[:] = rng.normal(0, 0.1, bias.shape)
-        idle = rng.permutation(FILTERS[number - 1])[few:]
-        weights[f"conv{number}/kernel"][..., idle] = 0
-        weights[f"conv{number}/bias"][idle] = -np.abs(weights[f"conv{number}/bias"][idle])
+        inactive = rng.permutation(FILTERS[number - 1])[few:]
+        weights[f"conv{number}/kernel"][..., inactive] = 0
+        weights[f"conv{number}/bias"][inactive] = -np.abs(weights[f"conv{number}/bias"][inactive])
     return Bundle(weights, "sigma-clip", 0.5)
 
 
 def test_idle_filters_are_left_out(pruned: Bundle) -> None:
-    assert filters(lean(pruned.weights)) == KEPT
-    assert filters(pruned.weights) == FILTERS
+    assert filter_counts(drop_inactive(pruned.weights)) == KEPT
+    assert filter_counts(pruned.weights) == FILTERS
 
 
 def test_made_whole_again_it_has_all_parameters(pruned: Bundle) -> None:
-    again = whole(lean(pruned.weights))
+    again = restore_inactive(drop_inactive(pruned.weights))
     assert sum(array.size for array in again.values()) == PARAMETERS
-    assert filters(lean(again)) == KEPT
+    assert filter_counts(drop_inactive(again)) == KEPT
     assert np.allclose(peaks(replace(pruned, weights=again)), peaks(pruned), rtol=1e-4, atol=1e-5)
 
 
-def test_a_constant_filter_is_not_idle(pruned: Bundle) -> None:
+def test_a_constant_filter_is_not_inactive(pruned: Bundle) -> None:
     weights = {name: array.copy() for name, array in pruned.weights.items()}
-    idle = int(np.flatnonzero(~np.any(weights["conv2/kernel"] != 0, axis=(0, 1, 2)))[0])
-    weights["conv2/bias"][idle] = 0.5
-    assert filters(lean(weights))[1] == KEPT[1] + 1
+    inactive = int(np.flatnonzero(~np.any(weights["conv2/kernel"] != 0, axis=(0, 1, 2)))[0])
+    weights["conv2/bias"][inactive] = 0.5
+    assert filter_counts(drop_inactive(weights))[1] == KEPT[1] + 1
 
 
 def test_a_convolution_keeps_one_filter_at_least(pruned: Bundle) -> None:
     weights: Weights = {name: array.copy() for name, array in pruned.weights.items()}
     weights["conv4/kernel"][:] = 0
     weights["conv4/bias"][:] = -1
-    assert filters(lean(weights))[3] == 1
+    assert filter_counts(drop_inactive(weights))[3] == 1
     constant = replace(pruned, weights=weights)
     assert np.allclose(peaks(constant), peaks(constant, "keras"), rtol=1e-4, atol=1e-5)
 

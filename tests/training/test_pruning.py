@@ -13,7 +13,7 @@ import pytest
 from crater_ray.engines.keras_screen import KerasScreen
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
-from crater_ray.network.pruning import filters, lean
+from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, PARAMETERS, build, read_weights
 from training.calibrate import calibrated_bundle
 from training.dataset import DataSet
@@ -97,7 +97,7 @@ def test_a_pruned_network_learns_and_ships_with_all_parameters(
     data = Data(easy["train"], easy["validation"])
     weights = fit(settings, data, tmp_path / "fit", teacher=teacher, say=lambda _: None)
     assert sum(array.size for array in weights.values()) == PARAMETERS
-    assert filters(lean(weights)) == FEW
+    assert filter_counts(drop_inactive(weights)) == FEW
     logit = logits(weights, "sigma-clip", easy["validation"])
     assert roc_area(easy["validation"].column("label"), logit) > 0.8
     again = fit(settings, data, tmp_path / "fit", teacher=teacher, say=lambda _: None)  # it is done: nothing is fitted
@@ -106,10 +106,13 @@ def test_a_pruned_network_learns_and_ships_with_all_parameters(
     assert (made.trained["begun"], tuple(made.trained["filters"])) == (teacher.id, FEW)
     little = Settings("matched", megapixels=0.2, step_two_share=0.0, epoch_images=16, batches=(8, 4))
     made.save(tmp_path / "bundle")
-    for name, more in {"fit": tmp_path / "fit", "bundle": tmp_path / "bundle"}.items():  # what is idle stays idle
-        assert filters(lean(fit(little, data, tmp_path / f"on {name}", earlier=more, say=lambda _: None))) == FEW
+    for name, more in {"fit": tmp_path / "fit", "bundle": tmp_path / "bundle"}.items():  # what is inactive stays so
+        assert (
+            filter_counts(drop_inactive(fit(little, data, tmp_path / f"on {name}", earlier=more, say=lambda _: None)))
+            == FEW
+        )
     whole = replace(data, whole=data.crops, whole_validation=data.validation)
-    assert filters(lean(fit(little, whole, tmp_path / "on", start=weights, say=lambda _: None))) == FEW
+    assert filter_counts(drop_inactive(fit(little, whole, tmp_path / "on", start=weights, say=lambda _: None))) == FEW
     with pytest.raises(UsageError, match="begun"):  # without the teacher it is another fit
         fit(Settings("matched", step_two_share=0.0), data, tmp_path / "fit")
 
