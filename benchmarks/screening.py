@@ -68,7 +68,7 @@ def compared(bundle: str, engine: str, folders: list[str], runs: int) -> dict[st
     from crater_ray.engines.registry import create
     from crater_ray.network.bundle import load
     from crater_ray.runs.audit import Audit, chosen
-    from training.teacher import open_images
+    from training.distillation.answers import open_images
 
     network = load(bundle)
     screen = network.screen

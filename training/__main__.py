@@ -41,9 +41,9 @@ def synthesize(
     workers: Annotated[int, typer.Option(help="Processes at once.")] = 2,
 ) -> None:
     """Warp seed craters and merge them into blanks: a data set folder."""
+    from training.data_sets.synthesize import Order
+    from training.data_sets.synthesize import synthesize as make
     from training.progress import bar
-    from training.synthesize import Order
-    from training.synthesize import synthesize as make
 
     order = Order(
         recipe=recipe,
@@ -91,13 +91,14 @@ def fit(
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
 ) -> None:
     """Fit the network in two steps; resumes where a killed fit stopped."""
-    from training import backend, dataset
+    from training import backend
+    from training.data_sets import dataset
 
     backend.start(threads)
     from crater_ray.network.bundle import load
-    from training.fit import Data, Settings
-    from training.fit import fit as run
-    from training.pruning import check_filters
+    from training.fitting.fit import Data, Settings
+    from training.fitting.fit import fit as run
+    from training.fitting.pruning import check_filters
 
     settings = Settings(
         recipe=recipe,
@@ -138,10 +139,11 @@ def calibrate(
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
 ) -> None:
     """Turn the best weights of a fit into a bundle with calibrated scores and a typical threshold."""
-    from training import backend, dataset
+    from training import backend
+    from training.data_sets import dataset
 
     backend.start(threads)
-    from training.calibrate import calibrated_bundle
+    from training.fitting.calibrate import calibrated_bundle
 
     held_out = dataset.read(data)
     bundle = calibrated_bundle(fit_folder, held_out.first(limit) if limit else held_out, name=name, note=note)
@@ -182,9 +184,9 @@ def distill(
     backend.start(threads)
     from crater_ray.network.bundle import load
     from crater_ray.network.stardust import TILE
-    from training import distill as distilling
-    from training.screen_threshold import Promise
-    from training.teacher import exact, open_images, teach
+    from training.distillation import distill as distilling
+    from training.distillation.answers import exact, open_images, teach
+    from training.distillation.screen_threshold import Promise
 
     full, dtype = load(bundle), backend.policy(precision)
     begun = load(start).screen if start else None
@@ -228,12 +230,13 @@ def evaluate(
     threads: Annotated[int, typer.Option(help="Cores to use; 0 for all.")] = 0,
 ) -> None:
     """Measure bundles and older methods on the same test sets: JSON, Markdown, plots."""
-    from training import backend, dataset
+    from training import backend
+    from training.data_sets import dataset
 
     backend.start(threads)
     from crater_ray.network.bundle import load
-    from training.evaluate import evaluate as run
-    from training.evaluate import of_bundle, write_card
+    from training.evaluation.evaluate import evaluate as run
+    from training.evaluation.evaluate import of_bundle, write_card
     from training.older_methods import contender
 
     contenders = [of_bundle(load(path)) for path in bundle or []]
@@ -253,7 +256,7 @@ def older_methods(
     workers: Annotated[int, typer.Option(help="Processes at once.")] = 2,
 ) -> None:
     """Tune template matching or Canny + Hough on the training split."""
-    from training import dataset
+    from training.data_sets import dataset
     from training.older_methods import tune
 
     best = tune(method, dataset.read(train), out, images=images, workers=workers)
@@ -272,7 +275,7 @@ def explain(
 
     backend.start()
     from crater_ray.network.bundle import DEFAULT, load
-    from training.explain import explain as draw
+    from training.evaluation.explain import explain as draw
 
     for path in draw(load(bundle or DEFAULT), out, seed=seed, run=run):
         print(path)
@@ -301,13 +304,14 @@ def retrain(
     if layers not in ("dense", "all"):
         raise UsageError(f"--layers must be dense or all; received: {layers!r}")
 
-    from training import backend, dataset
+    from training import backend
+    from training.data_sets import dataset
 
     backend.start(threads)
     from crater_ray.network.bundle import DEFAULT, load
-    from training import retrain as retraining
-    from training.fit import Settings
-    from training.head import HeadSettings
+    from training.fitting.fit import Settings
+    from training.retraining import retrain as retraining
+    from training.retraining.dense_layers import HeadSettings
 
     before, data = load(bundle or DEFAULT), dataset.read(base)
     recipe = str(before.trained.get("recipe", {}).get("name", "matched"))

@@ -22,10 +22,10 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import SECOND_LOOK, WINDOWS, Screen, SecondLook
 from crater_ray.network.stardust import Weights
 from tests.made_screens import make_screen
-from training.dataset import DataSet
-from training.scoring import to_logit
-from training.screen_threshold import Promise, _ranges, set_threshold
-from training.teacher import Taught
+from training.data_sets.dataset import DataSet
+from training.distillation.answers import Taught
+from training.distillation.screen_threshold import Promise, _ranges, set_threshold
+from training.network.scoring import to_logit
 
 SIZE = (192, 216)
 POSITIONS = (7, 8)
@@ -83,7 +83,7 @@ def test_second_look_puts_the_networks_features_in_place_of_the_screens(
 ) -> None:
     import keras
 
-    from training.teacher import last_map
+    from training.distillation.answers import last_map
 
     small = build_screen(screen.weights)
     drawn = np.asarray(keras.Model(small.inputs, small.get_layer("features").output)(images[..., None]))

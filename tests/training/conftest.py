@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.dataset import DataSet, read
-from training.synthesize import Order, synthesize
+from training.data_sets.dataset import DataSet, read
+from training.data_sets.synthesize import Order, synthesize
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -13,11 +13,11 @@ from PIL import Image
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
 from tests.made_screens import screened_bundle
-from training import retrain
-from training.dataset import DataSet
-from training.explain import explain
-from training.fit import Settings, load_best
-from training.head import HeadSettings
+from training.data_sets.dataset import DataSet
+from training.evaluation.explain import explain
+from training.fitting.fit import Settings, load_best
+from training.retraining import retrain
+from training.retraining.dense_layers import HeadSettings
 
 
 def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from training.ahead import ahead
+from training.fitting.prefetch import ahead
 
 
 def _running() -> bool:

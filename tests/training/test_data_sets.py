@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from crater_ray.errors import UsageError
-from training import seeds
-from training.batches import epoch
-from training.dataset import DataSet, join, read
-from training.synthesize import Order, synthesize
-from training.trainable import position_targets
+from training.data_sets import seeds
+from training.data_sets.batches import epoch
+from training.data_sets.dataset import DataSet, join, read
+from training.data_sets.synthesize import Order, synthesize
+from training.network.trainable import position_targets
 
 
 def test_half_the_images_have_a_crater_that_lies_inside(sets: dict[str, DataSet]) -> None:

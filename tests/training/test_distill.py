@@ -16,12 +16,12 @@ from crater_ray.errors import UsageError
 from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import BORDER, CONVOLUTIONS, STEP, Screen, shapes
-from training import distill as distilling
 from training.__main__ import app
-from training.lesson import build_lesson
-from training.screen_threshold import Promise, tail_quantile, weigh
-from training.teacher import MARGIN, Taught, exact, last_map, open_images, teach
-from training.views import SELDOM, Views, chance_of, look_otherwise
+from training.distillation import distill as distilling
+from training.distillation.answers import MARGIN, Taught, exact, last_map, open_images, teach
+from training.distillation.augmentation import SELDOM, Views, chance_of, look_otherwise
+from training.distillation.screen_threshold import Promise, tail_quantile, weigh
+from training.distillation.student import build_lesson
 
 SHAPE = (108, 124)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from crater_ray.errors import UsageError
-from training.calibrate import platt
-from training.dataset import DataSet, read
-from training.evaluate import Contender, evaluate
-from training.intervals import budget_threshold, roc_area, wilson
-from training.measures import average_precision, calibration, measure
-from training.scoring import probability
-from training.synthesize import Order, synthesize
+from training.data_sets.dataset import DataSet, read
+from training.data_sets.synthesize import Order, synthesize
+from training.evaluation.evaluate import Contender, evaluate
+from training.evaluation.intervals import budget_threshold, roc_area, wilson
+from training.evaluation.measures import average_precision, calibration, measure
+from training.fitting.calibrate import platt
+from training.network.scoring import probability
 
 
 def test_wilson_intervals_agree_with_the_published_figures() -> None:

@@ -15,13 +15,13 @@ import pytest
 
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle
-from training import checkpoint
-from training.calibrate import calibrated_bundle
-from training.dataset import DataSet
-from training.fit import Data, Settings, fit, load_best
-from training.intervals import roc_area
-from training.scoring import logits
-from training.synthesize import Order, synthesize
+from training.data_sets.dataset import DataSet
+from training.data_sets.synthesize import Order, synthesize
+from training.evaluation.intervals import roc_area
+from training.fitting import checkpoint
+from training.fitting.calibrate import calibrated_bundle
+from training.fitting.fit import Data, Settings, fit, load_best
+from training.network.scoring import logits
 
 
 def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 
 from crater_ray.network.stardust import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build, read_weights
-from training.calibrate import fold_line
-from training.fold import fold, unfold
+from training.fitting.calibrate import fold_line
+from training.network.fold import fold, unfold
+from training.network.scoring import head, probability
+from training.network.trainable import build_trainable
 from training.recipes import MATCHED
-from training.scoring import head, probability
-from training.trainable import build_trainable
 
 LAYERS = {
     "conv1": 640,

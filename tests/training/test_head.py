@@ -14,11 +14,11 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import DEFAULT, load
 from crater_ray.network.stardust import Weights
 from tests.made_runs import ODD_KEYS
-from training.compose import table_row
-from training.dataset import COLUMNS, DataSet
-from training.head import LAYERS, HeadSettings, Pool, fit_head, gradient, held_out_loss
-from training.retrain import JUDGED_DIAMETER, Added, mix, read_added
-from training.scoring import head
+from training.data_sets.compose import table_row
+from training.data_sets.dataset import COLUMNS, DataSet
+from training.network.scoring import head
+from training.retraining.dense_layers import LAYERS, HeadSettings, Pool, fit_head, gradient, held_out_loss
+from training.retraining.retrain import JUDGED_DIAMETER, Added, mix, read_added
 
 
 @pytest.fixture(scope="module")

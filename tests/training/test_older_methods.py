@@ -9,8 +9,8 @@ import pytest
 from scipy import ndimage
 
 from crater_ray.errors import UsageError
-from training import seeds
-from training.dataset import DataSet
+from training.data_sets import seeds
+from training.data_sets.dataset import DataSet
 from training.older_methods import contender, tune
 from training.older_methods.hough import HoughSettings
 from training.older_methods.hough import respond as hough

@@ -15,15 +15,15 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
 from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, PARAMETERS, build, read_weights
-from training.calibrate import calibrated_bundle
-from training.dataset import DataSet
-from training.fit import Data, Settings, fit
-from training.intervals import roc_area
-from training.pruning import Teacher, begin, check_filters, important
+from training.data_sets.dataset import DataSet
+from training.evaluation.intervals import roc_area
+from training.fitting.calibrate import calibrated_bundle
+from training.fitting.fit import Data, Settings, fit
+from training.fitting.pruning import Teacher, begin, check_filters, important
+from training.network.scoring import logits, probability, to_logit
+from training.network.trainable import build_trainable
 from training.recipes import MATCHED
-from training.retrain import Added, mix
-from training.scoring import logits, probability, to_logit
-from training.trainable import build_trainable
+from training.retraining.retrain import Added, mix
 
 FEW = (16, 16, 24, 32, 32, 48, 24, 32)
 

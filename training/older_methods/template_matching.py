@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.data_sets.seeds import Seed
+from training.data_sets.warp import warp
 from training.older_methods.responses import DIAMETERS_PX, Responses
-from training.seeds import Seed
-from training.warp import warp
 
 LARGEST_MATCHED_PX = 12.0
 """Templates of larger craters are matched on an image shrunk by 2 or 4 until they are no larger."""

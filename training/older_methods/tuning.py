@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from crater_ray.errors import UsageError
-from training import seeds
-from training.dataset import DataSet
-from training.evaluate import Contender
-from training.intervals import budget_threshold
-from training.measures import BUDGET
+from training.data_sets import seeds
+from training.data_sets.dataset import DataSet
+from training.evaluation.evaluate import Contender
+from training.evaluation.intervals import budget_threshold
+from training.evaluation.measures import BUDGET
 from training.older_methods.hough import HoughSettings
 from training.older_methods.hough import respond as hough
 from training.older_methods.template_matching import TemplateSettings, choose
@@ -98,7 +98,7 @@ def tune(
 
 
 def contender(path: Path, *, workers: int = 2) -> Contender:
-    """A tuned method as a contender for `training.evaluate`.
+    """A tuned method as a contender for `training.evaluation.evaluate`.
 
     Raises:
         UsageError: the file holds no tuned method.

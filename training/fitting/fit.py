@@ -15,17 +15,19 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.pruning import restore_inactive
 from crater_ray.network.stardust import FILTERS, Weights
-from training import backend, checkpoint, plan
-from training.ahead import ahead
-from training.batches import epoch
-from training.beginning import Beginning
-from training.checkpoint import State
-from training.dataset import ADDED, DataSet
-from training.fold import fold, pour
-from training.intervals import roc_area
-from training.pruning import Teacher, either
+from training import backend
+from training.data_sets.batches import epoch
+from training.data_sets.dataset import ADDED, DataSet
+from training.evaluation.intervals import roc_area
+from training.fitting import checkpoint
+from training.fitting import schedule as plan
+from training.fitting.checkpoint import State
+from training.fitting.initial_weights import Beginning
+from training.fitting.prefetch import ahead
+from training.fitting.pruning import Teacher, either
+from training.network.fold import fold, pour
+from training.network.trainable import build_trainable, losses, position_targets
 from training.recipes import Recipe, find
-from training.trainable import build_trainable, losses, position_targets
 
 if TYPE_CHECKING:
     import keras
@@ -58,7 +60,7 @@ class Settings:
         learning_rate: the highest; the recipe's, or less for a network that was trained before, when None.
         begun: digest of what a fit that goes on from another, or learns from a teacher, began with; see `fit`.
         filters: of each convolution, for a network that is pruned; the others will be inactive in what ships.
-        screen_share: of the teacher's screen in what is taught of whole images; see `training.pruning.Teacher`.
+        screen_share: of the teacher's screen in what is taught of whole images; see `training.fitting.pruning.Teacher`.
     """
 
     recipe: str
@@ -119,7 +121,7 @@ def fit(
         folder: where checkpoint, log and best weights are kept.
         start: weights to begin with, for training on. There is then no first step.
         earlier: folder of another fit, or of a bundle, to go on from, in both steps.
-        teacher: begin as its most important filters and learn from it too; see `training.pruning`.
+        teacher: begin as its most important filters and learn from it too; see `training.fitting.pruning`.
         kept: with `start`: what the network should go on saying of images that were not added; the truth about them is
             then not looked at (learning without forgetting: Li and Hoiem 2016, arXiv 1606.09282).
         say: is told one line after each epoch.

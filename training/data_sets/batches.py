@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.dataset import DataSet
+from training.data_sets.dataset import DataSet
 
 UNKNOWN = -1.0
 """Label of a crop that holds only parts of craters, or such as can hardly be seen: it teaches nothing as a whole."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from training import decoys
-from training.backgrounds import Photograph, cut
-from training.merge import SIDE_SPREAD, Look, draw_look, paste_matched, paste_plain
+from training.data_sets import decoys
+from training.data_sets.backgrounds import Photograph, cut
+from training.data_sets.blending import SIDE_SPREAD, Look, draw_look, paste_matched, paste_plain
+from training.data_sets.seeds import Seed
+from training.data_sets.warp import Warped, shading_angle, warp
 from training.recipes import Recipe
-from training.seeds import Seed
-from training.warp import Warped, shading_angle, warp
 
 JPEG_QUALITY = (70, 93)
 
@@ -32,7 +32,7 @@ class Sample:
 
     Attributes:
         pixels: uint8 (h, w), after JPEG.
-        row: the columns of `training.dataset.COLUMNS`.
+        row: the columns of `training.data_sets.dataset.COLUMNS`.
     """
 
     pixels: np.ndarray

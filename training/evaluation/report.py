@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from training.measures import precision_recall, roc
+from training.evaluation.measures import precision_recall, roc
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -103,7 +103,7 @@ def _calibration_error(figures: dict[str, Any]) -> str:
 
 
 def share(one: dict[str, Any]) -> str:
-    """A proportion of `training.measures`, with its interval, for people."""
+    """A proportion of `training.evaluation.measures`, with its interval, for people."""
     if not one["of"]:
         return "-"
     return f"{one['share']:.1%} ({one['low']:.1%}-{one['high']:.1%}, n={one['of']})"

@@ -15,12 +15,12 @@ from scipy import optimize
 
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import DENSE, Weights
-from training import checkpoint
-from training.dataset import DataSet
-from training.fit import load_best
-from training.intervals import budget_threshold, roc_area
+from training.data_sets.dataset import DataSet
+from training.evaluation.intervals import budget_threshold, roc_area
+from training.fitting import checkpoint
+from training.fitting.fit import load_best
+from training.network.scoring import logits, probability
 from training.recipes import find
-from training.scoring import logits, probability
 
 LAST = f"dense{len(DENSE) + 1}"
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from training.backgrounds import Photograph, cut
-from training.compose import JPEG_QUALITY, VISIBILITY, Sample, encode_jpeg, table_row
+from training.data_sets.backgrounds import Photograph, cut
+from training.data_sets.compose import JPEG_QUALITY, VISIBILITY, Sample, encode_jpeg, table_row
 
 DIAMETERS = (3.0, 40.0)
 
@@ -28,7 +28,7 @@ SUPERSAMPLING = 3
 def compose_foreign(
     rng: np.random.Generator, photographs: Sequence[Photograph], shape: tuple[int, int], name: str, *, crater: bool
 ) -> Sample:
-    """Make one test image, on a photograph or on foil made of filtered noise and lines; see `training.compose`."""
+    """Make one test image, on a photograph or on foil made of filtered noise and lines; else as `compose`."""
     from crater_ray.simulate.frame import contrast_to_noise
 
     if photographs and rng.random() < 0.5:

@@ -9,7 +9,7 @@ import numpy as np
 from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import DENSE, Preprocessing, Weights, apply_weights, build
 from training.backend import compiles
-from training.dataset import DataSet
+from training.data_sets.dataset import DataSet
 
 
 def logits(

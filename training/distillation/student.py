@@ -10,9 +10,9 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import positions
 from crater_ray.network.stardust import DENSE
 from training.backend import compiles
-from training.imitation import answer_costs, map_costs
-from training.scoring import to_logit
-from training.teacher import last_map
+from training.distillation.answers import last_map
+from training.distillation.loss import answer_costs, map_costs
+from training.network.scoring import to_logit
 
 if TYPE_CHECKING:
     import keras

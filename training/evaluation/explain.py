@@ -67,8 +67,8 @@ def warped_craters(seed: int, rows: int = 6, columns: int = 10) -> Figure:
     """A montage of seed craters, warped and merged into simulated foil by the `matched` recipe."""
     from matplotlib.figure import Figure
 
-    from training import seeds
-    from training.compose import compose
+    from training.data_sets import seeds
+    from training.data_sets.compose import compose
     from training.recipes import MATCHED
 
     recipe = replace(MATCHED, planted_share=0.0, diameters_px=(6.0, 40.0))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from training.dataset import DataSet
-from training.intervals import budget_threshold, roc_area, wilson
+from training.data_sets.dataset import DataSet
+from training.evaluation.intervals import budget_threshold, roc_area, wilson
 
 DIAMETER_BINS = (3.0, 5.0, 8.0, 12.0, 20.0, 40.0)
 CONTRAST_BINS = (0.0, 1.0, 2.0, 4.0, 8.0, float("inf"))

@@ -13,9 +13,9 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
 from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, Weights
-from training import checkpoint
-from training.fold import pour, unfold
-from training.pruning import begin
+from training.fitting import checkpoint
+from training.fitting.pruning import begin
+from training.network.fold import pour, unfold
 from training.recipes import Recipe
 
 if TYPE_CHECKING:

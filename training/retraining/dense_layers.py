@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crater_ray.network.stardust import DENSE, Weights
-from training.scoring import head
+from training.network.scoring import head
 
 LAYERS = tuple(f"dense{number}" for number in range(1, len(DENSE) + 2))
 DECAYS = (0.9, 0.999)

@@ -19,9 +19,9 @@ from crater_ray.images.key_list import IMAGE_SUFFIXES
 from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS
-from training import dataset
-from training.dataset import COLUMNS, DataSet
-from training.scoring import logits, to_logit
+from training.data_sets import dataset
+from training.data_sets.dataset import COLUMNS, DataSet
+from training.network.scoring import logits, to_logit
 
 if TYPE_CHECKING:
     import keras

@@ -12,9 +12,9 @@ import numpy as np
 
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
-from training import report
-from training.dataset import DataSet
-from training.measures import measure
+from training.data_sets.dataset import DataSet
+from training.evaluation import report
+from training.evaluation.measures import measure
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Contender:
 
 def of_bundle(bundle: Bundle) -> Contender:
     """A network as a contender."""
-    from training.scoring import logits, probability
+    from training.network.scoring import logits, probability
 
     def score(data: DataSet) -> np.ndarray:
         return probability(logits(bundle.weights, bundle.preprocessing, data))

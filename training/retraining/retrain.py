@@ -30,13 +30,13 @@ from crater_ray.images.decode import decode
 from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import TILE, Weights
-from training.calibrate import REVIEW_BUDGET, fold_line, platt
-from training.compose import table_row
-from training.dataset import ADDED, COLUMNS, DataSet
-from training.fit import Data, Settings, fit
-from training.head import HeadSettings, Pool, fit_head, held_out_loss
-from training.intervals import budget_threshold, wilson
-from training.scoring import head, logits, pooled, probability
+from training.data_sets.compose import table_row
+from training.data_sets.dataset import ADDED, COLUMNS, DataSet
+from training.evaluation.intervals import budget_threshold, wilson
+from training.fitting.calibrate import REVIEW_BUDGET, fold_line, platt
+from training.fitting.fit import Data, Settings, fit
+from training.network.scoring import head, logits, pooled, probability
+from training.retraining.dense_layers import HeadSettings, Pool, fit_head, held_out_loss
 
 VERDICTS = {"crater": 1, "blank": 0}
 

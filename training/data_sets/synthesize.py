@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from crater_ray.errors import UsageError
-from training import backgrounds, recipes, seeds
-from training.compose import VISIBILITY, compose_crowd, compose_visible
-from training.dataset import write_shard, write_table
-from training.foreign import DIAMETERS, compose_foreign
+from training import recipes
+from training.data_sets import backgrounds, seeds
+from training.data_sets.compose import VISIBILITY, compose_crowd, compose_visible
+from training.data_sets.dataset import write_shard, write_table
+from training.data_sets.foreign import DIAMETERS, compose_foreign
 
 FOREIGN = "foreign"
 

@@ -14,9 +14,9 @@ from itertools import count
 import numpy as np
 
 from crater_ray.network.bundle import Bundle
-from training.batches import change_tones
-from training.scoring import to_logit
-from training.teacher import Taught
+from training.data_sets.batches import change_tones
+from training.distillation.answers import Taught
+from training.network.scoring import to_logit
 
 SELDOM = 0.1
 """An image far from the full network's threshold is drawn so often, against one at the threshold."""

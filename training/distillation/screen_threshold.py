@@ -16,9 +16,9 @@ from crater_ray.engines.registry import computes_in_bfloat16
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import SECOND_LOOK, Screen, SecondLook, positions
-from training.intervals import wilson
-from training.scoring import probability, to_logit
-from training.teacher import Taught
+from training.distillation.answers import Taught
+from training.evaluation.intervals import wilson
+from training.network.scoring import probability, to_logit
 
 TAIL = 0.1
 """Share of the candidates, those with the lowest screening scores, whose tail is carried on beyond the lowest."""

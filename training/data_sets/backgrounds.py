@@ -15,7 +15,7 @@ from crater_ray.images.status import Refusal
 from crater_ray.storage.access import Access
 from crater_ray.storage.base import Store
 from crater_ray.storage.registry import store_at
-from training.seeds import split
+from training.data_sets.seeds import split
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from training.warp import Warped
+from training.data_sets.warp import Warped
 
 CONTRAST = (0.35, 1.7)
 """Range of the factor by which a matched crater's contrast against its foil is stretched, log-uniform."""

@@ -19,11 +19,11 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import CONVOLUTIONS, Screen
 from crater_ray.network.stardust import DENSE, Weights
-from training.fold import unfold
-from training.lesson import build_lesson
-from training.screen_threshold import Promise, set_threshold
-from training.teacher import Taught, last_map
-from training.views import Views
+from training.distillation.answers import Taught, last_map
+from training.distillation.augmentation import Views
+from training.distillation.screen_threshold import Promise, set_threshold
+from training.distillation.student import build_lesson
+from training.network.fold import unfold
 
 if TYPE_CHECKING:
     import keras

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from training.seeds import Seed
+from training.data_sets.seeds import Seed
 
 
 @dataclass(frozen=True)

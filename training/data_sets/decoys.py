@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from training.seeds import Seed
+from training.data_sets.seeds import Seed
 
 KINDS = ("bright-spot", "dark-spot", "bump", "polygon", "streak", "half-ring", "cloud")
 

@@ -15,14 +15,14 @@ import numpy as np
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS, FILTERS, Weights, apply_weights, build
-from training.batches import UNKNOWN
-from training.distill import map_of, units
-from training.fold import unfold
-from training.imitation import LEAST, answer_costs, map_costs
+from training.data_sets.batches import UNKNOWN
+from training.distillation.answers import last_map
+from training.distillation.distill import map_of, units
+from training.distillation.loss import LEAST, answer_costs, map_costs
+from training.network.fold import unfold
+from training.network.scoring import head, to_logit
+from training.network.trainable import build_trainable
 from training.recipes import Recipe
-from training.scoring import head, to_logit
-from training.teacher import last_map
-from training.trainable import build_trainable
 
 if TYPE_CHECKING:
     import keras

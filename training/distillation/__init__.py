@@ -1,0 +1,1 @@
+"""Distilling the screen: a small student network learns from the full one, its teacher."""

@@ -1,0 +1,1 @@
+"""Evaluation: figures, their uncertainty, tables, plots and pictures."""

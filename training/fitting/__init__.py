@@ -1,0 +1,1 @@
+"""Fitting the network: schedule, checkpoints, initial weights, pruning, calibration."""

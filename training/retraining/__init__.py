@@ -1,0 +1,1 @@
+"""Retraining a bundle with images that people judged."""
