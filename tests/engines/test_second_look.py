@@ -23,7 +23,7 @@ from crater_ray.network.screen import SECOND_LOOK, WINDOWS, Screen, SecondLook
 from crater_ray.network.stardust import Weights
 from tests.made_screens import make_screen
 from training.data_sets.dataset import DataSet
-from training.distillation.answers import Taught
+from training.distillation.answers import Answered
 from training.distillation.screen_threshold import Promise, _ranges, set_threshold
 from training.network.scoring import to_logit
 
@@ -83,11 +83,11 @@ def test_second_look_puts_the_networks_features_in_place_of_the_screens(
 ) -> None:
     import keras
 
-    from training.distillation.answers import last_map
+    from training.distillation.answers import feature_map
 
     small = build_screen(screen.weights)
     drawn = np.asarray(keras.Model(small.inputs, small.get_layer("features").output)(images[..., None]))
-    full = np.asarray(last_map(network, "float32")(images[..., None]))
+    full = np.asarray(feature_map(network, "float32")(images[..., None]))
     assert drawn.shape[1:3] == full.shape[1:3] == POSITIONS
     said = logits(drawn.reshape(-1, 32), screen.weights).reshape(len(images), *POSITIONS)
     mixed, corners, best = drawn.copy(), [], []
@@ -133,7 +133,7 @@ def test_the_candidates_that_decide_the_thresholds_pass(network: Bundle, screen:
     # Nearly all are candidates, so that every threshold hangs on the lowest; one more would be too many to miss.
     answers = np.full(len(images), to_logit(network.typical_threshold) + 1.0)
     answers[first.argmin()] = -9.0
-    held_out = Taught(DataSet((images,), pa.table({"label": np.full(len(images), -1, np.int8)}), {}), answers)
+    held_out = Answered(DataSet((images,), pa.table({"label": np.full(len(images), -1, np.int8)}), {}), answers)
     made = set_threshold(network, screen, images[:4], [held_out], Promise(0.999))
     second = made.second_look
     assert second is not None and 0.0 < second.start < 1.0 and 0.0 < second.threshold < 1.0

@@ -15,9 +15,12 @@ from crater_ray.network.bundle import Bundle, load
 from tests.made_screens import screened_bundle
 from training.data_sets.dataset import DataSet
 from training.evaluation.explain import explain
-from training.fitting.fit import Settings, load_best
-from training.retraining import retrain
-from training.retraining.dense_layers import HeadSettings
+from training.fitting.best import load_best
+from training.fitting.settings import Budget, Settings
+from training.retraining.added import Added, read_added
+from training.retraining.comparison import compare, table, verdict
+from training.retraining.dense_layers import DenseSettings
+from training.retraining.retrain import RetrainSettings, Sets, retrain
 
 
 def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
@@ -26,7 +29,7 @@ def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
     Image.fromarray(np.full((200, 200), 9, np.uint8)).save(tmp_path / "fm_1" / "fm_1-001.png")
     verdicts = tmp_path / "verdicts.csv"
     verdicts.write_text("key,verdict\nplain,crater\nfm_1,blank\n")
-    added = retrain.read_added(tmp_path, verdicts, (104, 104))
+    added = read_added(tmp_path, verdicts, (104, 104))
     assert added.pixels.shape == (2, 104, 104)
     assert added.label.tolist() == [1, 0]
     assert (added.pixels[0] == 7).all()
@@ -37,7 +40,7 @@ def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
     ):
         verdicts.write_text(text)
         with pytest.raises(UsageError, match=message):
-            retrain.read_added(tmp_path, verdicts, (104, 104))
+            read_added(tmp_path, verdicts, (104, 104))
 
 
 def test_retraining_is_only_better_if_recall_is_kept(
@@ -47,20 +50,19 @@ def test_retraining_is_only_better_if_recall_is_kept(
     rng = np.random.default_rng(0)
     nowhere = np.full((6, 2), np.nan, np.float32)
     pixels = rng.integers(90, 110, (6, 104, 104), dtype=np.uint8)
-    added = retrain.Added(pixels, np.zeros(6, int), tuple("abcdef"), nowhere)
-    settings = Settings("original", megapixels=0.2, epoch_images=8, batches=(8, 8))
-    after, comparison = retrain.retrain(
-        before, added, easy["train"], easy["validation"].first(20), sets["test"].first(20), settings, tmp_path
-    )
+    added = Added(pixels, np.zeros(6, int), tuple("abcdef"), nowhere)
+    settings = Settings("original", budget=Budget(megapixels=0.2), epoch_images=8, batches=(8, 8))
+    data = Sets(easy["train"], easy["validation"].first(20), sets["test"].first(20))
+    after, comparison = retrain(before, added, data, RetrainSettings(settings), tmp_path)
     assert after.id != before.id
     # A screen holds for the network that it was distilled from.
     assert before.screen is not None
     assert load(after.save(tmp_path / "after")).screen is None
     assert after.trained["retrained"]["from"] == before.id
     assert comparison["test before"]["craters"] == 10
-    assert "| test after |" in retrain.table(comparison)
+    assert "| test after |" in table(comparison)
     lost = {**comparison, "recall_kept": False, "better": False}
-    assert "fell below" in retrain.verdict(lost)
+    assert "fell below" in verdict(lost)
 
 
 def test_what_the_held_out_images_chose_is_then_taught_them_too(
@@ -69,19 +71,12 @@ def test_what_the_held_out_images_chose_is_then_taught_them_too(
     network, train = load(untrained), easy["train"]
     rows = np.arange(16)
     judged = train.images(rows)
-    added = retrain.Added(judged, train.column("label")[rows], tuple(map(str, rows)), np.full((16, 2), np.nan))
-    settings = Settings("original", megapixels=3.0, epoch_images=64, batches=(8, 8), learning_rate=1e-3)
+    added = Added(judged, train.column("label")[rows], tuple(map(str, rows)), np.full((16, 2), np.nan))
+    settings = Settings("original", budget=Budget(megapixels=3.0), epoch_images=64, batches=(8, 8), learning_rate=1e-3)
     said: list[str] = []
-    after, comparison = retrain.retrain(
-        network,
-        added,
-        train,
-        easy["validation"].first(20),
-        sets["test"].first(20),
-        settings,
-        tmp_path,
-        head_settings=HeadSettings(steps=0),
-        say=said.append,
+    data = Sets(train, easy["validation"].first(20), sets["test"].first(20))
+    after, comparison = retrain(
+        network, added, data, RetrainSettings(settings, DenseSettings(steps=0)), tmp_path, said.append
     )
     assert comparison["chosen"] not in ("as it was", "dense layers"), comparison["held_out_loss"]
     first, second = (load_best(tmp_path / name) for name in ("held-out", "all"))
@@ -99,8 +94,8 @@ def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str
     generous = Bundle(network.weights, network.preprocessing, 0.0)
     strict = Bundle(network.weights, network.preprocessing, 1.1)
     nowhere = np.full((4, 2), np.nan, np.float32)
-    added = retrain.Added(sets["train"].images(range(4)), np.zeros(4, int), tuple("abcd"), nowhere)
-    comparison = retrain.compare(generous, strict, added, sets["test"].first(20))
+    added = Added(sets["train"].images(range(4)), np.zeros(4, int), tuple("abcd"), nowhere)
+    comparison = compare(generous, strict, added, sets["test"].first(20))
     assert comparison["added after"]["false_alarms"] < comparison["added before"]["false_alarms"]
     assert not comparison["recall_kept"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from crater_ray.errors import UsageError
 from training.data_sets import seeds
-from training.data_sets.batches import epoch
+from training.data_sets.batches import epoch_batches
 from training.data_sets.dataset import DataSet, join, read
 from training.data_sets.synthesize import Order, synthesize
 from training.network.trainable import position_targets
@@ -91,7 +91,7 @@ def test_cut_outs_from_a_folder_are_used(tmp_path: Path) -> None:
 def test_crops_keep_the_crater_and_know_where_it_went(sets: dict[str, DataSet]) -> None:
     data = sets["train"]
     rng = np.random.default_rng(0)
-    for batch in epoch(data, rng, images=64, batch=16, crop=(108, 108), least_diameter=6.0):
+    for batch in epoch_batches(data, rng, images=64, batch=16, crop=(108, 108), least_diameter=6.0):
         assert batch.labels[:, 0].tolist() == [1] * 8 + [0] * 8
         assert [len(found) for found in batch.craters] == [1] * 8 + [0] * 8
         x, y, diameter, visible = np.concatenate(batch.craters).T
@@ -111,7 +111,9 @@ def test_turned_images_keep_the_crater_under_its_coordinates(sets: dict[str, Dat
         table = table.set_column(place, table.schema.field(name), pa.array(values, table.schema.field(name).type))
     data = DataSet((marked,), table, {"digest": "marked"})
     for number in range(12):
-        for batch in epoch(data, np.random.default_rng(number), images=4, batch=4, crop=(108, 108), least_diameter=0.0):
+        for batch in epoch_batches(
+            data, np.random.default_rng(number), images=4, batch=4, crop=(108, 108), least_diameter=0.0
+        ):
             for image, found in zip(batch.images[:2], batch.craters[:2], strict=True):
                 assert image[int(found[0, 1]), int(found[0, 0]), 0] == 255
 
@@ -147,7 +149,9 @@ def test_joined_sets_follow_one_another(crowd: DataSet, sets: dict[str, DataSet]
 
 
 def test_crops_of_a_crowd_are_labelled_by_what_they_hold(crowd: DataSet) -> None:
-    for batch in epoch(crowd, np.random.default_rng(1), images=96, batch=8, crop=(124, 124), least_diameter=8.0):
+    for batch in epoch_batches(
+        crowd, np.random.default_rng(1), images=96, batch=8, crop=(124, 124), least_diameter=8.0
+    ):
         for label, found in zip(batch.labels[:, 0], batch.craters, strict=True):
             x, y, diameter, visible = found.T
             reach = diameter / 2

@@ -18,10 +18,11 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import BORDER, CONVOLUTIONS, STEP, Screen, shapes
 from training.__main__ import app
 from training.distillation import distill as distilling
-from training.distillation.answers import MARGIN, Taught, exact, last_map, open_images, teach
-from training.distillation.augmentation import SELDOM, Views, chance_of, look_otherwise
+from training.distillation.answers import MARGIN, Answered, ask_teacher, exact, feature_map, open_images
+from training.distillation.augmentation import LEAST_WEIGHT, AugmentedBatches, augment, sampling_weights
 from training.distillation.screen_threshold import Promise, tail_quantile, weigh
-from training.distillation.student import build_lesson
+from training.distillation.screen_weights import LEAST_UNIT, fold_screen, screen_feature_map, units
+from training.distillation.student import build_distillation
 
 SHAPE = (108, 124)
 
@@ -46,96 +47,98 @@ def write_images(folder: Path, count: int, seed: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory, untrained: Path) -> tuple[Bundle, Taught, Taught]:
-    """An untrained network whose answers spread, with a threshold at their upper quarter; lessons; held-out images."""
+def full(tmp_path_factory: pytest.TempPathFactory, untrained: Path) -> tuple[Bundle, Answered, Answered]:
+    """An untrained network whose answers spread, with a threshold at their upper quarter; examples; held-out images."""
     folder = tmp_path_factory.mktemp("distilling")
     bundle = bundles.load(untrained)
-    lessons, held_out = (
+    examples, held_out = (
         open_images(write_images(folder / f"images{seed}", count, seed), SHAPE) for seed, count in ((1, 48), (2, 32))
     )
-    before = teach(bundle, lessons, folder / "work", "float32").logit
+    before = ask_teacher(bundle, examples, folder / "work", "float32").logit
     weights = dict(bundle.weights)
     spread = 2.0 / before.std()
     weights["dense7/kernel"] = weights["dense7/kernel"] * np.float32(spread)
     weights["dense7/bias"] = (weights["dense7/bias"] - before.mean()) * np.float32(spread)
     bundle = replace(bundle, weights=weights, typical_threshold=0.7)
-    return bundle, *(teach(bundle, data, folder / "work", "float32") for data in (lessons, held_out))  # type: ignore[return-value]
+    return bundle, *(ask_teacher(bundle, data, folder / "work", "float32") for data in (examples, held_out))  # type: ignore[return-value]
 
 
 def test_teacher_answers_as_the_network_does_and_is_asked_once(
-    full: tuple[Bundle, Taught, Taught], tmp_path: Path
+    full: tuple[Bundle, Answered, Answered], tmp_path: Path
 ) -> None:
-    bundle, lessons, _ = full
-    taught = teach(bundle, lessons.data.first(5), tmp_path, "float32")
-    images = lessons.data.images(np.arange(5))[..., None]
+    bundle, examples, _ = full
+    answered = ask_teacher(bundle, examples.data.first(5), tmp_path, "float32")
+    images = examples.data.images(np.arange(5))[..., None]
     score = np.asarray(bundle.model()(images))[:, 0]
-    assert np.allclose(1 / (1 + np.exp(-taught.logit)), score, atol=5e-3)
+    assert np.allclose(1 / (1 + np.exp(-answered.logit)), score, atol=5e-3)
     (kept,) = tmp_path.iterdir()
     stored = np.load(kept)
     np.save(kept, np.zeros_like(stored))
-    assert not teach(bundle, lessons.data.first(5), tmp_path, "float32").logit.any()
-    assert sorted(set(lessons.data.column("label").tolist())) == [0, 1]
+    assert not ask_teacher(bundle, examples.data.first(5), tmp_path, "float32").logit.any()
+    assert sorted(set(examples.data.column("label").tolist())) == [0, 1]
 
 
-def test_answers_near_the_threshold_are_exact(full: tuple[Bundle, Taught, Taught]) -> None:
-    bundle, lessons, _ = full
+def test_answers_near_the_threshold_are_exact(full: tuple[Bundle, Answered, Answered]) -> None:
+    bundle, examples, _ = full
     cut = np.log(0.7 / 0.3)
     rng = np.random.default_rng(3)
-    rough = lessons.logit + rng.uniform(-0.1, 0.1, len(lessons))
+    rough = examples.logit + rng.uniform(-0.1, 0.1, len(examples))
     rough[:4] = cut + 0.1
-    found = exact(bundle, Taught(lessons.data, rough)).logit
+    found = exact(bundle, Answered(examples.data, rough)).logit
     near = np.abs(rough - cut) < MARGIN
     assert near[:4].all() and not near.all()
-    assert np.allclose(found[near], lessons.logit[near], atol=5e-3)
+    assert np.allclose(found[near], examples.logit[near], atol=5e-3)
     assert (found[~near] == rough[~near]).all()
 
 
 def test_images_near_the_threshold_are_drawn_more_often() -> None:
-    chance = chance_of(np.array([-6.0, 0.0, np.log(0.7 / 0.3), 1.5, 9.0]), 0.7)
-    assert chance.argmax() == 2 and chance[0] == pytest.approx(SELDOM, abs=0.01)
+    chance = sampling_weights(np.array([-6.0, 0.0, np.log(0.7 / 0.3), 1.5, 9.0]), 0.7)
+    assert chance.argmax() == 2 and chance[0] == pytest.approx(LEAST_WEIGHT, abs=0.01)
     assert (chance > 0.09).all()
 
 
-def test_views_are_other_images_and_the_same_again_with_the_same_seed(full: tuple[Bundle, Taught, Taught]) -> None:
-    bundle, lessons, _ = full
-    views = iter(Views(bundle, [lessons], 4, 0))
+def test_views_are_other_images_and_the_same_again_with_the_same_seed(full: tuple[Bundle, Answered, Answered]) -> None:
+    bundle, examples, _ = full
+    views = iter(AugmentedBatches(bundle, [examples], 4, 0))
     first, second = next(views), next(views)
-    images = lessons.data.images(np.arange(len(lessons)))
+    images = examples.data.images(np.arange(len(examples)))
     known = {image.tobytes() for image in images}
     assert not any(image.tobytes() in known for image in np.concatenate([first, second]))
-    again = iter(Views(bundle, [lessons], 4, 0))
+    again = iter(AugmentedBatches(bundle, [examples], 4, 0))
     assert np.array_equal(next(again), first) and np.array_equal(next(again), second)
-    assert not np.array_equal(next(iter(Views(bundle, [lessons], 4, 1))), first)
-    turned = look_otherwise(np.random.default_rng(1), np.repeat(images[:1], 12, axis=0))
+    assert not np.array_equal(next(iter(AugmentedBatches(bundle, [examples], 4, 1))), first)
+    turned = augment(np.random.default_rng(1), np.repeat(images[:1], 12, axis=0))
     assert len({image.tobytes() for image in turned}) == 12
     assert all(np.ptp(image) >= 0.8 * np.ptp(images[0]) for image in turned)
 
 
-def test_lesson_costs_what_the_screen_says_otherwise_than_the_network(full: tuple[Bundle, Taught, Taught]) -> None:
-    bundle, lessons, _ = full
+def test_loss_is_what_the_screen_says_otherwise_than_the_network(
+    full: tuple[Bundle, Answered, Answered],
+) -> None:
+    bundle, examples, _ = full
     screen = build_screen(trainable=True)
     scale = np.linspace(0.5, 2.0, 32).astype(np.float32)
-    lesson = build_lesson(bundle, screen, scale, SHAPE, "float32", 1e-3)
-    images = lessons.data.images(np.arange(len(lessons)))[..., None]
-    costs = np.asarray(lesson(images))
+    distillation = build_distillation(bundle, screen, scale, SHAPE, "float32", 1e-3)
+    images = examples.data.images(np.arange(len(examples)))[..., None]
+    costs = np.asarray(distillation(images))
     said, drawn = (np.asarray(each) for each in screen(images))
-    wanted = np.asarray(last_map(bundle, "float32")(images))[:, : drawn.shape[1], : drawn.shape[2]] / scale
-    cut, logit = np.log(0.7 / 0.3), lessons.logit
+    wanted = np.asarray(feature_map(bundle, "float32")(images))[:, : drawn.shape[1], : drawn.shape[2]] / scale
+    cut, logit = np.log(0.7 / 0.3), examples.logit
     assert np.allclose(costs[:, 0], np.mean((drawn - wanted) ** 2 * (1 + wanted), axis=(1, 2, 3)), rtol=1e-3)
     near = np.exp(-np.abs(logit - cut) / 2) + 0.1
     assert np.allclose(costs[:, 1], near * (np.sqrt(1 + (said[:, 0] - logit) ** 2) - 1), rtol=2e-2, atol=1e-3)
     short = np.where(logit >= cut, np.maximum(cut - said[:, 0], 0), 0)
     assert short.any() and np.allclose(costs[:, 2], 0.5 * short**2, rtol=1e-2)
     before = np.asarray(screen.get_layer("conv1").kernel).copy()
-    lesson.train_on_batch(images, np.ones((len(images), 3), np.float32))
+    distillation.train_on_batch(images, np.ones((len(images), 3), np.float32))
     assert not np.array_equal(np.asarray(screen.get_layer("conv1").kernel), before)
-    assert {id(one) for one in lesson.trainable_variables} == {id(one) for one in screen.trainable_variables}
+    assert {id(one) for one in distillation.trainable_variables} == {id(one) for one in screen.trainable_variables}
 
 
-def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
-    bundle, lessons, held_out = full
+def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
+    bundle, examples, held_out = full
     said: list[str] = []
-    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=4_000), said.append)
+    screen = distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=4_000), said.append)
     assert screen.size == SHAPE and screen.bundle == bundle.id and screen.full_threshold == 0.7
     assert {name: array.shape for name, array in screen.weights.items()} == shapes()
     ways = screen.figures["ways"]
@@ -152,12 +155,14 @@ def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Taught, Taug
     assert again.screen is not None and again.screen.id == screen.id
 
 
-def test_screen_goes_on_from_another(full: tuple[Bundle, Taught, Taught]) -> None:
+def test_screen_goes_on_from_another(full: tuple[Bundle, Answered, Answered]) -> None:
     from tests.made_screens import make_screen
 
-    bundle, lessons, held_out = full
+    bundle, examples, held_out = full
     start = make_screen("another network", size=SHAPE)
-    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=8), lambda _: None, start)
+    screen = distilling.distill(
+        bundle, [examples], [held_out], distilling.Settings(60, images=8), lambda _: None, start
+    )
     assert screen.bundle == bundle.id and screen.made["start"]["id"] == start.id
     images = held_out.data.images(np.arange(8))
     before, after = (KerasScreen(one, dtype="float32").look(images).scores for one in (start, screen))
@@ -165,40 +170,40 @@ def test_screen_goes_on_from_another(full: tuple[Bundle, Taught, Taught]) -> Non
     assert np.allclose(before, after, atol=0.02)  # it took one small step
 
 
-def test_a_screen_that_settles_is_at_once_what_it_was(full: tuple[Bundle, Taught, Taught]) -> None:
+def test_a_screen_that_settles_is_at_once_what_it_was(full: tuple[Bundle, Answered, Answered]) -> None:
     from tests.made_screens import make_screen
 
-    bundle, lessons, _ = full
+    bundle, examples, _ = full
     start = make_screen(bundle.id, size=SHAPE)
-    images = lessons.data.images(np.arange(16))
+    images = examples.data.images(np.arange(16))
     before, after = (KerasScreen(one, dtype="float32").look(images).scores for one in (start, _settled(full, 1e-12)))
     assert np.ptp(before) > 1e-3 and np.allclose(before, after, atol=1e-4)
     moved = KerasScreen(_settled(full, 1e-2), dtype="float32").look(images).scores
     assert not np.allclose(before, moved, atol=1e-3)
 
 
-def _settled(full: tuple[Bundle, Taught, Taught], rate: float) -> Screen:
+def _settled(full: tuple[Bundle, Answered, Answered], rate: float) -> Screen:
     from tests.made_screens import make_screen
 
-    bundle, lessons, _ = full
+    bundle, examples, _ = full
     settings = distilling.Settings(60, images=80, rate=rate, settle=True)
-    return distilling.distill(bundle, [lessons], [], settings, lambda _: None, make_screen(bundle.id, size=SHAPE))
+    return distilling.distill(bundle, [examples], [], settings, lambda _: None, make_screen(bundle.id, size=SHAPE))
 
 
-def test_thresholds_alone_are_set_anew(full: tuple[Bundle, Taught, Taught]) -> None:
+def test_thresholds_alone_are_set_anew(full: tuple[Bundle, Answered, Answered]) -> None:
     from tests.made_screens import make_screen
 
-    bundle, lessons, held_out = full
+    bundle, examples, held_out = full
     start = make_screen(bundle.id, size=SHAPE, threshold=0.1)
     asked = distilling.Settings(images=0, promise=Promise(0.9))
-    screen = distilling.distill(bundle, [lessons], [held_out], asked, lambda _: None, start)
+    screen = distilling.distill(bundle, [examples], [held_out], asked, lambda _: None, start)
     images = held_out.data.images(np.arange(len(held_out)))
     before, after = (KerasScreen(one, dtype="float32").look(images) for one in (start, screen))
     assert np.allclose(before.scores, after.scores, atol=1e-4)
     assert screen.threshold > 0.1 and before.passed.sum() > after.passed.sum()
 
 
-def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -> None:
+def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Answered, Answered]) -> None:
     import keras
 
     keras.utils.set_random_seed(1)
@@ -211,31 +216,31 @@ def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Taught, Taught]) -
         norm.moving_variance.assign(rng.uniform(0.5, 2, norm.moving_variance.shape))
     images = full[1].data.images([0, 1, 2])[..., None]
     expected = np.asarray(model(images, training=False)[0])
-    folded = np.asarray(build_screen(distilling._fold(model))(images))
+    folded = np.asarray(build_screen(fold_screen(model))(images))
     assert np.allclose(folded, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Taught, Taught]) -> None:
-    bundle, lessons, held_out = full
-    screen = distilling.distill(bundle, [lessons], [held_out], distilling.Settings(60, images=16), lambda _: None)
-    features = distilling.map_of(build_screen(screen.weights))
-    images = Views(bundle, [lessons], distilling.SOME, 0).make(0)[..., None]
+def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Answered, Answered]) -> None:
+    bundle, examples, held_out = full
+    screen = distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=16), lambda _: None)
+    features = screen_feature_map(build_screen(screen.weights))
+    images = AugmentedBatches(bundle, [examples], distilling.SAMPLE, 0).make(0)[..., None]
     drawn = np.asarray(features(images))
-    found = distilling.units(drawn, np.asarray(last_map(bundle, "float32")(images)))
-    both = found > 2 * distilling.LEAST_UNIT  # the others are never seen where the network sees the same
+    found = units(drawn, np.asarray(feature_map(bundle, "float32")(images)))
+    both = found > 2 * LEAST_UNIT  # the others are never seen where the network sees the same
     assert both.sum() > 10 and np.allclose(found[both], 1.0, atol=0.01)
 
 
-def test_sizes_that_the_screen_cannot_halve_are_refused(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+def test_sizes_that_cannot_be_halved_are_refused(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
     bundle, _, held_out = full
     odd = open_images(_resized(held_out, tmp_path / "odd", (108, 126)), (108, 126))
-    taught = teach(bundle, odd, tmp_path / "work", "float32")
+    answered = ask_teacher(bundle, odd, tmp_path / "work", "float32")
     with pytest.raises(UsageError, match="multiple of 4 px each way; the first are 108x126"):
-        distilling.distill(bundle, [taught], [taught], distilling.Settings(60, images=8), lambda _: None)
+        distilling.distill(bundle, [answered], [answered], distilling.Settings(60, images=8), lambda _: None)
 
 
-def _resized(taught: Taught, folder: Path, shape: tuple[int, int]) -> Path:
-    for number, pixels in enumerate(taught.data.images(np.arange(4))):
+def _resized(answered: Answered, folder: Path, shape: tuple[int, int]) -> Path:
+    for number, pixels in enumerate(answered.data.images(np.arange(4))):
         (folder / f"fm_{number}").mkdir(parents=True)
         Image.fromarray(pixels).resize(shape[::-1]).save(folder / f"fm_{number}" / f"fm_{number}-001.png")
     return folder
@@ -275,14 +280,14 @@ def test_weights_make_craters_rare() -> None:
     assert (weigh(np.array([1, 0, -1]), 0.02) == 1).all()
 
 
-def test_held_out_images_without_candidates_are_refused(full: tuple[Bundle, Taught, Taught]) -> None:
-    bundle, lessons, held_out = full
-    hopeless = Taught(held_out.data, np.full(len(held_out), -9.0))
+def test_held_out_images_without_candidates_are_refused(full: tuple[Bundle, Answered, Answered]) -> None:
+    bundle, examples, held_out = full
+    hopeless = Answered(held_out.data, np.full(len(held_out), -9.0))
     with pytest.raises(UsageError, match="no candidate"):
-        distilling.distill(bundle, [lessons], [hopeless], distilling.Settings(minutes=0.001, promise=Promise(0.9)))
+        distilling.distill(bundle, [examples], [hopeless], distilling.Settings(minutes=0.001, promise=Promise(0.9)))
 
 
-def test_command_refuses_images_of_another_size(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+def test_command_refuses_images_of_another_size(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
     folder = full[0].save(tmp_path / "bundle")
     images = write_images(tmp_path / "images", 2, 5)
     result = CliRunner().invoke(
@@ -292,7 +297,7 @@ def test_command_refuses_images_of_another_size(full: tuple[Bundle, Taught, Taug
     assert "384x512" in str(result.exception)
 
 
-def test_command_that_would_learn_nothing_is_refused(full: tuple[Bundle, Taught, Taught], tmp_path: Path) -> None:
+def test_command_that_would_learn_nothing_is_refused(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
     folder = full[0].save(tmp_path / "bundle")
     images = str(tmp_path / "images")
     result = CliRunner().invoke(app, ["distill", str(folder), "--data", images, "--validation", images, "--see", "0"])

@@ -19,13 +19,18 @@ from training.data_sets.dataset import DataSet
 from training.data_sets.synthesize import Order, synthesize
 from training.evaluation.intervals import roc_area
 from training.fitting import checkpoint
+from training.fitting.best import load_best
 from training.fitting.calibrate import calibrated_bundle
-from training.fitting.fit import Data, Settings, fit, load_best
+from training.fitting.fit import fit
+from training.fitting.initial_weights import InitialWeights
+from training.fitting.settings import Budget, Data, Settings
 from training.network.scoring import logits
 
 
 def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:
-    settings = Settings("matched", megapixels=14.0, step_two_share=0.0, epoch_images=400, batches=(16, 4))
+    settings = Settings(
+        "matched", budget=Budget(megapixels=14.0), step_two_share=0.0, epoch_images=400, batches=(16, 4)
+    )
     weights = fit(settings, Data(easy["train"], easy["validation"]), tmp_path, say=lambda _: None)
     logit = logits(weights, "sigma-clip", easy["validation"])
     assert roc_area(easy["validation"].column("label"), logit) > 0.7
@@ -76,7 +81,9 @@ def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_
     data = Data(easy["train"], easy["validation"].first(20))
 
     def settings(megapixels: float) -> Settings:
-        return Settings("original", megapixels=megapixels, step_two_share=0.0, epoch_images=16, batches=(8, 4))
+        return Settings(
+            "original", budget=Budget(megapixels=megapixels), step_two_share=0.0, epoch_images=16, batches=(8, 4)
+        )
 
     both = []
     for name in ("whole", "broken"):
@@ -101,10 +108,10 @@ def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_
 
 def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path) -> None:
     data = Data(easy["train"], easy["validation"].first(20))
-    settings = Settings("matched", megapixels=0.3, step_two_share=0.0, epoch_images=16, batches=(8, 4))
+    settings = Settings("matched", budget=Budget(megapixels=0.3), step_two_share=0.0, epoch_images=16, batches=(8, 4))
     fit(settings, data, tmp_path / "first", say=lambda _: None)
     resting = replace(settings, seed=1, learning_rate=1e-9)
-    fit(resting, data, tmp_path / "second", earlier=tmp_path / "first", say=lambda _: None)
+    fit(resting, data, tmp_path / "second", InitialWeights(earlier=tmp_path / "first"), say=lambda _: None)
     fit(resting, data, tmp_path / "other", say=lambda _: None)
     kernels = []
     for name in ("first", "second", "other"):
@@ -118,7 +125,7 @@ def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path) ->
 
 
 def test_missing_data_for_the_second_step_is_explained(easy: dict[str, DataSet], tmp_path: Path) -> None:
-    settings = Settings("original", megapixels=0.1, step_two_share=0.5, epoch_images=8, batches=(8, 4))
+    settings = Settings("original", budget=Budget(megapixels=0.1), step_two_share=0.5, epoch_images=8, batches=(8, 4))
     with pytest.raises(UsageError, match="--whole"):
         fit(settings, Data(easy["train"], easy["validation"].first(10)), tmp_path, say=lambda _: None)
     with pytest.raises(UsageError, match="No weights"):

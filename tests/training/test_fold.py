@@ -8,7 +8,7 @@ import numpy as np
 from crater_ray.network.stardust import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build, read_weights
 from training.fitting.calibrate import fold_line
 from training.network.fold import fold, unfold
-from training.network.scoring import head, probability
+from training.network.scoring import dense_logits, probability
 from training.network.trainable import build_trainable
 from training.recipes import MATCHED
 
@@ -85,4 +85,4 @@ def test_the_calibration_line_lands_in_the_last_layer() -> None:
         weights[f"dense{number}/bias"] = rng.normal(0, 0.4, widths[number]).astype(np.float32)
     peaks = rng.uniform(0, 2, (50, widths[0]))
     lined = fold_line(weights, 0.4, -1.5)
-    assert np.allclose(head(lined, peaks), 0.4 * head(weights, peaks) - 1.5, atol=1e-5)
+    assert np.allclose(dense_logits(lined, peaks), 0.4 * dense_logits(weights, peaks) - 1.5, atol=1e-5)

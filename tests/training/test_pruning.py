@@ -1,4 +1,4 @@
-"""Pruning: a network with fewer filters begins as its teacher, learns from it, and ships with all parameters."""
+"""Pruning: a network with fewer filters starts as its teacher, learns from it, and ships with all parameters."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ from crater_ray.network.stardust import FILTERS, PARAMETERS, build, read_weights
 from training.data_sets.dataset import DataSet
 from training.evaluation.intervals import roc_area
 from training.fitting.calibrate import calibrated_bundle
-from training.fitting.fit import Data, Settings, fit
-from training.fitting.pruning import Teacher, begin, check_filters, important
+from training.fitting.fit import fit
+from training.fitting.initial_weights import InitialWeights
+from training.fitting.pruning import check_filters, important, start_from_teacher
+from training.fitting.settings import Budget, Data, Settings
+from training.fitting.teacher import Teacher
 from training.network.scoring import logits, probability, to_logit
 from training.network.trainable import build_trainable
 from training.recipes import MATCHED
-from training.retraining.retrain import Added, mix
+from training.retraining.added import Added, mix
 
 FEW = (16, 16, 24, 32, 32, 48, 24, 32)
+
+
+def quiet(_: str) -> None:
+    """Say nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +41,10 @@ def teacher() -> Bundle:
     return load()
 
 
-def test_with_all_filters_it_begins_as_the_teacher(teacher: Bundle, easy: dict[str, DataSet]) -> None:
+def test_with_all_filters_it_starts_as_the_teacher(teacher: Bundle, easy: dict[str, DataSet]) -> None:
     images = easy["train"].images(range(6))[..., None]
     model = build_trainable(MATCHED, batch_norm=True)
-    begin(teacher, MATCHED, model, images, FILTERS)
+    start_from_teacher(teacher, MATCHED, model, images, FILTERS)
     said = probability(np.asarray(model.predict_on_batch(images)["score"])[:, 0])
     assert np.allclose(said, np.asarray(teacher.model()(images))[:, 0], atol=1e-3)
 
@@ -88,31 +95,30 @@ def test_a_pruned_network_learns_and_ships_with_all_parameters(
     settings = Settings(
         "matched",
         filters=FEW,
-        megapixels=8.0,
+        budget=Budget(megapixels=8.0),
         step_two_share=0.0,
         epoch_images=400,
         batches=(16, 4),
         learning_rate=1e-3,
     )
     data = Data(easy["train"], easy["validation"])
-    weights = fit(settings, data, tmp_path / "fit", teacher=teacher, say=lambda _: None)
+    weights = fit(settings, data, tmp_path / "fit", InitialWeights(teacher=teacher), say=quiet)
     assert sum(array.size for array in weights.values()) == PARAMETERS
     assert filter_counts(drop_inactive(weights)) == FEW
     logit = logits(weights, "sigma-clip", easy["validation"])
     assert roc_area(easy["validation"].column("label"), logit) > 0.8
-    again = fit(settings, data, tmp_path / "fit", teacher=teacher, say=lambda _: None)  # it is done: nothing is fitted
+    again = fit(settings, data, tmp_path / "fit", InitialWeights(teacher=teacher), say=quiet)  # done: nothing is fitted
     assert all((again[name] == weights[name]).all() for name in weights)
     made = calibrated_bundle(tmp_path / "fit", easy["validation"], name="pruned")
     assert (made.trained["begun"], tuple(made.trained["filters"])) == (teacher.id, FEW)
-    little = Settings("matched", megapixels=0.2, step_two_share=0.0, epoch_images=16, batches=(8, 4))
+    little = Settings("matched", budget=Budget(megapixels=0.2), step_two_share=0.0, epoch_images=16, batches=(8, 4))
     made.save(tmp_path / "bundle")
     for name, more in {"fit": tmp_path / "fit", "bundle": tmp_path / "bundle"}.items():  # what is inactive stays so
-        assert (
-            filter_counts(drop_inactive(fit(little, data, tmp_path / f"on {name}", earlier=more, say=lambda _: None)))
-            == FEW
-        )
+        after = fit(little, data, tmp_path / f"on {name}", InitialWeights(earlier=more), say=quiet)
+        assert filter_counts(drop_inactive(after)) == FEW
     whole = replace(data, whole=data.crops, whole_validation=data.validation)
-    assert filter_counts(drop_inactive(fit(little, whole, tmp_path / "on", start=weights, say=lambda _: None))) == FEW
+    after = fit(little, whole, tmp_path / "on", InitialWeights(weights=weights), say=quiet)
+    assert filter_counts(drop_inactive(after)) == FEW
     with pytest.raises(UsageError, match="begun"):  # without the teacher it is another fit
         fit(Settings("matched", step_two_share=0.0), data, tmp_path / "fit")
 
@@ -128,11 +134,11 @@ def test_what_is_to_be_kept_is_not_forgotten_for_false_labels(
     added = Added(judged.images(range(8)), judged.column("label"), tuple("abcdefgh"), nowhere)
     mixed, rest = mix(false, added), easy["validation"]
     data = Data(mixed, rest, mixed, rest)
-    settings = Settings("matched", megapixels=3.0, epoch_images=120, batches=(8, 8), learning_rate=5e-4)
+    settings = Settings("matched", budget=Budget(megapixels=3.0), epoch_images=120, batches=(8, 8), learning_rate=5e-4)
     before = logits(teacher.weights, teacher.preprocessing, rest)
     moved = []
     for name, kept in (("kept", teacher), ("forgotten", None)):
-        weights = fit(settings, data, tmp_path / name, start=teacher.weights, kept=kept)
+        weights = fit(settings, data, tmp_path / name, InitialWeights(weights=teacher.weights), kept=kept)
         after = logits(weights, teacher.preprocessing, rest)
         moved.append(float(np.abs(after - before).mean()))
     assert moved[0] < 0.5 * moved[1]
@@ -143,7 +149,7 @@ def test_wrong_use_is_explained(teacher: Bundle, easy: dict[str, DataSet], tmp_p
     with pytest.raises(UsageError, match="--teacher"):
         fit(Settings("matched", filters=FEW), data, tmp_path)
     with pytest.raises(UsageError, match="received: original"):
-        fit(Settings("original", filters=FEW), data, tmp_path, teacher=teacher)
+        fit(Settings("original", filters=FEW), data, tmp_path, InitialWeights(teacher=teacher))
     for wrong in ((16, 16), (*FEW[:-1], 16), (65, *FEW[1:]), (0, *FEW[1:])):
         with pytest.raises(UsageError, match="--filters must be 8 numbers"):
             check_filters(wrong)

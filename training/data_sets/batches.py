@@ -31,7 +31,7 @@ class Batch:
     rows: np.ndarray
 
 
-def epoch(
+def epoch_batches(
     data: DataSet,
     rng: np.random.Generator,
     *,

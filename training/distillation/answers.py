@@ -1,4 +1,4 @@
-"""What the full network says of images, kept on disk: the screen learns from it, not from labels."""
+"""The teacher's answers to images, kept on disk: the screen learns from them, not from labels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ there (0.0066 in the score of 1,000 images: `python -m benchmarks agreement`).""
 
 
 @dataclass(frozen=True)
-class Taught:
+class Answered:
     """Images with the full network's answers.
 
     Attributes:
@@ -102,7 +102,7 @@ def _size(shape: tuple[int, int]) -> str:
     return f"{shape[0]}x{shape[1]}"
 
 
-def last_map(bundle: Bundle, dtype: str) -> keras.Model:
+def feature_map(bundle: Bundle, dtype: str) -> keras.Model:
     """The network up to its last feature map, as a Keras model from images to (n, rows, columns, 32) float32.
 
     Args:
@@ -116,14 +116,14 @@ def last_map(bundle: Bundle, dtype: str) -> keras.Model:
     return keras.Model(model.input, keras.layers.Activation("linear", dtype="float32")(x))
 
 
-def teach(
+def ask_teacher(
     bundle: Bundle,
     data: DataSet,
     folder: Path,
     dtype: str,
     progress: Callable[[int, int], None] | None = None,
-) -> Taught:
-    """Have the full network look at images, or take what it said before from `folder`.
+) -> Answered:
+    """Have the full network answer for images, or take what it answered before from `folder`.
 
     Args:
         bundle: the network.
@@ -139,21 +139,21 @@ def teach(
         with path.with_suffix(".partial").open("wb") as stream:
             np.save(stream, answer)
         path.with_suffix(".partial").rename(path)
-    return Taught(data, np.load(path))
+    return Answered(data, np.load(path))
 
 
-def exact(bundle: Bundle, taught: Taught, progress: Callable[[int, int], None] | None = None) -> Taught:
+def exact(bundle: Bundle, answered: Answered, progress: Callable[[int, int], None] | None = None) -> Answered:
     """The same with float32 answers where rounding could decide whether an image is a candidate.
 
     Args:
         bundle: the network that answered.
-        taught: its answers, in numbers of any kind.
+        answered: its answers, in numbers of any kind.
         progress: called with images done and images in all.
     """
-    near = np.flatnonzero(np.abs(taught.logit - to_logit(bundle.typical_threshold)) < MARGIN)
+    near = np.flatnonzero(np.abs(answered.logit - to_logit(bundle.typical_threshold)) < MARGIN)
     if not len(near):
-        return taught
-    some = DataSet((taught.data.images(near),), taught.data.table.take(near), taught.data.card)
-    answer = taught.logit.copy()
+        return answered
+    some = DataSet((answered.data.images(near),), answered.data.table.take(near), answered.data.card)
+    answer = answered.logit.copy()
     answer[near] = logits(bundle.weights, bundle.preprocessing, some, progress=progress)
-    return replace(taught, logit=answer)
+    return replace(answered, logit=answer)

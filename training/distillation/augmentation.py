@@ -1,4 +1,4 @@
-"""Views of images, turned over, moved round and in other tones.
+"""Augmentation: images turned over, moved round their edges and in other tones, in batches for distillation.
 
 A screen that meets the same images again and again learns them by heart: one distilled from 24,000 images as they are
 let 9% of them pass at the score that all but a hundredth of their candidates reached, and 25% of others.
@@ -15,44 +15,44 @@ import numpy as np
 
 from crater_ray.network.bundle import Bundle
 from training.data_sets.batches import change_tones
-from training.distillation.answers import Taught
+from training.distillation.answers import Answered
 from training.network.scoring import to_logit
 
-SELDOM = 0.1
+LEAST_WEIGHT = 0.1
 """An image far from the full network's threshold is drawn so often, against one at the threshold."""
 TONES = 0.2
-"""Largest natural logarithm of a view's gamma, up or down."""
-MAKERS = 12
-"""Threads that make batches: a GPU learns from more views than one or two of them make."""
-AHEAD = 16
+"""Largest natural logarithm of an image's new gamma, up or down."""
+THREADS = 12
+"""They make batches: a GPU learns from more images than one or two of them augment."""
+PREFETCH = 16
 """Batches that are being made or ready."""
 
 
-class Views:
-    """Draws images, those near the threshold more often, and turns them into views.
+class AugmentedBatches:
+    """Draws images, those near the threshold more often, and augments them.
 
     Args:
         bundle: the full network.
-        lessons: the images, with its answers to them as they are.
-        batch: views at a time.
-        seed: decides which images and which views.
+        examples: the images, with its answers to them as they are.
+        batch: images at a time.
+        seed: decides which images and how each is augmented.
     """
 
-    def __init__(self, bundle: Bundle, lessons: Sequence[Taught], batch: int, seed: int) -> None:
+    def __init__(self, bundle: Bundle, examples: Sequence[Answered], batch: int, seed: int) -> None:
         self._batch, self._seed = batch, seed
-        self._where = [(one, row) for one in lessons for row in range(len(one))]
-        chance = np.concatenate([chance_of(one.logit, bundle.typical_threshold) for one in lessons])
-        self._sum = np.cumsum(chance / chance.sum())
+        self._where = [(one, row) for one in examples for row in range(len(one))]
+        weight = np.concatenate([sampling_weights(one.logit, bundle.typical_threshold) for one in examples])
+        self._sum = np.cumsum(weight / weight.sum())
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Batches without end, uint8 (batch, height, width); the next ones are made while the last is learnt from."""
-        with ThreadPoolExecutor(MAKERS) as threads:
-            coming = deque(threads.submit(self.make, number) for number in range(AHEAD))
+        with ThreadPoolExecutor(THREADS) as threads:
+            coming = deque(threads.submit(self.make, number) for number in range(PREFETCH))
             try:
-                for number in count(AHEAD):
-                    views = coming.popleft().result()
+                for number in count(PREFETCH):
+                    batch = coming.popleft().result()
                     coming.append(threads.submit(self.make, number))
-                    yield views
+                    yield batch
             finally:
                 threads.shutdown(cancel_futures=True)
 
@@ -61,28 +61,28 @@ class Views:
         rng = np.random.default_rng([self._seed, number])
         chosen = np.minimum(np.searchsorted(self._sum, rng.random(self._batch)), len(self._where) - 1)
         images = np.concatenate([one.data.images([row]) for one, row in (self._where[number] for number in chosen)])
-        return look_otherwise(rng, images)
+        return augment(rng, images)
 
 
-def chance_of(answer: np.ndarray, threshold: float) -> np.ndarray:
+def sampling_weights(answer: np.ndarray, threshold: float) -> np.ndarray:
     """How often each image is drawn: an archive has few images near the threshold, and there it is decided.
 
     Args:
         answer: (n,) the full network's logits.
         threshold: of its score.
     """
-    return np.asarray(SELDOM + np.exp(-np.abs(answer - to_logit(threshold))))
+    return np.asarray(LEAST_WEIGHT + np.exp(-np.abs(answer - to_logit(threshold))))
 
 
-def look_otherwise(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
+def augment(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
     """Turn images over, up and down and left and right, move some round their edges, and change their tones.
 
     Args:
         rng: decides how.
         images: (n, height, width) uint8.
     """
-    seen = np.empty_like(images)
-    for view, image in zip(seen, images, strict=True):
+    augmented = np.empty_like(images)
+    for out, image in zip(augmented, images, strict=True):
         turned = image[:: rng.choice((1, -1)), :: rng.choice((1, -1))]
-        view[:] = np.roll(turned, rng.integers(0, image.shape), (0, 1)) if rng.random() < 0.5 else turned
-    return change_tones(rng, seen, TONES)
+        out[:] = np.roll(turned, rng.integers(0, image.shape), (0, 1)) if rng.random() < 0.5 else turned
+    return change_tones(rng, augmented, TONES)

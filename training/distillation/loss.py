@@ -1,4 +1,4 @@
-"""What it costs to differ from a network that is imitated: in its last feature map, and in its answers.
+"""The distillation loss: what it costs a student to differ from its teacher, in the last feature map and in answers.
 
 Used where a screen is distilled and where a network is pruned; sources there.
 """
@@ -13,10 +13,10 @@ LEAST = 0.1
 """What an answer counts that is as far from the threshold as can be."""
 
 
-def map_costs(wanted: Any, drawn: Any) -> Any:
+def feature_costs(wanted: Any, drawn: Any) -> Any:
     """Of each value of two maps of features, in units of each feature's spread; of any one shape.
 
-    Where the imitated network sees much it must be met best; elsewhere there is only background.
+    Where the teacher sees much it must be met best; elsewhere there is only background.
     """
     from keras import ops
 

@@ -16,7 +16,7 @@ from crater_ray.engines.registry import computes_in_bfloat16
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import SECOND_LOOK, Screen, SecondLook, positions
-from training.distillation.answers import Taught
+from training.distillation.answers import Answered
 from training.evaluation.intervals import wilson
 from training.network.scoring import probability, to_logit
 
@@ -49,7 +49,7 @@ class Promise:
 
 
 def set_threshold(
-    bundle: Bundle, screen: Screen, some: np.ndarray, held_out: Sequence[Taught], promise: Promise
+    bundle: Bundle, screen: Screen, some: np.ndarray, held_out: Sequence[Answered], promise: Promise
 ) -> Screen:
     """Give a screen its ranges for 8-bit numbers, its thresholds and its figures.
 
@@ -206,7 +206,7 @@ def _ranges(screen: Screen, some: np.ndarray) -> dict[str, float]:
     return ranges
 
 
-def _logits(engine: ScreenEngine, held_out: Sequence[Taught]) -> np.ndarray:
+def _logits(engine: ScreenEngine, held_out: Sequence[Answered]) -> np.ndarray:
     scores = []
     for one in held_out:
         for start in range(0, len(one), 32):

@@ -1,4 +1,4 @@
-"""A lesson of the screen as one Keras model: from images to what it costs to say otherwise than the full network."""
+"""Teacher and student as one Keras model: from images to the distillation loss, what it costs the screen to differ."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import positions
 from crater_ray.network.stardust import DENSE
 from training.backend import compiles
-from training.distillation.answers import last_map
-from training.distillation.loss import answer_costs, map_costs
+from training.distillation.answers import feature_map
+from training.distillation.loss import answer_costs, feature_costs
 from training.network.scoring import to_logit
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MISSED = 0.5
 """Weight of the square by which a candidate's answer stays below the threshold: the promise hangs on the worst."""
 
 
-def build_lesson(
+def build_distillation(
     bundle: Bundle, screen: keras.Model, scale: np.ndarray, size: tuple[int, int], dtype: str, rate: float
 ) -> keras.Model:
     """Build it, ready for `train_on_batch`; only the screen learns.
@@ -45,7 +45,7 @@ def build_lesson(
     from keras import layers, ops
 
     cut = float(to_logit(bundle.typical_threshold))
-    full = last_map(bundle, dtype)
+    full = feature_map(bundle, dtype)
     full.trainable = False
     images = keras.Input((*size, 1), dtype="uint8", name="images")
     wanted = full(images)
@@ -53,10 +53,10 @@ def build_lesson(
     said, drawn = screen(images)
     # At the trained size all positions are those of the full network; at some others the last ones are not covered.
     rows, columns = positions(size)
-    in_map = ops.mean(map_costs(wanted[:, :rows, :columns] / scale, drawn), axis=(1, 2, 3))
+    in_map = ops.mean(feature_costs(wanted[:, :rows, :columns] / scale, drawn), axis=(1, 2, 3))
     short = ops.where(logit >= cut, ops.relu(cut - said), 0.0)
     costs = ops.stack([in_map, answer_costs(logit, said, cut)[:, 0], MISSED * ops.square(short)[:, 0]], axis=1)
-    lesson = keras.Model(images, costs, name="lesson")
+    distillation = keras.Model(images, costs, name="distillation")
 
     def loss(weights: Any, costs: Any) -> Any:
         return ops.sum(weights * costs, axis=1)
@@ -68,8 +68,8 @@ def build_lesson(
         return costs[:, 1]
 
     optimizer = keras.optimizers.Adam(rate, clipnorm=5.0)
-    lesson.compile(optimizer, loss=loss, metrics=[map_cost, score_cost], jit_compile=compiles())
-    return lesson
+    distillation.compile(optimizer, loss=loss, metrics=[map_cost, score_cost], jit_compile=compiles())
+    return distillation
 
 
 def _answer(bundle: Bundle, x: Any) -> Any:

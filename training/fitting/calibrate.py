@@ -7,6 +7,7 @@ images; the line is then multiplied into the last dense layer. Calibrated means:
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import numpy as np
 from scipy import optimize
 
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.stardust import DENSE, Weights
+from crater_ray.network.stardust import DENSE, Preprocessing, Weights
 from training.data_sets.dataset import DataSet
 from training.evaluation.intervals import budget_threshold, roc_area
 from training.fitting import checkpoint
-from training.fitting.fit import load_best
+from training.fitting.best import load_best
 from training.network.scoring import logits, probability
 from training.recipes import find
 
@@ -59,6 +60,42 @@ def fold_line(weights: Weights, slope: float, offset: float) -> Weights:
     }
 
 
+@dataclass(frozen=True)
+class Calibrated:
+    """Weights with calibrated scores.
+
+    Attributes:
+        weights: with the line multiplied into the last dense layer.
+        slope, offset: of the line.
+        typical_threshold: the score that `REVIEW_BUDGET` of the held-out blanks reach, rounded for the card.
+        facts: what was measured on the held-out images.
+    """
+
+    weights: Weights
+    slope: float
+    offset: float
+    typical_threshold: float
+    facts: dict[str, Any]
+
+
+def calibrate(weights: Weights, preprocessing: Preprocessing, data: DataSet) -> Calibrated:
+    """Calibrate a network's scores, and choose its typical threshold, on held-out whole images."""
+    label = data.column("label")
+    logit = logits(weights, preprocessing, data)
+    slope, offset = platt(label, logit)
+    score = probability(slope * logit + offset)
+    threshold = budget_threshold(score[label == 0], REVIEW_BUDGET)
+    facts = {
+        "data": data.digest,
+        "images": len(data),
+        "roc_area": round(roc_area(label, logit), 4),
+        "recall_at_typical_threshold": round(float((score[label == 1] >= threshold).mean()), 4),
+        "false_alarms_at_typical_threshold": round(float((score[label == 0] >= threshold).mean()), 4),
+    }
+    rounded = round(float(np.clip(threshold, 1e-4, 0.999)), 4)
+    return Calibrated(fold_line(weights, slope, offset), slope, offset, rounded, facts)
+
+
 def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str = "") -> Bundle:
     """Make a bundle of a fit's best weights.
 
@@ -71,25 +108,13 @@ def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str =
     weights = load_best(fit_folder)
     state = checkpoint.peek(fit_folder / checkpoint.FILE) or checkpoint.State()
     recipe = find(state.settings["recipe"])
-    label = data.column("label")
-    logit = logits(weights, recipe.preprocessing, data)
-    slope, offset = platt(label, logit)
-    score = probability(slope * logit + offset)
-    threshold = budget_threshold(score[label == 0], REVIEW_BUDGET)
+    made = calibrate(weights, recipe.preprocessing, data)
     return Bundle(
-        weights=fold_line(weights, slope, offset),
+        weights=made.weights,
         preprocessing=recipe.preprocessing,
-        typical_threshold=round(float(np.clip(threshold, 1e-4, 0.999)), 4),
-        trained=_trained(state, recipe.card(), data, slope, offset, note),
-        figures={
-            "calibration_set": {
-                "data": data.digest,
-                "images": len(data),
-                "roc_area": round(roc_area(label, logit), 4),
-                "recall_at_typical_threshold": round(float((score[label == 1] >= threshold).mean()), 4),
-                "false_alarms_at_typical_threshold": round(float((score[label == 0] >= threshold).mean()), 4),
-            }
-        },
+        typical_threshold=made.typical_threshold,
+        trained=_trained(state, recipe.card(), data, made.slope, made.offset, note),
+        figures={"calibration_set": made.facts},
         name=name,
     )
 

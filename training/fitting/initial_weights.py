@@ -1,4 +1,4 @@
-"""What a fit begins with: fresh weights, given ones, another fit or bundle to go on from, or a part of a teacher."""
+"""Initial weights of a fit: fresh ones, given ones, those of another fit or bundle, or a part of a teacher's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crater_ray.network.bundle import Bundle, load
 from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, Weights
 from training.fitting import checkpoint
-from training.fitting.pruning import begin
+from training.fitting.pruning import start_from_teacher
 from training.network.fold import pour, unfold
 from training.recipes import Recipe
 
@@ -23,30 +23,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What a fit begins with; with none of these, fresh weights.
+class InitialWeights:
+    """Where the weights come from; with none of these they are fresh.
 
     Attributes:
-        start: weights to train on from, in the second step.
+        weights: to train on, in the second step alone.
         earlier: folder of another fit, or of a bundle, to go on from, in both steps.
-        teacher: a bundle to begin as a part of, and to learn from.
-        kept: a bundle whose answers to some images are to be kept.
+        teacher: a bundle to start as a part of, and to learn from.
     """
 
-    start: Weights | None = None
+    weights: Weights | None = None
     earlier: Path | None = None
     teacher: Bundle | None = None
-    kept: Bundle | None = None
 
     def digest(self) -> str | None:
-        """What tells it from other beginnings, where the data and the weights it goes on with do not.
+        """What tells them from others, where neither data nor the weights themselves do.
 
         Raises:
             UsageError: there is neither a fit nor a bundle.
         """
-        speaks = self.teacher or self.kept
-        if speaks is not None:
-            return speaks.id
+        if self.teacher is not None:
+            return self.teacher.id
         if self.earlier is None:
             return None
         path = self.earlier / checkpoint.FILE
@@ -68,8 +65,8 @@ class Beginning:
             return asked
         if asked != FILTERS or screen_share:
             raise UsageError("--filters and --screen-share need a --teacher: they are shares of it and its screen.")
-        if self.start is not None:
-            return filter_counts(drop_inactive(self.start))
+        if self.weights is not None:
+            return filter_counts(drop_inactive(self.weights))
         if self.earlier is None:
             return asked
         state = checkpoint.peek(self.earlier / checkpoint.FILE)
@@ -78,7 +75,7 @@ class Beginning:
         return filter_counts(drop_inactive(load(self.earlier).weights))
 
     def fill(self, model: keras.Model, recipe: Recipe, images: np.ndarray, filters: tuple[int, ...]) -> None:
-        """Put what the fit begins with into its model, made by `build_trainable`.
+        """Put the weights into a model made by `build_trainable`.
 
         Args:
             model: what is fitted.
@@ -86,10 +83,10 @@ class Beginning:
             images: uint8 (n, h, w, 1), such as will be trained on.
             filters: of each convolution.
         """
-        if self.start is not None:
-            pour(drop_inactive(self.start), model)
+        if self.weights is not None:
+            pour(drop_inactive(self.weights), model)
         elif self.teacher is not None:
-            begin(self.teacher, recipe, model, images, filters)
+            start_from_teacher(self.teacher, recipe, model, images, filters)
         elif self.earlier is not None and (self.earlier / checkpoint.FILE).exists():
             checkpoint.restore(self.earlier / checkpoint.FILE, model, None)
         elif self.earlier is not None and recipe.batch_norm:

@@ -1,4 +1,4 @@
-"""Preparing the next batches in a thread while the present one is trained on."""
+"""Prefetching: the next batches are prepared in a thread while the present one is trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEPTH = 3
 """Batches that wait at most: enough to bridge one that takes long."""
 
 
-def ahead(source: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
+def prefetch(source: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
     """Give what `source` gives, in its order, produced in a thread of its own.
 
     The thread ends when the source does, or when the caller stops taking and closes or drops the iterator.
@@ -41,7 +41,7 @@ def ahead(source: Iterable[T], depth: int = DEPTH) -> Iterator[T]:
             problem = raised
         ready.put(([], problem))
 
-    threading.Thread(target=produce, name="ahead", daemon=True).start()
+    threading.Thread(target=produce, name="prefetch", daemon=True).start()
     try:
         while True:
             item, problem = ready.get()

@@ -1,4 +1,4 @@
-"""The plan of a fit: what crops and craters when, and how fast to learn, as functions of the budget used."""
+"""The schedule of a fit: its curriculum of crops and craters and its learning rate, by the share of the budget used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from training.recipes import Recipe
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One part of a step.
+class Phase:
+    """One phase of a step's curriculum.
 
     Attributes:
         until: share of its step's budget at which it ends.
@@ -25,40 +25,40 @@ class Stage:
 
 
 CURRICULUM = (
-    Stage(until=0.08, crop=124, least_diameter=9.0),
-    Stage(until=0.2, crop=172, least_diameter=5.5),
-    Stage(until=1.0, crop=236, least_diameter=0.0),
+    Phase(until=0.08, crop=124, least_diameter=9.0),
+    Phase(until=0.2, crop=172, least_diameter=5.5),
+    Phase(until=1.0, crop=236, least_diameter=0.0),
 )
 """From large craters in small crops to all in larger ones: cheap, easy steps first. A crop of 236 px has 100 positions
 for the cost of seven crops of 92 px with one each."""
 
-CURRICULUM_TWO = (Stage(until=1.0, crop=0, least_diameter=0.0),)
+CURRICULUM_TWO = (Phase(until=1.0, crop=0, least_diameter=0.0),)
 """The second step: whole images, whose worst position must stay below their crater's."""
 
-FLAT = (Stage(until=1.0, crop=0, least_diameter=0.0),)
+FLAT = (Phase(until=1.0, crop=0, least_diameter=0.0),)
 
 WARM_UP = 250
 """Optimizer steps over which the learning rate of a fresh network rises to its highest."""
 
-BEGUN_WARM_UP = 25
+PRETRAINED_WARM_UP = 25
 """The same for a network that was trained before: only the optimizer's averages have to settle."""
 
-BEGUN_RATE = 0.25
+PRETRAINED_RATE = 0.25
 """Highest learning rate for a network that was trained before, of that for a fresh one, unless it is given."""
 
 LOWEST_RATE = 0.01
 """The learning rate at the end, of the highest."""
 
 
-def stage(recipe: Recipe, step: int, progress: float, *, begun: bool = False) -> Stage:
-    """The stage at a share `progress` (0..1) of the budget of step 1 or 2; the last for a network trained before."""
-    stages = {1: CURRICULUM, 2: CURRICULUM_TWO}[step] if recipe.curriculum else FLAT
-    if begun:
-        return stages[-1]
-    return next((one for one in stages if progress < one.until), stages[-1])
+def phase(recipe: Recipe, step: int, progress: float, *, pretrained: bool = False) -> Phase:
+    """The phase at a share `progress` (0..1) of the budget of step 1 or 2; the last for a network trained before."""
+    phases = {1: CURRICULUM, 2: CURRICULUM_TWO}[step] if recipe.curriculum else FLAT
+    if pretrained:
+        return phases[-1]
+    return next((one for one in phases if progress < one.until), phases[-1])
 
 
-def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: float, begun: bool = False) -> float:
+def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: float, pretrained: bool = False) -> float:
     """The learning rate for the next optimizer step: along one cosine through both steps.
 
     Args:
@@ -66,9 +66,9 @@ def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: flo
         batches: optimizer steps already taken in this step of the fit.
         progress: share of the whole budget already used, 0..1.
         highest: rate that is reached after the warm-up.
-        begun: whether the network was trained before.
+        pretrained: whether the network was trained before.
     """
     if not recipe.cosine:
         return highest
     falling = LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + np.cos(np.pi * min(progress, 1.0)))
-    return float(highest * min(1.0, (batches + 1) / (BEGUN_WARM_UP if begun else WARM_UP)) * falling)
+    return float(highest * min(1.0, (batches + 1) / (PRETRAINED_WARM_UP if pretrained else WARM_UP)) * falling)

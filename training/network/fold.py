@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 def fold(model: keras.Model) -> Weights:
     """Weights of the shipping network that computes what `model`, made by `build_trainable`, computes in inference.
 
-    Convolution k, b then normalisation (a - mean) * gamma / sqrt(variance + eps) + beta is the convolution
-    k * s, (b - mean) * s + beta with s = gamma / sqrt(variance + eps). With a max-pool between the two this holds
-    because s is never negative.
+    With a max-pool between a convolution and its normalisation this holds because the scale is never negative.
 
     Raises:
         ValueError: a scale is negative, so that the fold would not be exact.
@@ -25,24 +23,35 @@ def fold(model: keras.Model) -> Weights:
     weights: Weights = {}
     layers = {layer.name: layer for layer in model.layers}
     for number in range(1, len(CONVOLUTIONS) + 1):
-        kernel, bias = (np.asarray(v.numpy(), np.float64) for v in layers[f"conv{number}"].weights)
+        kernel, bias = (np.asarray(v.numpy(), np.float32) for v in layers[f"conv{number}"].weights)
         norm = layers.get(f"norm{number}")
         if norm is not None:
-            gamma, beta, mean, variance = (
-                np.asarray(v.numpy(), np.float64)
-                for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
-            )
-            if (gamma < 0).any():
-                raise ValueError(f"norm{number} has a negative scale ({gamma.min():g}): it cannot pass the max-pool")
-            scale = gamma / np.sqrt(variance + norm.epsilon)
-            kernel, bias = kernel * scale, (bias - mean) * scale + beta
-        weights[f"conv{number}/kernel"] = kernel.astype(np.float32)
-        weights[f"conv{number}/bias"] = bias.astype(np.float32)
+            least = float(np.asarray(norm.gamma.numpy()).min())
+            if least < 0:
+                raise ValueError(f"norm{number} has a negative scale ({least:g}): it cannot pass the max-pool")
+            kernel, bias = fold_normalisation(layers[f"conv{number}"], norm)
+        weights[f"conv{number}/kernel"] = kernel
+        weights[f"conv{number}/bias"] = bias
     for number in range(1, len(DENSE) + 2):
         kernel, bias = layers[f"dense{number}"].weights
         weights[f"dense{number}/kernel"] = np.asarray(kernel.numpy(), np.float32)
         weights[f"dense{number}/bias"] = np.asarray(bias.numpy(), np.float32)
     return weights
+
+
+def fold_normalisation(convolution: keras.layers.Layer, norm: keras.layers.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias, float32, of the convolution that does what a convolution and its batch normalisation do.
+
+    Convolution k, b then normalisation (a - mean) * gamma / sqrt(variance + eps) + beta is the convolution
+    k * s, (b - mean) * s + beta with s = gamma / sqrt(variance + eps).
+    """
+    gamma, beta, mean, variance = (
+        np.asarray(v.numpy(), np.float64) for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    kernel = convolution.kernel.numpy() * scale
+    bias = (convolution.bias.numpy() - mean) * scale + beta
+    return kernel.astype(np.float32), bias.astype(np.float32)
 
 
 def pour(weights: Weights, model: keras.Model) -> None:

@@ -21,8 +21,8 @@ def logits(
     dtype: str = "float32",
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """The network's logit for each image, float64 (n,): convolutions in `dtype`, the small dense head in float64."""
-    return head(weights, pooled(weights, preprocessing, data, batch=batch, dtype=dtype, progress=progress))
+    """The network's logit for each image, float64 (n,): convolutions in `dtype`, the dense layers in float64."""
+    return dense_logits(weights, pooled(weights, preprocessing, data, batch=batch, dtype=dtype, progress=progress))
 
 
 def pooled(
@@ -65,7 +65,7 @@ def pooled(
     return found
 
 
-def head(weights: Weights, peaks: np.ndarray) -> np.ndarray:
+def dense_logits(weights: Weights, peaks: np.ndarray) -> np.ndarray:
     """The dense layers in float64: from the 32 peaks of each image, (n, 32), to its logit, (n,)."""
     x = np.asarray(peaks, np.float64)
     for number in range(1, len(DENSE) + 2):

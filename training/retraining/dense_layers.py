@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crater_ray.network.stardust import DENSE, Weights
-from training.network.scoring import head
+from training.network.scoring import dense_logits
 
 LAYERS = tuple(f"dense{number}" for number in range(1, len(DENSE) + 2))
 DECAYS = (0.9, 0.999)
@@ -19,7 +19,7 @@ DECAYS = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
-class HeadSettings:
+class DenseSettings:
     """How the dense layers are fitted.
 
     Attributes:
@@ -38,7 +38,7 @@ class HeadSettings:
 
 
 @dataclass(frozen=True)
-class Pool:
+class PooledFeatures:
     """Images as the dense layers see them.
 
     Attributes:
@@ -52,13 +52,13 @@ class Pool:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: np.ndarray) -> Pool:
+    def take(self, rows: np.ndarray) -> PooledFeatures:
         """The images of these rows."""
-        return Pool(self.peaks[rows], self.label[rows])
+        return PooledFeatures(self.peaks[rows], self.label[rows])
 
 
-def fit_head(
-    weights: Weights, train: tuple[Pool, ...], held_out: tuple[Pool, ...], settings: HeadSettings
+def fit_dense_layers(
+    weights: Weights, train: tuple[PooledFeatures, ...], held_out: tuple[PooledFeatures, ...], settings: DenseSettings
 ) -> tuple[Weights, float, float]:
     """Fit the dense layers; the start counts as one of the states among which the held-out images choose.
 
@@ -79,7 +79,7 @@ def fit_head(
     least = start
     for step in range(1, settings.steps + 1):
         rows = [_balanced(rng, pool, settings.batch // len(train)) for pool in train]
-        batch = Pool(np.concatenate([row.peaks for row in rows]), np.concatenate([row.label for row in rows]))
+        batch = PooledFeatures(np.concatenate([row.peaks for row in rows]), np.concatenate([row.label for row in rows]))
         for name, slope in gradient(now, batch).items():
             first[name] = DECAYS[0] * first[name] + (1 - DECAYS[0]) * slope
             second[name] = DECAYS[1] * second[name] + (1 - DECAYS[1]) * slope * slope
@@ -93,17 +93,17 @@ def fit_head(
     return {**weights, **{name: value.astype(np.float32) for name, value in best.items()}}, start, least
 
 
-def held_out_loss(weights: Weights, pools: tuple[Pool, ...]) -> float:
+def held_out_loss(weights: Weights, pools: tuple[PooledFeatures, ...]) -> float:
     """Mean over the pools of their cross-entropy, craters and blanks of a pool counting the same."""
     losses = []
     for pool in pools:
-        logit = head(weights, pool.peaks)
+        logit = dense_logits(weights, pool.peaks)
         loss = np.logaddexp(0.0, logit) - pool.label * logit
         losses.append(float(np.mean([loss[pool.label == label].mean() for label in np.unique(pool.label)])))
     return float(np.mean(losses))
 
 
-def gradient(weights: Weights, batch: Pool) -> Weights:
+def gradient(weights: Weights, batch: PooledFeatures) -> Weights:
     """The slope of the mean cross-entropy of a batch by each kernel and bias of the dense layers."""
     inputs = [batch.peaks]
     for name in LAYERS[:-1]:
@@ -117,7 +117,7 @@ def gradient(weights: Weights, batch: Pool) -> Weights:
     return slopes
 
 
-def _balanced(rng: np.random.Generator, pool: Pool, images: int) -> Pool:
+def _balanced(rng: np.random.Generator, pool: PooledFeatures, images: int) -> PooledFeatures:
     """Images of a pool, as many craters as blanks where it has both."""
     labels = np.unique(pool.label)
     rows = [rng.choice(np.flatnonzero(pool.label == label), images // len(labels)) for label in labels]

@@ -16,9 +16,16 @@ from crater_ray.network.stardust import Weights
 from tests.made_runs import ODD_KEYS
 from training.data_sets.compose import table_row
 from training.data_sets.dataset import COLUMNS, DataSet
-from training.network.scoring import head
-from training.retraining.dense_layers import LAYERS, HeadSettings, Pool, fit_head, gradient, held_out_loss
-from training.retraining.retrain import JUDGED_DIAMETER, Added, mix, read_added
+from training.network.scoring import dense_logits
+from training.retraining.added import JUDGED_DIAMETER, Added, mix, read_added
+from training.retraining.dense_layers import (
+    LAYERS,
+    DenseSettings,
+    PooledFeatures,
+    fit_dense_layers,
+    gradient,
+    held_out_loss,
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +33,18 @@ def weights() -> Weights:
     return load(DEFAULT).weights
 
 
-def pool(weights: Weights, images: int, seed: int, turned: bool = False) -> Pool:
+def pool(weights: Weights, images: int, seed: int, turned: bool = False) -> PooledFeatures:
     """Features for which the network is right about the label, or, `turned`, of a kind that it takes for the other."""
     rng = np.random.default_rng(seed)
     peaks = rng.gamma(2.0, 0.4, (images, 32))
-    logit = head(weights, peaks)
+    logit = dense_logits(weights, peaks)
     label = (logit > np.median(logit)).astype(np.float64)
     if turned:
         peaks[:, 5] = 0.0  # what this kind has in common, so that it can be told apart
         label = np.zeros(images)
     else:
         peaks[:, 5] += 3.0
-    return Pool(peaks, label)
+    return PooledFeatures(peaks, label)
 
 
 def test_the_gradient_is_that_of_the_loss(weights: Weights) -> None:
@@ -46,7 +53,7 @@ def test_the_gradient_is_that_of_the_loss(weights: Weights) -> None:
     slopes = gradient(exact, batch)
 
     def loss() -> float:
-        logit = head(exact, batch.peaks)
+        logit = dense_logits(exact, batch.peaks)
         return float(np.mean(np.logaddexp(0, logit) - batch.label * logit))
 
     for name in LAYERS:
@@ -66,19 +73,21 @@ def test_a_kind_of_mistake_is_unlearnt_without_forgetting_the_rest(weights: Weig
     train = (pool(weights, 120, 2), pool(weights, 40, 3, turned=True))
     held = (pool(weights, 120, 4), pool(weights, 40, 5, turned=True))
     kept = {name: value.copy() for name, value in weights.items()}
-    after, start, least = fit_head(weights, train, held, HeadSettings(steps=400))
+    after, start, least = fit_dense_layers(weights, train, held, DenseSettings(steps=400))
     assert least < 0.7 * start
     assert held_out_loss(after, held) == pytest.approx(least, rel=1e-4)
     assert all(np.array_equal(weights[name], kept[name]) for name in kept)
     assert all(after[name] is weights[name] for name in weights if name.startswith("conv"))
-    again, *_ = fit_head(weights, train, held, HeadSettings(steps=400))
+    again, *_ = fit_dense_layers(weights, train, held, DenseSettings(steps=400))
     assert all(np.array_equal(again[name], after[name]) for name in after)
 
 
 def test_it_never_ends_worse_than_it_began(weights: Weights) -> None:
     ordinary = pool(weights, 60, 6)
-    contrary = Pool(ordinary.peaks, 1 - ordinary.label)
-    after, start, least = fit_head(weights, (contrary,), (ordinary,), HeadSettings(steps=100, learning_rate=1e-2))
+    contrary = PooledFeatures(ordinary.peaks, 1 - ordinary.label)
+    after, start, least = fit_dense_layers(
+        weights, (contrary,), (ordinary,), DenseSettings(steps=100, learning_rate=1e-2)
+    )
     assert least == start == held_out_loss(weights, (ordinary,))
     assert all(np.array_equal(after[name], weights[name]) for name in weights)
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from training.fitting.prefetch import ahead
+from training.fitting.prefetch import prefetch
 
 
 def _running() -> bool:
-    return any(thread.name == "ahead" for thread in threading.enumerate())
+    return any(thread.name == "prefetch" for thread in threading.enumerate())
 
 
 def _ends() -> bool:
@@ -23,7 +23,7 @@ def _ends() -> bool:
 
 
 def test_items_come_in_order_and_the_thread_ends() -> None:
-    assert list(ahead(range(1000), depth=2)) == list(range(1000))
+    assert list(prefetch(range(1000), depth=2)) == list(range(1000))
     assert _ends()
 
 
@@ -35,7 +35,7 @@ def test_items_before_an_error_come_first() -> None:
 
     taken = []
     with pytest.raises(ValueError, match="third"):
-        for item in ahead(source()):
+        for item in prefetch(source()):
             taken.append(item)
     assert taken == [1, 2]
     assert _ends()
@@ -49,7 +49,7 @@ def test_no_more_are_made_than_wait_and_the_thread_ends_when_nobody_takes_any_mo
             made.append(number)
             yield number
 
-    items = ahead(source(), depth=3)
+    items = prefetch(source(), depth=3)
     assert next(items) == 0
     time.sleep(0.2)
     assert len(made) <= 5

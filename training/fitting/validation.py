@@ -1,0 +1,60 @@
+"""Validation after each epoch: figures on held-out images, and the line of the log that holds them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.data_sets.dataset import DataSet
+from training.evaluation.intervals import roc_area
+from training.fitting.checkpoint import State
+
+if TYPE_CHECKING:
+    import keras
+
+FIGURES = ("validation_auc", "accuracy", "recall_at_4")
+LOG = ("step", "epoch", "minutes", "images", "megapixels", "learning_rate", "loss", *FIGURES)
+
+
+def validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
+    """The `FIGURES` of a model on held-out images."""
+    label = validation.column("label")
+    logit = np.empty(len(label), np.float32)
+    size = 50 if max(validation.shape) < 256 else 8
+    for first in range(0, len(label), size):
+        rows = np.arange(first, min(first + size, len(label)))
+        logit[rows] = np.asarray(model.predict_on_batch(validation.images(rows)[..., None])["score"])[:, 0]
+    blanks = np.sort(logit[label == 0])
+    threshold = blanks[min(int(np.ceil(0.96 * len(blanks))), len(blanks) - 1)]
+    return {
+        "validation_auc": roc_area(label, logit),
+        "accuracy": float(((logit > 0) == (label == 1)).mean()),
+        "recall_at_4": float((logit[label == 1] > threshold).mean()),
+    }
+
+
+def write_log(folder: Path, state: State, loss: float, rate: float, figures: dict[str, float]) -> None:
+    """Add a line to log.csv."""
+    minutes = round(state.seconds / 60.0, 2)
+    values = [state.step, state.epoch, minutes, state.images, round(state.megapixels, 1), f"{rate:.2e}"]
+    path = folder / "log.csv"
+    fresh = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        if fresh:
+            writer.writerow(LOG)
+        writer.writerow([*values, round(loss, 4), *(round(figures[key], 4) for key in FIGURES)])
+
+
+def describe(state: State, used: float, loss: float, figures: dict[str, float]) -> str:
+    """One line for people about the epoch that ended; `used` is the share of the budget."""
+    minutes = state.seconds / 60.0
+    left = minutes * (1.0 - used) / max(used, 1e-6)
+    return (
+        f"step {state.step} epoch {state.epoch}: loss {loss:.4f}, validation AUC {figures['validation_auc']:.4f}, "
+        f"recall at 4% false alarms {figures['recall_at_4']:.3f}; {state.images:,} images in {minutes:.1f} min, "
+        f"{left:.0f} min left"
+    )
