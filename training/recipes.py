@@ -10,18 +10,33 @@ from crater_ray.network.stardust import Preprocessing
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How images are made and how the network is fitted to them.
+class Images:
+    """How images are made.
 
     Attributes:
-        name: what `--recipe` calls it.
         diameters_px: smallest and largest crater.
         log_uniform: diameters uniform in their logarithm rather than in pixels.
         aspect_spread: standard deviation of the ratio of a crater's axes about 1.
-        matched_merge: match brightness, contrast, blur, noise and detector side to the spot; else plain alpha paste.
+        blended: match brightness, contrast, blur, noise and detector side to the spot; else plain alpha paste.
         planted_share: of the images with craters, those whose crater the simulator's physics rendered into the foil.
         real_share: of the images that are not planted, those made on photographs where there are any.
         decoy_share: of the blanks, those with pasted things that are no craters.
+    """
+
+    diameters_px: tuple[float, float]
+    log_uniform: bool
+    aspect_spread: float
+    blended: bool
+    planted_share: float
+    real_share: float
+    decoy_share: float
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How the network is fitted to images.
+
+    Attributes:
         preprocessing: what the network does to raw pixels first.
         learning_rate: the highest.
         batch_norm: normalise activations in training; folded into the convolutions afterwards.
@@ -34,14 +49,6 @@ class Recipe:
         gamma_spread: largest natural logarithm of the gamma by which the tones of a training image are changed.
     """
 
-    name: str
-    diameters_px: tuple[float, float]
-    log_uniform: bool
-    aspect_spread: float
-    matched_merge: bool
-    planted_share: float
-    real_share: float
-    decoy_share: float
     preprocessing: Preprocessing
     learning_rate: float
     batch_norm: bool
@@ -54,53 +61,72 @@ class Recipe:
     curriculum: bool
     gamma_spread: float
 
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images are made and how the network is fitted to them; `name` is what `--recipe` calls it."""
+
+    name: str
+    images: Images
+    learning: Learning
+
     def card(self) -> dict[str, Any]:
-        """All settings, for the record."""
-        return asdict(self)
+        """All settings, for the record. Keys never change: cards of earlier versions have them."""
+        images = asdict(self.images)
+        images = {"matched_merge" if key == "blended" else key: value for key, value in images.items()}
+        return {"name": self.name, **images, **asdict(self.learning)}
 
 
 ORIGINAL = Recipe(
-    name="original",
-    diameters_px=(5.0, 34.0),
-    log_uniform=False,
-    aspect_spread=0.1,
-    matched_merge=False,
-    planted_share=0.0,
-    real_share=0.5,
-    decoy_share=0.0,
-    preprocessing="minmax",
-    learning_rate=2e-4,
-    batch_norm=False,
-    position_loss=0.0,
-    spatial_dropout=0.25,
-    dense_dropout=0.3,
-    l2=1e-4,
-    blank_weight=10.0,
-    cosine=False,
-    curriculum=False,
-    gamma_spread=0.0,
+    "original",
+    Images(
+        diameters_px=(5.0, 34.0),
+        log_uniform=False,
+        aspect_spread=0.1,
+        blended=False,
+        planted_share=0.0,
+        real_share=0.5,
+        decoy_share=0.0,
+    ),
+    Learning(
+        preprocessing="minmax",
+        learning_rate=2e-4,
+        batch_norm=False,
+        position_loss=0.0,
+        spatial_dropout=0.25,
+        dense_dropout=0.3,
+        l2=1e-4,
+        blank_weight=10.0,
+        cosine=False,
+        curriculum=False,
+        gamma_spread=0.0,
+    ),
 )
 
 MATCHED = Recipe(
-    name="matched",
-    diameters_px=(3.0, 40.0),
-    log_uniform=True,
-    aspect_spread=0.12,
-    matched_merge=True,
-    planted_share=0.4,
-    real_share=0.5,
-    decoy_share=0.3,
-    preprocessing="sigma-clip",
-    learning_rate=1e-3,
-    batch_norm=True,
-    position_loss=0.5,
-    spatial_dropout=0.0,
-    dense_dropout=0.0,
-    l2=0.0,
-    blank_weight=1.0,
-    cosine=True,
-    curriculum=True,
-    gamma_spread=0.3,
+    "matched",
+    Images(
+        diameters_px=(3.0, 40.0),
+        log_uniform=True,
+        aspect_spread=0.12,
+        blended=True,
+        planted_share=0.4,
+        real_share=0.5,
+        decoy_share=0.3,
+    ),
+    Learning(
+        preprocessing="sigma-clip",
+        learning_rate=1e-3,
+        batch_norm=True,
+        position_loss=0.5,
+        spatial_dropout=0.0,
+        dense_dropout=0.0,
+        l2=0.0,
+        blank_weight=1.0,
+        cosine=True,
+        curriculum=True,
+        gamma_spread=0.3,
+    ),
 )
 
 RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, MATCHED)}
@@ -123,9 +149,10 @@ def with_least_diameter(recipe: Recipe, least_px: float) -> Recipe:
     Raises:
         UsageError: no diameter would be left.
     """
-    if least_px >= recipe.diameters_px[1]:
+    smallest, largest = recipe.images.diameters_px
+    if least_px >= largest:
         raise UsageError(
-            f"The least diameter must be below {recipe.diameters_px[1]:g} px, the largest of the recipe "
+            f"The least diameter must be below {largest:g} px, the largest of the recipe "
             f"{recipe.name!r}; received: {least_px:g}"
         )
-    return replace(recipe, diameters_px=(max(recipe.diameters_px[0], least_px), recipe.diameters_px[1]))
+    return replace(recipe, images=replace(recipe.images, diameters_px=(max(smallest, least_px), largest)))

@@ -14,8 +14,8 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import DEFAULT, load
 from crater_ray.network.stardust import Weights
 from tests.made_runs import ODD_KEYS
-from training.data_sets.compose import table_row
 from training.data_sets.dataset import COLUMNS, DataSet
+from training.data_sets.sample import table_row
 from training.network.scoring import dense_logits
 from training.retraining.added import JUDGED_DIAMETER, Added, mix, read_added
 from training.retraining.dense_layers import (

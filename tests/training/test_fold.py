@@ -44,7 +44,7 @@ def test_folding_batch_normalisation_is_exact() -> None:
             layer.moving_variance.assign(rng.uniform(0.3, 3.0, size))
     images = rng.integers(0, 256, (6, 124, 140, 1), dtype=np.uint8)
     before = probability(np.asarray(model.predict_on_batch(images)["score"])[:, 0])
-    shipped = build(MATCHED.preprocessing)
+    shipped = build(MATCHED.learning.preprocessing)
     apply_weights(shipped, fold(model))
     after = np.asarray(shipped.predict_on_batch(images))[:, 0]
     assert np.ptp(before) > 1e-3
@@ -54,7 +54,7 @@ def test_folding_batch_normalisation_is_exact() -> None:
 def test_a_network_that_is_normalised_again_says_the_same() -> None:
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
-    shipped = build(MATCHED.preprocessing)
+    shipped = build(MATCHED.learning.preprocessing)
     weights = read_weights(shipped)
     model = build_trainable(MATCHED, batch_norm=True)
     images = rng.integers(0, 256, (6, 124, 140, 1), dtype=np.uint8)

@@ -1,54 +1,16 @@
-"""Merging a warped crater into a blank: as a plain alpha paste, or matched to the spot it lands on."""
+"""Blending a warped crater into a canvas: matched to the spot it lands on; or pasting it as it is."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
+from training.data_sets.conditions import Conditions
 from training.data_sets.warp import Warped
 
-CONTRAST = (0.35, 1.7)
-"""Range of the factor by which a matched crater's contrast against its foil is stretched, log-uniform."""
-
-BEAM_SIGMA = (0.3, 1.3)
-"""Range in pixels of the blur given to a matched crater."""
-
-SIDE_SPREAD = 0.35
-"""How far, in radians, the detector side of one crater may lie from that of its image."""
-
 LEAST_VISIBILITY = 5.0
-"""A matched crater has at least this spread of brightness over noise, times the square root of its diameter in
+"""A blended crater has at least this spread of brightness over noise, times the square root of its diameter in
 pixels; else its contrast is raised: an image labelled crater in which none can be seen teaches nothing."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """How one image was taken: what every crater pasted into it must agree with.
-
-    Attributes:
-        beam_sigma: blur in pixels.
-        side: direction of the bright side, in radians.
-        contrast: factor on the relative brightness.
-        texture: what happens to the foil's texture inside the crater: `kept`, `noise` (replaced by white noise of the
-            same strength) or `moved` (replaced by texture from elsewhere in the image).
-    """
-
-    beam_sigma: float
-    side: float
-    contrast: float
-    texture: str
-
-
-def draw_look(rng: np.random.Generator) -> Look:
-    """Draw how an image was taken."""
-    return Look(
-        beam_sigma=float(rng.uniform(*BEAM_SIGMA)),
-        side=float(rng.uniform(-np.pi, np.pi)),
-        contrast=float(np.exp(rng.uniform(*np.log(CONTRAST)))),
-        texture=str(rng.choice(("kept", "noise", "moved"), p=(0.4, 0.3, 0.3))),
-    )
 
 
 def noise_sigma(pixels: np.ndarray) -> float:
@@ -62,7 +24,7 @@ def noise_sigma(pixels: np.ndarray) -> float:
     return float(np.median(np.abs(response)) / 0.6745 / 6.0)
 
 
-def paste_plain(canvas: np.ndarray, warped: Warped, x: float, y: float) -> None:
+def paste(canvas: np.ndarray, warped: Warped, x: float, y: float) -> None:
     """Paste a crater into a float32 image (h, w) as it is, in place.
 
     This is what the original training did: no brightness, blur or noise is matched.
@@ -72,36 +34,38 @@ def paste_plain(canvas: np.ndarray, warped: Warped, x: float, y: float) -> None:
     canvas[window] = canvas[window] * (1.0 - alpha) + grey * alpha
 
 
-def paste_matched(canvas: np.ndarray, warped: Warped, x: float, y: float, look: Look, rng: np.random.Generator) -> None:
-    """Merge a crater into a float32 image (h, w) so that it agrees with its surroundings, in place.
+def blend(
+    canvas: np.ndarray, warped: Warped, x: float, y: float, conditions: Conditions, rng: np.random.Generator
+) -> None:
+    """Blend a crater into a float32 image (h, w) so that it agrees with its surroundings, in place.
 
     Args:
         canvas: the image, grey levels 0..255.
         warped: the crater, already turned to the detector side of the image.
         x: column of its centre. y: row of its centre.
-        look: blur, contrast and texture treatment of the image.
+        conditions: blur, contrast and texture treatment of the image.
         rng: where randomness comes from.
     """
     window, patch = _overlap(canvas.shape, warped.alpha.shape, x, y)
-    alpha = ndimage.gaussian_filter(warped.alpha, max(look.beam_sigma * 0.7, 0.3), mode="constant")
-    relative = ndimage.gaussian_filter(warped.relative * warped.alpha, look.beam_sigma, mode="constant")
+    alpha = ndimage.gaussian_filter(warped.alpha, max(conditions.beam_sigma * 0.7, 0.3), mode="constant")
+    relative = ndimage.gaussian_filter(warped.relative * warped.alpha, conditions.beam_sigma, mode="constant")
     alpha, relative = alpha[patch], relative[patch]
     around = _around(canvas, x, y, warped.diameter_px)
     noise = max(noise_sigma(around), 0.7)
     spot = canvas[window].copy()
     # Brightness of the foil without its texture, so that gradients and shadows go on through the crater.
     level = ndimage.gaussian_filter(canvas, max(2.0, warped.diameter_px / 5.0), mode="reflect")[window]
-    signal = look.contrast * relative * np.maximum(level, 12.0)
+    signal = conditions.contrast * relative * np.maximum(level, 12.0)
     ratio = _spread(signal, alpha) / noise
     least = LEAST_VISIBILITY / np.sqrt(warped.diameter_px)
     if ratio < least:
         signal *= least / max(ratio, 1e-2)
     signal = np.maximum(signal, -0.95 * level)
-    if look.texture == "kept":
+    if conditions.texture == "kept":
         gain = np.clip(1.0 + signal / np.maximum(level, 12.0), 0.05, 4.0)
         canvas[window] = level + signal + (spot - level) * np.sqrt(gain)
         return
-    if look.texture == "moved":
+    if conditions.texture == "moved":
         texture = _moved_texture(canvas, spot.shape, rng)
     else:
         texture = rng.normal(0.0, noise, spot.shape).astype(np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from training.data_sets.backgrounds import Photograph, cut
-from training.data_sets.compose import JPEG_QUALITY, VISIBILITY, Sample, encode_jpeg, table_row
+from training.data_sets.sample import JPEG_QUALITY, VISIBILITY, Sample, develop, table_row
 
 DIAMETERS = (3.0, 40.0)
 
@@ -42,7 +42,7 @@ def compose_foreign(
     row["defect"] = defects[0] if defects else ("photograph" if source == "foreign-real" else "")
     noise = rng.normal(0.0, float(rng.uniform(1.0, 9.0)), shape)
     if not crater:
-        return _finish(canvas + noise, row)
+        return develop(canvas + noise, row)
     diameter = float(np.exp(rng.uniform(*np.log(DIAMETERS))))
     margin = diameter * 0.8 + 4.0
     x, y = (float(rng.uniform(margin, length - 1 - margin)) for length in (shape[1], shape[0]))
@@ -51,7 +51,7 @@ def compose_foreign(
         image = canvas.copy()
         crater_shape = partial(_crater, strength=strength, side=side, rng=rng.spawn(1)[0])
         _multiply(image, x, y, diameter, crater_shape, blur)
-        finished = _finish(image + noise, row)
+        finished = develop(image + noise, row)
         ratio = contrast_to_noise(finished.pixels, x, y, diameter)
         if ratio * diameter >= VISIBILITY:
             break
@@ -131,8 +131,3 @@ def _foil(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         offset = np.cos(turn) * (rows - rng.uniform(0, shape[0])) - np.sin(turn) * (columns - rng.uniform(0, shape[1]))
         foil += float(rng.normal(0, 15)) * np.exp(-((offset / float(rng.uniform(0.7, 2.5))) ** 2))
     return foil
-
-
-def _finish(canvas: np.ndarray, row: dict[str, Any]) -> Sample:
-    pixels = np.clip(np.round(canvas), 0, 255).astype(np.uint8)
-    return Sample(encode_jpeg(pixels, row["jpeg_quality"]), row)

@@ -7,7 +7,7 @@ import multiprocessing
 import platform
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ import numpy as np
 from crater_ray.errors import UsageError
 from training import recipes
 from training.data_sets import backgrounds, seeds
-from training.data_sets.compose import VISIBILITY, compose_crowd, compose_visible
+from training.data_sets.canvas import Materials
+from training.data_sets.compose import compose_visible
+from training.data_sets.crowd import compose_crowd
 from training.data_sets.dataset import write_shard, write_table
 from training.data_sets.foreign import DIAMETERS, compose_foreign
+from training.data_sets.sample import VISIBILITY
 
 FOREIGN = "foreign"
 
@@ -122,6 +125,9 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
         if order.backgrounds
         else []
     )
+    materials = None
+    if recipe is not None:
+        materials = Materials(recipe.images, own_seeds, photographs, order.shape, order.plain)
     pixels = np.empty((count, *order.shape), np.uint8)
     rows = []
     for index in range(count):
@@ -129,14 +135,12 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
         rng = np.random.default_rng([order.seed, seeds.SPLITS.index(order.split), number, index])
         name = f"foil-{order.split}-{order.seed}-{number}-{index}"
         crater = index % 2 == 0
-        if recipe is None:
+        if materials is None:
             sample = compose_foreign(rng, photographs, order.shape, name, crater=crater)
         elif crater and order.most_craters > 1:
-            sample = compose_crowd(rng, recipe, own_seeds, photographs, order.shape, name, most=order.most_craters)
+            sample = compose_crowd(rng, replace(materials, plain=False), name, most=order.most_craters)
         else:
-            sample = compose_visible(
-                rng, recipe, own_seeds, photographs, order.shape, name, crater=crater, plain=order.plain
-            )
+            sample = compose_visible(rng, materials, name, crater=crater)
         pixels[index] = sample.pixels
         rows.append(sample.row)
     write_shard(folder, number, pixels)
@@ -159,7 +163,7 @@ def _check(order: Order, folder: Path) -> None:
             raise UsageError(f"The recipe {FOREIGN!r} makes test images only: give --split test.")
         largest = DIAMETERS[1]
     else:
-        largest = recipes.find(order.recipe).diameters_px[1]
+        largest = recipes.find(order.recipe).images.diameters_px[1]
     if (folder / "card.json").exists():
         raise UsageError(f"{str(folder)!r} already holds a data set. Choose another folder, or remove it first.")
     if order.images < 2:

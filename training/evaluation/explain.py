@@ -64,19 +64,20 @@ def filter_responses(bundle: Bundle, seed: int) -> Figure:
 
 
 def warped_craters(seed: int, rows: int = 6, columns: int = 10) -> Figure:
-    """A montage of seed craters, warped and merged into simulated foil by the `matched` recipe."""
+    """A montage of seed craters, warped and blended into simulated foil by the `matched` recipe."""
     from matplotlib.figure import Figure
 
     from training.data_sets import seeds
+    from training.data_sets.canvas import Materials
     from training.data_sets.compose import compose
     from training.recipes import MATCHED
 
-    recipe = replace(MATCHED, planted_share=0.0, diameters_px=(6.0, 40.0))
-    library = seeds.default_library(0)
+    recipe = replace(MATCHED.images, planted_share=0.0, diameters_px=(6.0, 40.0))
+    materials = Materials(recipe, seeds.default_library(0), [], (SIDE, SIDE))
     figure = Figure(figsize=(columns * 1.2, rows * 1.2), layout="constrained")
     for number, axis in enumerate(figure.subplots(rows, columns).flat):
         rng = np.random.default_rng([seed, number])
-        sample = compose(rng, recipe, library, [], (SIDE, SIDE), "foil", crater=True)
+        sample = compose(rng, materials, "foil", crater=True)
         x, y, reach = int(sample.row["x"]), int(sample.row["y"]), 32
         left, top = (int(np.clip(centre - reach, 0, SIDE - 2 * reach)) for centre in (x, y))
         axis.imshow(sample.pixels[top : top + 2 * reach, left : left + 2 * reach], cmap="gray")

@@ -108,10 +108,10 @@ def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str =
     weights = load_best(fit_folder)
     state = checkpoint.peek(fit_folder / checkpoint.FILE) or checkpoint.State()
     recipe = find(state.settings["recipe"])
-    made = calibrate(weights, recipe.preprocessing, data)
+    made = calibrate(weights, recipe.learning.preprocessing, data)
     return Bundle(
         weights=made.weights,
-        preprocessing=recipe.preprocessing,
+        preprocessing=recipe.learning.preprocessing,
         typical_threshold=made.typical_threshold,
         trained=_trained(state, recipe.card(), data, made.slope, made.offset, note),
         figures={"calibration_set": made.facts},

@@ -59,7 +59,7 @@ def run_epoch(task: Task, step: Step, state: State) -> tuple[float, float]:
         batch=sizes.batch,
         crop=sizes.crop,
         least_diameter=phase.least_diameter,
-        gamma_spread=recipe.gamma_spread,
+        gamma_spread=recipe.learning.gamma_spread,
     )
     total, count, rate = 0.0, 0, 0.0
     began = time.monotonic()
@@ -94,8 +94,8 @@ def _sizes(task: Task, step: Step, state: State, phase: schedule.Phase) -> Sizes
 def _highest_rate(task: Task) -> float:
     if task.settings.learning_rate:
         return task.settings.learning_rate
-    lowered = schedule.PRETRAINED_RATE if task.pretrained and task.recipe.cosine else 1.0
-    return task.recipe.learning_rate * lowered
+    lowered = schedule.PRETRAINED_RATE if task.pretrained and task.recipe.learning.cosine else 1.0
+    return task.recipe.learning.learning_rate * lowered
 
 
 def _targets(step: Step, batch: Batch, positions: np.ndarray) -> dict[str, np.ndarray]:

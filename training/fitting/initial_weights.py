@@ -56,7 +56,11 @@ class InitialWeights:
             UsageError: what is asked does not go together.
         """
         if self.teacher is not None:
-            if self.earlier is not None or not recipe.batch_norm or recipe.preprocessing != self.teacher.preprocessing:
+            if (
+                self.earlier is not None
+                or not recipe.learning.batch_norm
+                or recipe.learning.preprocessing != self.teacher.preprocessing
+            ):
                 raise UsageError(
                     "A network with a teacher begins as a part of it: give no --start, and a recipe with batch "
                     f"normalisation that prepares images as the teacher does ({self.teacher.preprocessing}); "
@@ -89,7 +93,7 @@ class InitialWeights:
             start_from_teacher(self.teacher, recipe, model, images, filters)
         elif self.earlier is not None and (self.earlier / checkpoint.FILE).exists():
             checkpoint.restore(self.earlier / checkpoint.FILE, model, None)
-        elif self.earlier is not None and recipe.batch_norm:
+        elif self.earlier is not None and recipe.learning.batch_norm:
             unfold(drop_inactive(load(self.earlier).weights), model, images)
         elif self.earlier is not None:
             pour(drop_inactive(load(self.earlier).weights), model)

@@ -52,7 +52,7 @@ LOWEST_RATE = 0.01
 
 def phase(recipe: Recipe, step: int, progress: float, *, pretrained: bool = False) -> Phase:
     """The phase at a share `progress` (0..1) of the budget of step 1 or 2; the last for a network trained before."""
-    phases = {1: CURRICULUM, 2: CURRICULUM_TWO}[step] if recipe.curriculum else FLAT
+    phases = {1: CURRICULUM, 2: CURRICULUM_TWO}[step] if recipe.learning.curriculum else FLAT
     if pretrained:
         return phases[-1]
     return next((one for one in phases if progress < one.until), phases[-1])
@@ -68,7 +68,7 @@ def learning_rate(recipe: Recipe, batches: int, progress: float, *, highest: flo
         highest: rate that is reached after the warm-up.
         pretrained: whether the network was trained before.
     """
-    if not recipe.cosine:
+    if not recipe.learning.cosine:
         return highest
     falling = LOWEST_RATE + (1.0 - LOWEST_RATE) * 0.5 * (1.0 + np.cos(np.pi * min(progress, 1.0)))
     return float(highest * min(1.0, (batches + 1) / (PRETRAINED_WARM_UP if pretrained else WARM_UP)) * falling)

@@ -92,7 +92,7 @@ def prepare(task: Task, state: State) -> Step:
     keras.utils.set_random_seed(settings.seed + 1000 * state.step)
     model = build_trainable(
         recipe,
-        batch_norm=recipe.batch_norm and not task.retraining,
+        batch_norm=recipe.learning.batch_norm and not task.retraining,
         dtype=settings.dtype,
         filters=settings.filters,
         taught=task.teacher is not None,
@@ -100,7 +100,7 @@ def prepare(task: Task, state: State) -> Step:
     sample = train.images(np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int))[..., None]
     share = screen_share(task, state)
     teacher = Teacher(task.teacher, settings.dtype, sample, share) if task.teacher is not None else None
-    optimizer = keras.optimizers.Nadam(recipe.learning_rate, clipnorm=5.0 if recipe.cosine else None)
+    optimizer = keras.optimizers.Nadam(recipe.learning.learning_rate, clipnorm=5.0 if recipe.learning.cosine else None)
     _compile(task, model, optimizer, teacher)
     _fill(task, state, model, optimizer, sample)
     judged = train.column("source") == ADDED if task.kept is not None else None
@@ -114,7 +114,7 @@ def screen_share(task: Task, state: State) -> float:
 
 
 def _compile(task: Task, model: keras.Model, optimizer: keras.Optimizer, teacher: Teacher | None) -> None:
-    weight = task.recipe.position_loss
+    weight = task.recipe.learning.position_loss
     # Training on, the map's own layer would begin by teaching noise: it does not ship.
     weights = {"score": 1.0, "local": weight, "map": 0.0 if task.retraining else weight}
     loss = losses(task.recipe)
@@ -131,7 +131,7 @@ def _fill(task: Task, state: State, model: keras.Model, optimizer: keras.Optimiz
         checkpoint.restore(path, model, optimizer)
     elif state.step == 1 or task.retraining:
         task.initial.fill(model, task.recipe, sample, task.settings.filters)
-    elif task.recipe.batch_norm:
+    elif task.recipe.learning.batch_norm:
         # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
         checkpoint.restore(path, model, None)
     else:

@@ -50,9 +50,10 @@ def build_trainable(
 
     from crater_ray.network.normalize import Normalize
 
+    learning = recipe.learning
     images = keras.Input((None, None, 1), dtype="uint8", name="images")
-    x = Normalize(recipe.preprocessing, name="normalize", dtype=dtype)(images)
-    decay = keras.regularizers.L2(recipe.l2) if recipe.l2 else None
+    x = Normalize(learning.preprocessing, name="normalize", dtype=dtype)(images)
+    decay = keras.regularizers.L2(learning.l2) if learning.l2 else None
     for number, (count, (_, pooled)) in enumerate(zip(filters, CONVOLUTIONS, strict=True), start=1):
         normalised = batch_norm and is_normalised(number)
         x = layers.Conv2D(
@@ -64,8 +65,8 @@ def build_trainable(
             name=f"conv{number}",
             dtype=dtype,
         )(x)
-        if recipe.spatial_dropout:
-            x = layers.SpatialDropout2D(recipe.spatial_dropout, name=f"spatial_dropout{number}", dtype=dtype)(x)
+        if learning.spatial_dropout:
+            x = layers.SpatialDropout2D(learning.spatial_dropout, name=f"spatial_dropout{number}", dtype=dtype)(x)
         if pooled:
             x = layers.MaxPooling2D(2, name=f"pool{number}", dtype=dtype)(x)
         if normalised:
@@ -87,8 +88,8 @@ def build_trainable(
             units, activation="relu", kernel_initializer="he_normal", name=f"dense{number}", dtype=dtype
         )
         peaks, local = dense(peaks), dense(local)
-        if recipe.dense_dropout:
-            peaks = layers.Dropout(recipe.dense_dropout, name=f"dropout{number}", dtype=dtype)(peaks)
+        if learning.dense_dropout:
+            peaks = layers.Dropout(learning.dense_dropout, name=f"dropout{number}", dtype=dtype)(peaks)
     last = layers.Dense(1, name=f"dense{len(DENSE) + 1}", dtype="float32")
     outputs = {"score": last(peaks), "local": last(local), "map": where}
     if taught:
@@ -108,7 +109,7 @@ def losses(recipe: Recipe) -> dict[str, Any]:
     from keras import ops
 
     def score_loss(truth: Any, logit: Any) -> Any:
-        weight = ops.where(truth > 0.5, 1.0, recipe.blank_weight) * ops.cast(truth > -0.5, "float32")
+        weight = ops.where(truth > 0.5, 1.0, recipe.learning.blank_weight) * ops.cast(truth > -0.5, "float32")
         return ops.sum(weight * _cross_entropy(ops.maximum(truth, 0.0), logit)) / ops.maximum(ops.sum(weight), 1.0)
 
     def map_loss(truth: Any, logit: Any) -> Any:
