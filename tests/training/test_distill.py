@@ -17,9 +17,10 @@ from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import BORDER, CONVOLUTIONS, STEP, Screen, shapes
 from training.__main__ import app
+from training.data_sets.augmentation import augment
 from training.distillation import distill as distilling
 from training.distillation.answers import MARGIN, Answered, ask_teacher, exact, feature_map, open_images
-from training.distillation.augmentation import LEAST_WEIGHT, AugmentedBatches, augment, sampling_weights
+from training.distillation.batches import LEAST_WEIGHT, AugmentedBatches, sampling_weights
 from training.distillation.screen_threshold import Promise, tail_quantile, weigh
 from training.distillation.screen_weights import LEAST_UNIT, fold_screen, screen_feature_map, units
 from training.distillation.student import build_distillation

@@ -25,7 +25,7 @@ def synthesize(
     most_craters: Annotated[int, typer.Option(help="Up to so many craters in an image that has any.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes at once.")] = 2,
 ) -> None:
-    """Warp seed craters and merge them into blanks: a data set folder."""
+    """Warp seed craters and blend them into blanks: a data set folder."""
     from training.data_sets.synthesize import Order
     from training.data_sets.synthesize import synthesize as make
     from training.progress import bar

@@ -1,4 +1,4 @@
-"""Batches for training: crops in which a crater is well seen, flipped, turned, with another gamma, in any order."""
+"""Batches for training: augmented crops in which a crater is well seen, in any order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.data_sets.augmentation import change_tones, flip
 from training.data_sets.dataset import DataSet
 
 UNKNOWN = -1.0
@@ -60,7 +61,7 @@ def epoch_batches(
     for start in range(0, images // batch * half, half):
         rows = np.concatenate([rows[start : start + half] for rows in order])
         pixels, found = _crop(rng, data.images(rows), [craters[row] for row in rows], crop)
-        pixels, found = _turn(rng, pixels, found)
+        pixels, found = flip(rng, pixels, found)
         if gamma_spread:
             pixels = change_tones(rng, pixels, gamma_spread)
         cropped = tuple(crop) != data.shape
@@ -123,36 +124,3 @@ def _label(craters: np.ndarray, crop: tuple[int, int], cropped: bool) -> float:
         return 1.0
     touching = (x > -radius) & (x < crop[1] - 1 + radius) & (y > -radius) & (y < crop[0] - 1 + radius)
     return UNKNOWN if touching.any() else 0.0
-
-
-def _turn(
-    rng: np.random.Generator, pixels: np.ndarray, craters: list[np.ndarray]
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Flip a batch up-down, left-right or about its diagonal, each with even odds; half of it for variety."""
-    height, width = pixels.shape[1:]
-    pixels = pixels.copy()
-    for part in (slice(0, None, 2), slice(1, None, 2)):
-        if rng.random() < 0.5:
-            pixels[part] = pixels[part, ::-1].copy()
-            for found in craters[part]:
-                found[:, 1] = height - 1 - found[:, 1]
-        if rng.random() < 0.5:
-            pixels[part] = pixels[part, :, ::-1].copy()
-            for found in craters[part]:
-                found[:, 0] = width - 1 - found[:, 0]
-        if height == width and rng.random() < 0.5:
-            pixels[part] = pixels[part].swapaxes(1, 2).copy()
-            for found in craters[part]:
-                found[:, :2] = found[:, 1::-1].copy()
-    return pixels, craters
-
-
-def change_tones(rng: np.random.Generator, pixels: np.ndarray, spread: float) -> np.ndarray:
-    """Each image through a gamma of its own, as detectors and operators differ; black and white stay."""
-    gammas = np.exp(rng.uniform(-spread, spread, (len(pixels), 1)))
-    tables = np.round(255.0 * (np.arange(256.0) / 255.0) ** gammas).astype(np.uint8)
-    toned = np.empty_like(pixels)
-    for table, image, out in zip(tables, pixels, toned, strict=True):
-        # Of all ways to look up, the one that lets other threads run meanwhile.
-        np.take(table, image, out=out, mode="clip")
-    return toned

@@ -19,7 +19,7 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import CONVOLUTIONS, Screen
 from training.distillation.answers import Answered, feature_map
-from training.distillation.augmentation import AugmentedBatches
+from training.distillation.batches import AugmentedBatches
 from training.distillation.screen_threshold import Promise, set_threshold
 from training.distillation.screen_weights import fold_screen, in_units, screen_feature_map, start_dense, units
 from training.distillation.student import build_distillation
@@ -33,7 +33,7 @@ RATE = 2e-3
 PRETRAINED_RATE = 0.5
 """Highest learning rate of a screen that was distilled before, of that of a fresh one."""
 WARM_UP = 200
-BATCH = 16
+MEASURED_AT_ONCE = 16
 """Images at once where a finished screen is measured."""
 MAP_UNTIL = 0.8
 """Share of the time after which the map counts less: in the end only the answer matters."""
@@ -97,7 +97,7 @@ def distill(
         raise UsageError(f"All images must have one size, a multiple of {step} px each way; the first are {size}.")
     keras.utils.set_random_seed(settings.seed)
     sample = AugmentedBatches(bundle, examples, SAMPLE, settings.seed).make(0)[..., None]
-    features = np.asarray(feature_map(bundle, settings.dtype).predict(sample, BATCH, verbose=0))
+    features = np.asarray(feature_map(bundle, settings.dtype).predict(sample, MEASURED_AT_ONCE, verbose=0))
     scale = features.std(axis=(0, 1, 2)) + 1e-3
     model = _build_student(bundle, settings, start, sample, features, scale)
     # Adam's steps are as noisy in a larger batch when they are longer by the square root (Malladi et al. 2022).
@@ -107,7 +107,7 @@ def distill(
         distillation = build_distillation(bundle, model, scale, shape, settings.dtype, rate)
         batches = AugmentedBatches(bundle, examples, settings.batch, settings.seed)
         images = _fit(distillation, batches, rate, settings, say)
-    drawn = np.asarray(screen_feature_map(model).predict(sample, BATCH, verbose=0))
+    drawn = np.asarray(screen_feature_map(model).predict(sample, MEASURED_AT_ONCE, verbose=0))
     screen = Screen(
         weights=in_units(fold_screen(model), units(drawn, features)),
         threshold=0.0,
@@ -141,7 +141,7 @@ def _build_student(
     if start is None:
         start_dense(model, bundle.weights, scale)
         return model
-    drawn = screen_feature_map(build_screen(start.weights, settings.dtype)).predict(sample, BATCH, verbose=0)
+    drawn = screen_feature_map(build_screen(start.weights, settings.dtype)).predict(sample, MEASURED_AT_ONCE, verbose=0)
     unfold(in_units(start.weights, units(drawn, features) / scale), model, sample)
     for number in range(1, len(CONVOLUTIONS) + 1):
         model.get_layer(f"norm{number}").trainable = not settings.settle

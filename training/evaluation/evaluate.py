@@ -13,8 +13,9 @@ import numpy as np
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
 from training.data_sets.dataset import DataSet
-from training.evaluation import report
 from training.evaluation.measures import measure
+from training.evaluation.plots import plot
+from training.evaluation.tables import markdown, share
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,10 @@ def evaluate(
             scores[f"{contender.name}|{name}"] = score
             figures = measure(data, score, typical=contender.typical)
             results["figures"].setdefault(contender.name, {})[name] = figures
-            recall = report.share(figures["recall_at_budget_4_to_36_px"])
+            recall = share(figures["recall_at_budget_4_to_36_px"])
             say(f"{contender.name} on {name}: recall {recall} at 4% of blanks, area {figures['roc_area']:.4f}")
     np.savez(folder / "scores.npz", **scores)  # type: ignore[arg-type]
     (folder / "report.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(report.markdown(results), encoding="utf-8")
-    report.plot(results, {name: data.column("label") for name, data in sets.items()}, scores, folder)
+    (folder / "report.md").write_text(markdown(results), encoding="utf-8")
+    plot(results, {name: data.column("label") for name, data in sets.items()}, scores, folder)
     return results

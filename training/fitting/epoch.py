@@ -11,7 +11,7 @@ from training.data_sets.batches import Batch, epoch_batches
 from training.fitting import schedule
 from training.fitting.checkpoint import State
 from training.fitting.prefetch import prefetch
-from training.fitting.step import Step, Task
+from training.fitting.step import FitContext, Step
 from training.fitting.teacher import only_where_judged
 from training.network.trainable import position_targets
 
@@ -34,24 +34,24 @@ class Sizes:
     batch: int
 
 
-def run_epoch(task: Task, step: Step, state: State) -> tuple[float, float]:
+def run_epoch(context: FitContext, step: Step, state: State) -> tuple[float, float]:
     """Train for one epoch, cut short when the step's budget is used.
 
     Args:
-        task: the fit.
+        context: the fit.
         step: its present step; its model is trained.
         state: counts what was done.
 
     Returns:
         Mean loss, and the last learning rate.
     """
-    budget, recipe = task.settings.budget, task.recipe
+    budget, recipe = context.settings.budget, context.recipe
     progress = (budget.used(state) - state.spent) / max(step.end - state.spent, 1e-9)
-    phase = schedule.phase(recipe, state.step, progress, pretrained=task.pretrained)
-    sizes = _sizes(task, step, state, phase)
-    highest = _highest_rate(task)
+    phase = schedule.phase(recipe, state.step, progress, pretrained=context.pretrained)
+    sizes = _sizes(context, step, state, phase)
+    highest = _highest_rate(context)
     # Random numbers depend on step and epoch only: a resumed fit sees the same batches.
-    rng = np.random.default_rng([task.settings.seed, state.step, state.epoch])
+    rng = np.random.default_rng([context.settings.seed, state.step, state.epoch])
     batches = epoch_batches(
         step.train,
         rng,
@@ -67,7 +67,7 @@ def run_epoch(task: Task, step: Step, state: State) -> tuple[float, float]:
         used = budget.used(state)
         if used >= step.end:
             break
-        rate = schedule.learning_rate(recipe, state.batches, used, highest=highest, pretrained=task.pretrained)
+        rate = schedule.learning_rate(recipe, state.batches, used, highest=highest, pretrained=context.pretrained)
         step.optimizer.learning_rate.assign(rate)
         targets = _targets(step, batch, positions)
         total += float(step.model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
@@ -80,22 +80,22 @@ def run_epoch(task: Task, step: Step, state: State) -> tuple[float, float]:
     return total / max(count, 1), rate
 
 
-def _sizes(task: Task, step: Step, state: State, phase: schedule.Phase) -> Sizes:
+def _sizes(context: FitContext, step: Step, state: State, phase: schedule.Phase) -> Sizes:
     """Batches and epochs of smaller crops have more of them: an optimizer step costs the same."""
     height, width = step.train.shape
     crop = (phase.crop, phase.crop) if phase.crop and phase.crop < min(height, width) else (height, width)
     area, whole = crop[0] * crop[1], height * width
-    batch = task.settings.batches[state.step - 1]
+    batch = context.settings.batches[state.step - 1]
     batch = max(2, batch * (whole if state.step == 2 else min(whole, CROP_AREA)) // area // 2 * 2)
-    images = max(2 * batch, task.settings.epoch_images * min(whole, CROP_AREA) // area)
+    images = max(2 * batch, context.settings.epoch_images * min(whole, CROP_AREA) // area)
     return Sizes(crop, images, batch)
 
 
-def _highest_rate(task: Task) -> float:
-    if task.settings.learning_rate:
-        return task.settings.learning_rate
-    lowered = schedule.PRETRAINED_RATE if task.pretrained and task.recipe.learning.cosine else 1.0
-    return task.recipe.learning.learning_rate * lowered
+def _highest_rate(context: FitContext) -> float:
+    if context.settings.learning_rate:
+        return context.settings.learning_rate
+    lowered = schedule.PRETRAINED_RATE if context.pretrained and context.recipe.learning.cosine else 1.0
+    return context.recipe.learning.learning_rate * lowered
 
 
 def _targets(step: Step, batch: Batch, positions: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from training.fitting.checkpoint import State
 from training.fitting.epoch import run_epoch
 from training.fitting.initial_weights import InitialWeights
 from training.fitting.settings import Data, Settings
-from training.fitting.step import Task, prepare, screen_share
+from training.fitting.step import FitContext, prepare, screen_share
 from training.fitting.validation import describe, validate, write_log
 from training.recipes import find
 
@@ -54,54 +54,54 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
     filters = initial.filters(recipe, settings.filters, settings.screen_share)
-    task = Task(replace(settings, filters=filters), recipe, data, folder, initial, kept)
-    state = _resume(task)
-    last_step = 2 if settings.step_two_share > 0 or task.retraining else 1
+    context = FitContext(replace(settings, filters=filters), recipe, data, folder, initial, kept)
+    state = _resume(context)
+    last_step = 2 if settings.step_two_share > 0 or context.retraining else 1
     while True:
-        _fit_step(task, state, say)
+        _fit_step(context, state, say)
         if state.step == last_step:
             return load_best(folder, state.step)
         used = settings.budget.used(state)
         state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, used
 
 
-def _fit_step(task: Task, state: State, say: Callable[[str], None]) -> None:
-    step, budget = prepare(task, state), task.settings.budget
+def _fit_step(context: FitContext, state: State, say: Callable[[str], None]) -> None:
+    step, budget = prepare(context, state), context.settings.budget
     while budget.used(state) < step.end:
-        loss, rate = run_epoch(task, step, state)
+        loss, rate = run_epoch(context, step, state)
         figures = validate(step.model, step.validation)
         state.epoch += 1
         # Validation does not see what is learnt from a screen beside the truth: the last epoch has most of that.
-        if screen_share(task, state) or figures["validation_auc"] > state.best:
+        if screen_share(context, state) or figures["validation_auc"] > state.best:
             state.best = figures["validation_auc"]
-            save_best(task.folder, state.step, step.model)
-        checkpoint.save(task.folder / checkpoint.FILE, step.model, step.optimizer, state)
-        write_log(task.folder, state, loss, rate, figures)
+            save_best(context.folder, state.step, step.model)
+        checkpoint.save(context.folder / checkpoint.FILE, step.model, step.optimizer, state)
+        write_log(context.folder, state, loss, rate, figures)
         say(describe(state, budget.used(state), loss, figures))
 
 
-def _resume(task: Task) -> State:
+def _resume(context: FitContext) -> State:
     """The state that the folder holds, or a fresh one.
 
     Raises:
         UsageError: it is that of a fit with other settings.
     """
-    fixed = _fixed(task)
-    path = task.folder / checkpoint.FILE
-    state = checkpoint.peek(path) or State(step=2 if task.retraining else 1, settings=fixed)
+    fixed = _fixed(context)
+    path = context.folder / checkpoint.FILE
+    state = checkpoint.peek(path) or State(step=2 if context.retraining else 1, settings=fixed)
     state.settings = {key: value for key, value in state.settings.items() if key not in BUDGETS}
     if state.settings != fixed:
         changed = {key: (state.settings.get(key), fixed[key]) for key in fixed if state.settings.get(key) != fixed[key]}
         raise UsageError(
-            f"{str(task.folder)!r} holds a fit with other settings (there, now): {changed}. "
+            f"{str(context.folder)!r} holds a fit with other settings (there, now): {changed}. "
             "Use the same settings to go on, or another folder."
         )
     return state
 
 
-def _fixed(task: Task) -> dict[str, Any]:
+def _fixed(context: FitContext) -> dict[str, Any]:
     """What must not change while a fit goes on, as it comes back from JSON."""
-    settings = task.settings
+    settings = context.settings
     return {
         "recipe": settings.recipe,
         "seed": settings.seed,
@@ -110,8 +110,8 @@ def _fixed(task: Task) -> dict[str, Any]:
         "batches": list(settings.batches),
         "dtype": settings.dtype,
         "learning_rate": settings.learning_rate,
-        "begun": task.teacher.id if task.teacher is not None else task.initial.digest(),
+        "begun": context.teacher.id if context.teacher is not None else context.initial.digest(),
         "filters": list(settings.filters),
         "screen_share": settings.screen_share,
-        "data": task.data.digests(),
+        "data": context.data.digests(),
     }

@@ -29,7 +29,7 @@ SAMPLE = 32
 
 
 @dataclass(frozen=True)
-class Task:
+class FitContext:
     """What stays the same through both steps of a fit.
 
     Attributes:
@@ -83,41 +83,41 @@ class Step:
     end: float
 
 
-def prepare(task: Task, state: State) -> Step:
+def prepare(context: FitContext, state: State) -> Step:
     """Build and compile the model of the step that a fit is in, and fill it with weights."""
     import keras
 
-    settings, recipe = task.settings, task.recipe
-    train, validation = task.data.of(state.step)
+    settings, recipe = context.settings, context.recipe
+    train, validation = context.data.of(state.step)
     keras.utils.set_random_seed(settings.seed + 1000 * state.step)
     model = build_trainable(
         recipe,
-        batch_norm=recipe.learning.batch_norm and not task.retraining,
+        batch_norm=recipe.learning.batch_norm and not context.retraining,
         dtype=settings.dtype,
         filters=settings.filters,
-        taught=task.teacher is not None,
+        with_teacher=context.teacher is not None,
     )
     sample = train.images(np.linspace(0, len(train) - 1, min(SAMPLE, len(train))).astype(int))[..., None]
-    share = screen_share(task, state)
-    teacher = Teacher(task.teacher, settings.dtype, sample, share) if task.teacher is not None else None
+    share = screen_share(context, state)
+    teacher = Teacher(context.teacher, settings.dtype, sample, share) if context.teacher is not None else None
     optimizer = keras.optimizers.Nadam(recipe.learning.learning_rate, clipnorm=5.0 if recipe.learning.cosine else None)
-    _compile(task, model, optimizer, teacher)
-    _fill(task, state, model, optimizer, sample)
-    judged = train.column("source") == ADDED if task.kept is not None else None
+    _compile(context, model, optimizer, teacher)
+    _fill(context, state, model, optimizer, sample)
+    judged = train.column("source") == ADDED if context.kept is not None else None
     end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
     return Step(train, validation, model, optimizer, teacher, judged, end)
 
 
-def screen_share(task: Task, state: State) -> float:
+def screen_share(context: FitContext, state: State) -> float:
     """Share of the teacher's screen in this step: a screen is for images of one size."""
-    return task.settings.screen_share if state.step == 2 else 0.0
+    return context.settings.screen_share if state.step == 2 else 0.0
 
 
-def _compile(task: Task, model: keras.Model, optimizer: keras.Optimizer, teacher: Teacher | None) -> None:
-    weight = task.recipe.learning.position_loss
+def _compile(context: FitContext, model: keras.Model, optimizer: keras.Optimizer, teacher: Teacher | None) -> None:
+    weight = context.recipe.learning.position_loss
     # Training on, the map's own layer would begin by teaching noise: it does not ship.
-    weights = {"score": 1.0, "local": weight, "map": 0.0 if task.retraining else weight}
-    loss = losses(task.recipe)
+    weights = {"score": 1.0, "local": weight, "map": 0.0 if context.retraining else weight}
+    loss = losses(context.recipe)
     if teacher is not None:
         # What the teacher makes of each position says more than one layer of its own would.
         loss, weights = loss | teacher.losses(), weights | {"map": 0.0, "features": 1.0, "answers": 1.0}
@@ -125,14 +125,16 @@ def _compile(task: Task, model: keras.Model, optimizer: keras.Optimizer, teacher
     optimizer.build(model.trainable_variables)
 
 
-def _fill(task: Task, state: State, model: keras.Model, optimizer: keras.Optimizer, sample: np.ndarray) -> None:
-    path = task.folder / checkpoint.FILE
+def _fill(
+    context: FitContext, state: State, model: keras.Model, optimizer: keras.Optimizer, sample: np.ndarray
+) -> None:
+    path = context.folder / checkpoint.FILE
     if state.epoch:
         checkpoint.restore(path, model, optimizer)
-    elif state.step == 1 or task.retraining:
-        task.initial.fill(model, task.recipe, sample, task.settings.filters)
-    elif task.recipe.learning.batch_norm:
+    elif state.step == 1 or context.retraining:
+        context.initial.fill(model, context.recipe, sample, context.settings.filters)
+    elif context.recipe.learning.batch_norm:
         # Normalised weights go on as they are: folding them would change what the optimizer can do with them.
         checkpoint.restore(path, model, None)
     else:
-        pour(load_best(task.folder, 1), model)
+        pour(load_best(context.folder, 1), model)

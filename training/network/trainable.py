@@ -26,7 +26,7 @@ def build_trainable(
     batch_norm: bool,
     dtype: str = "float32",
     filters: Sequence[int] = FILTERS,
-    taught: bool = False,
+    with_teacher: bool = False,
 ) -> keras.Model:
     """Build the network for training, with fresh weights.
 
@@ -36,13 +36,13 @@ def build_trainable(
             kept from becoming negative: a rising map may be moved in front of a maximum, so that the fold is exact.
         dtype: Keras policy of the layers, such as `mixed_bfloat16`. Weights are float32 in any case.
         filters: of each convolution; fewer for a network that is pruned.
-        taught: also give what a teacher speaks of.
+        with_teacher: also give the outputs that a teacher speaks of.
 
     Returns:
         A model from uint8 images (n, h, w, 1) to logits: `score` (n, 1), of the image; `local` (n, rows, columns, 1),
         what the score would be if the image were no more than what that position of the last feature map sees; and
         `map`, of the same shape, by one layer of its own, through which the convolutions learn before the dense
-        layers do. With `taught` also `features` (n, rows, columns, 32), the last feature map, and `answers`
+        layers do. With a teacher also `features` (n, rows, columns, 32), the last feature map, and `answers`
         (n, rows * columns + 1), what `local` and `score` hold.
     """
     import keras
@@ -92,7 +92,7 @@ def build_trainable(
             peaks = layers.Dropout(learning.dense_dropout, name=f"dropout{number}", dtype=dtype)(peaks)
     last = layers.Dense(1, name=f"dense{len(DENSE) + 1}", dtype="float32")
     outputs = {"score": last(peaks), "local": last(local), "map": where}
-    if taught:
+    if with_teacher:
         flat = layers.Reshape((-1,), name="flat", dtype="float32")(outputs["local"])
         outputs["answers"] = layers.Concatenate(name="answers", dtype="float32")([flat, outputs["score"]])
         outputs["features"] = layers.Activation("linear", name="features", dtype="float32")(features)

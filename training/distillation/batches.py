@@ -1,4 +1,4 @@
-"""Augmentation: images turned over, moved round their edges and in other tones, in batches for distillation.
+"""Batches for distillation: augmented images, those near the threshold more often.
 
 A screen that meets the same images again and again learns them by heart: one distilled from 24,000 images as they are
 let 9% of them pass at the score that all but a hundredth of their candidates reached, and 25% of others.
@@ -14,14 +14,12 @@ from itertools import count
 import numpy as np
 
 from crater_ray.network.bundle import Bundle
-from training.data_sets.batches import change_tones
+from training.data_sets.augmentation import augment
 from training.distillation.answers import Answered
 from training.network.scoring import to_logit
 
 LEAST_WEIGHT = 0.1
 """An image far from the full network's threshold is drawn so often, against one at the threshold."""
-TONES = 0.2
-"""Largest natural logarithm of an image's new gamma, up or down."""
 THREADS = 12
 """They make batches: a GPU learns from more images than one or two of them augment."""
 PREFETCH = 16
@@ -72,17 +70,3 @@ def sampling_weights(answer: np.ndarray, threshold: float) -> np.ndarray:
         threshold: of its score.
     """
     return np.asarray(LEAST_WEIGHT + np.exp(-np.abs(answer - to_logit(threshold))))
-
-
-def augment(rng: np.random.Generator, images: np.ndarray) -> np.ndarray:
-    """Turn images over, up and down and left and right, move some round their edges, and change their tones.
-
-    Args:
-        rng: decides how.
-        images: (n, height, width) uint8.
-    """
-    augmented = np.empty_like(images)
-    for out, image in zip(augmented, images, strict=True):
-        turned = image[:: rng.choice((1, -1)), :: rng.choice((1, -1))]
-        out[:] = np.roll(turned, rng.integers(0, image.shape), (0, 1)) if rng.random() < 0.5 else turned
-    return change_tones(rng, augmented, TONES)
