@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import Refusal, decode
+from crater_ray.images.decode import decode
+from crater_ray.images.status import Refusal
 from training.data_sets.dataset import ADDED, COLUMNS, DataSet
 from training.data_sets.sample import table_row
 
