@@ -1,12 +1,13 @@
 """The columns of a part, each declared once: schema, tables in the docs, conditions and rows all follow from here.
 
-To add one, append it to `COLUMNS` and have its source give its values under its name: the loader in
-`crater_ray.scanning.loader.values_of`, the scorer in `crater_ray.scanning.scorer.Verdicts`.
+To add one, append it to `COLUMNS`. What an image's pixels tell needs no more than `of_pixels`; any other value is given by
+its source under the column's name: by the loader in `crater_ray.scanning.loader.values_of`, by the scorer in
+`crater_ray.scanning.scorer.Verdicts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,6 +34,8 @@ class Column:
         nullable: whether a row may have no value.
         since: the version that brought it; parts of earlier ones do not have it and read as null. None for the
             columns that every part has.
+        of_pixels: for columns of the loader, the value of an image that could be read, from its gray pixels, (height,
+            width) uint8; other images have none.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Column:
     meaning: str
     nullable: bool = True
     since: str | None = None
+    of_pixels: Callable[[np.ndarray], Any] | None = None
 
     @property
     def field(self) -> pa.Field:
@@ -91,8 +95,8 @@ COLUMNS = (
         nullable=False,
     ),
     Column("error", pa.string(), "loader", "Why it is not `ok`."),
-    Column("height", pa.int32(), "loader", "In pixels; null when unknown."),
-    Column("width", pa.int32(), "loader", "In pixels; null when unknown."),
+    Column("height", pa.int32(), "loader", "In pixels; null when unknown.", of_pixels=lambda image: image.shape[0]),
+    Column("width", pa.int32(), "loader", "In pixels; null when unknown.", of_pixels=lambda image: image.shape[1]),
     Column("score", pa.float32(), "scorer", "The network's answer, 0 to 1; null unless `ok`."),
     Column(
         "x",

@@ -72,7 +72,8 @@ def values_of(answer: np.ndarray | Refusal) -> dict[str, Any]:
     """
     if isinstance(answer, Refusal):
         return {"status": answer.status, "error": answer.reason, "height": answer.height, "width": answer.width}
-    return {"status": OK, "height": answer.shape[0], "width": answer.shape[1]}
+    of_pixels = {column.name: column.of_pixels(answer) for column in given_by("loader") if column.of_pixels}
+    return {"status": OK} | of_pixels
 
 
 def load(
