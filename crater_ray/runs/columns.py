@@ -1,7 +1,7 @@
 """The columns of a part, each declared once: schema, tables in the docs, conditions and rows all follow from here.
 
-To add one, append it to `COLUMNS`. What an image's pixels tell needs no more than `of_pixels`; any other value is given by
-its source under the column's name: by the loader in `crater_ray.scanning.loader.values_of`, by the scorer in
+To add one, append it to `COLUMNS`. What an image's pixels tell needs no more than `of_pixels`; any other value is given
+by its source under the column's name: by the loader in `crater_ray.scanning.loader.values_of`, by the scorer in
 `crater_ray.scanning.scorer.Verdicts`.
 """
 

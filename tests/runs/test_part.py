@@ -13,24 +13,23 @@ from crater_ray.runs.part import DamagedPart, decode, digest, encode, name, shar
 
 
 def rows(count: int = 50) -> pa.Table:
-    return pa.table(
-        {
-            "key": [f"k{i:03d}" for i in range(count)],
-            "uri": [f"file:///k{i:03d}.jpg" for i in range(count)],
-            "status": ["ok"] * (count - 1) + ["unreadable"],
-            "error": [None] * (count - 1) + ["the file is empty (0 bytes)"],
-            "height": [384] * (count - 1) + [None],
-            "width": [512] * (count - 1) + [None],
-            "score": [i / count for i in range(count - 1)] + [None],
-            "x": [1.5] * count,
-            "y": [None] * count,
-            "bundle": ["abc"] * count,
-            "stage": ["full"] * (count - 1) + [None],
-            "diameter": [11.5, *[None] * (count - 1)],
-            "places": [None, [{"x": 1.5, "y": 2.0, "score": 0.1, "diameter": None}], *[None] * (count - 2)],
-        },
-        schema=SCHEMA,
-    )
+    """Rows with values in the columns of version 0.1.0; later columns are null."""
+    values = {
+        "key": [f"k{i:03d}" for i in range(count)],
+        "uri": [f"file:///k{i:03d}.jpg" for i in range(count)],
+        "status": ["ok"] * (count - 1) + ["unreadable"],
+        "error": [None] * (count - 1) + ["the file is empty (0 bytes)"],
+        "height": [384] * (count - 1) + [None],
+        "width": [512] * (count - 1) + [None],
+        "score": [i / count for i in range(count - 1)] + [None],
+        "x": [1.5] * count,
+        "y": [None] * count,
+        "bundle": ["abc"] * count,
+        "stage": ["full"] * (count - 1) + [None],
+        "diameter": [11.5, *[None] * (count - 1)],
+        "places": [None, [{"x": 1.5, "y": 2.0, "score": 0.1, "diameter": None}], *[None] * (count - 2)],
+    }
+    return pa.table(dict.fromkeys(SCHEMA.names, [None] * count) | values, schema=SCHEMA)
 
 
 def encode_as_before(table: pa.Table, run_id: str, shard: int) -> bytes:
