@@ -71,7 +71,8 @@ def test_digest_does_not_depend_on_chunks_but_on_every_value() -> None:
 def test_a_part_of_an_earlier_version_reads_with_empty_columns() -> None:
     back, _ = decode(encode_as_before(rows(), "run", 3), "run", 3)
     assert back.schema.equals(SCHEMA)
-    assert [back[name].null_count for name in LATER] == [50, 50]
+    assert LATER
+    assert all(back[name].null_count == 50 for name in LATER)
     assert back.drop_columns(list(LATER)).equals(rows().drop_columns(list(LATER)))
 
 
