@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import crater_ray
@@ -66,10 +67,10 @@ def test_its_parts_are_whole_and_their_rows_have_the_same_digests(run: Path) -> 
         assert (opened.id, check.whole, check.candidates) == (RUN_ID, True, 8)
         assert dict(check.statuses) == STATUSES
         assert [check.parts[shard].digest for shard in range(3)] == DIGESTS
-        for shard in range(3):  # published again, they would have the footer that they had
+        for shard in range(3):  # columns that were added since are null, and the others give the digest that they gave
             rows, footer = opened.read_part(shard)
-            _, again = part.encode(rows, RUN_ID, shard)
-            assert (again.rows, again.digest) == (footer.rows, DIGESTS[shard])
+            then = pq.read_schema(run / part.name(shard)).names
+            assert (rows.num_rows, part.digest(rows.select(then))) == (footer.rows, DIGESTS[shard])
 
 
 def test_verify_and_status(run: Path, cli: Cli) -> None:
