@@ -16,13 +16,16 @@ from crater_ray.scanning.scorer import Scored, Scorer
 
 DEADLY = 97
 """An image of so many rows kills the process of the scorer that gets it."""
+SLOWER = 20.0
+"""So many times longer does an image take while the file `slowly` is there."""
 
 
 class PacedScorer(Scorer):
     """A scorer that waits a fixed time per image, and keeps count in a file, which outlives its process.
 
     On a node with the resource `slow`, it takes as many times longer as there is of it; on one with `broken`, its
-    process dies before it is ready. Over an image of `DEADLY` rows it dies at once.
+    process dies before it is ready. Over an image of `DEADLY` rows it dies at once. While the file that `slowly` names
+    is there, all are slow: who disturbs a scan makes it, and removes it once what was waited for has happened.
 
     Args:
         as for `Scorer`; the subclasses that `paced` makes say how long and where to count.
@@ -41,9 +44,11 @@ class PacedScorer(Scorer):
         self._images = 0
         self._device = threading.Lock()
         self._file: int | None = None
+        self._slowly: Path | None = None
         if self.counts is not None:
             name = Path(self.counts, f"{self._node}-{uuid.uuid4().hex}")
             self._file = os.open(name, os.O_CREAT | os.O_WRONLY)
+            self._slowly = slowly(Path(self.counts))
         if "broken" in resources:
             os._exit(1)
 
@@ -54,12 +59,28 @@ class PacedScorer(Scorer):
         with self._device:
             started = time.perf_counter()
             scored = super().score(batch, *arguments, **options)
-            for image in range(batch.num_rows):
-                time.sleep(max(0.0, started + (image + 1) * self._seconds - time.perf_counter()))
+            due = started
+            self._write_down()
+            for _ in range(batch.num_rows):
+                due += self._seconds * (SLOWER if self._slowly and self._slowly.exists() else 1.0)
+                time.sleep(max(0.0, due - time.perf_counter()))
                 self._images += 1
-                if self._file is not None:
-                    os.pwrite(self._file, str(self._images).encode(), 0)
+                self._write_down()
             return replace(scored, seconds=time.perf_counter() - started)
+
+    def _write_down(self) -> None:
+        if self._file is not None:
+            os.pwrite(self._file, str(self._images).encode(), 0)
+
+
+def slowly(counts: Path) -> Path:
+    """The file that makes the scorers slow which count into this folder."""
+    return counts.with_name(f"{counts.name}-slowly")
+
+
+def at_work(counts: Path, node: str = "") -> int:
+    """How many scorers of a node, or of all nodes, have begun with a block."""
+    return sum(file.stat().st_size > 0 for file in counts.glob(f"{node}*"))
 
 
 def paced(device_ms: float, counts: Path | None = None) -> type[PacedScorer]:

@@ -51,6 +51,12 @@ def _no_credentials_of_the_user() -> None:
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_lower_priority() -> None:
+    """Ray lets workers run at low priority: beside other work they would get next to nothing, and tests take hours."""
+    os.environ["RAY_worker_niceness"] = "0"
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[LocalS3]:
     with serving() as server:

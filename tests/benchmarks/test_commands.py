@@ -17,6 +17,7 @@ from benchmarks.gallery import BROWSERS
 from benchmarks.readme import render
 from crater_ray.errors import UsageError
 from crater_ray.scanning.loader import BLOCK_IMAGES
+from testbed.local_cluster import QUICK_HEALTH_CHECK
 from testbed.local_s3 import LocalS3
 
 Measure = Callable[..., dict[str, Any]]
@@ -45,6 +46,7 @@ def measure(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mea
     return run
 
 
+@pytest.mark.slow
 def test_scan_beside_the_plain_loop(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("scan", "--images", "600", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in"),
@@ -73,6 +75,7 @@ def test_plain_loop_reads_from_s3(s3: LocalS3, cache: Path, tmp_path: Path) -> N
     assert 0 < timed["scores_sum"] < 9
 
 
+@pytest.mark.slow
 def test_memory_is_sampled_from_start_to_end(measure: Measure, shared_ray: None) -> None:
     record = measure("memory", "--images", "80", "--distinct", "6")
     (run,) = record["figures"]["runs"]
@@ -88,6 +91,7 @@ def test_manifest_goes_through_the_listing(measure: Measure) -> None:
     assert figures["total_seconds"]["median"] > 0
 
 
+@pytest.mark.slow
 def test_a_killed_scan_ends_whole(measure: Measure, shared_ray: None) -> None:
     record = measure("kills", "--images", "120", "--kills", "1", "--shard-images", "10", "--distinct", "6")
     figures = record["figures"]
@@ -95,17 +99,21 @@ def test_a_killed_scan_ends_whole(measure: Measure, shared_ray: None) -> None:
     assert figures["parts_redone"] == 0
 
 
-def test_node_loss_is_timed_to_the_end(measure: Measure) -> None:
+@pytest.mark.slow
+def test_node_loss_is_timed_to_the_end(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in QUICK_HEALTH_CHECK.items():
+        monkeypatch.setenv(name, value)
     record = measure(
-        *("node-loss", "--images", "1500", "--nodes", "2", "--device-ms", "10", "--at", "0.2"),
-        *("--shard-images", "50", "--distinct", "6"),
+        *("node-loss", "--images", "600", "--nodes", "2", "--device-ms", "10", "--at", "0.2"),
+        *("--shard-images", "20", "--distinct", "6"),
     )
     (run,) = record["figures"]["runs"]
-    assert run["settled"] + run["left"] == 1500
+    assert run["settled"] + run["left"] == 600
     assert run["left"] > 0
     assert run["ratio"] == pytest.approx(run["taken_s"] / run["needed_s"], abs=0.01)
 
 
+@pytest.mark.slow
 def test_archive_is_projected_from_stages(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("archive", "--stage-images", "12", "--scan-images", "600", "--distinct", "6"),
@@ -128,12 +136,14 @@ def test_forward_gives_its_share_of_the_matrix_rate(measure: Measure) -> None:
     assert all(row["share"]["median"] > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_paper_times_predict(measure: Measure) -> None:
     record = measure("paper", "--images", "2", "--scan-images", "0", "--repeats", "1", "--bundle", "random")
     assert record["figures"]["protocol_images_a_minute"]["median"] > 0
     assert record["figures"]["published_images_a_minute"] == 104
 
 
+@pytest.mark.slow
 def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     record = measure(
         *("scale", "--scorers", "2", "--per-node", "1", "--device-ms", "5", "--blocks", "8", "--size", "96x96"),
@@ -145,6 +155,7 @@ def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     assert row["efficiency"]["median"] > 0
 
 
+@pytest.mark.slow
 def test_a_gallery_is_made_and_opened(measure: Measure, shared_ray: None) -> None:
     pytest.importorskip("playwright", reason="the Python package playwright is not installed")
     if not any(map(shutil.which, BROWSERS)):
@@ -155,6 +166,7 @@ def test_a_gallery_is_made_and_opened(measure: Measure, shared_ray: None) -> Non
     assert 0 < figures["largest_file_mb"] < 5
 
 
+@pytest.mark.slow
 def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
     record = measure(
@@ -188,6 +200,7 @@ def test_wrong_words_are_named(arguments: tuple[str, ...]) -> None:
     assert arguments[1] in str(result.exception)
 
 
+@pytest.mark.slow
 def test_a_run_too_short_to_time_says_so(tmp_path: Path, cache: Path, shared_ray: None) -> None:
     from benchmarks import child
     from benchmarks.options import bundle_folder
@@ -211,6 +224,7 @@ def screened(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return screened_bundle(bundle_folder("random", folder), folder / "screened", size=(96, 100), full_threshold=0.4)
 
 
+@pytest.mark.slow
 def test_engine_with_screen_in_a_scan_beside_the_loop(measure: Measure, shared_ray: None, screened: Path) -> None:
     record = measure(
         *("scan", "--images", "600", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in+screen"),

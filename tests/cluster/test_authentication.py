@@ -19,7 +19,7 @@ import pytest
 
 from cluster.settings import environments, launcher
 from testbed.local_s3 import SECRET_KEY, LocalS3
-from tests.conftest import CLI
+from tests.conftest import CLI, PATIENCE
 
 FILES = [
     Path(__file__).parents[2] / "cluster" / name
@@ -28,6 +28,7 @@ FILES = [
 RAY = str(Path(sys.executable).with_name("ray"))
 TOKEN = "5b0c0f1e" * 8
 START_ATTEMPTS = 3
+pytestmark = pytest.mark.slow
 ASK = """
 import ray
 ray.init({address!r})
@@ -53,7 +54,7 @@ class Guarded:
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=self.client | variables, capture_output=True, text=True, timeout=150, check=False
+            command, env=self.client | variables, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
 

@@ -19,17 +19,19 @@ from crater_ray.runs.run import open_existing
 from crater_ray.scanning import pool
 from crater_ray.scanning.backlog import MAX_CRASHES
 from testbed.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
-from tests.conftest import CLI, make_images
+from tests.conftest import PATIENCE, Cli, make_images
 
-IMAGES = 1_200
-SHARD = 50
+IMAGES = 600
+SHARD = 10
+DEVICE_MS = 5.0
 FOREVER = 20_000.0
 """A scorer that is so many times slower does not finish a block while a test lasts."""
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,200 images: 40 different ones under 30 names each."""
+    """600 images: 40 different ones under 15 names each."""
     folder = tmp_path_factory.mktemp("many")
     keys = make_images(folder / "0", 40)
     for copy in range(1, IMAGES // 40):
@@ -49,24 +51,30 @@ def cluster() -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def counts(tmp_path: Path) -> Path:
+    """Where scorers count; they are slow until `quick` is called, so that no scan ends before it was disturbed."""
     folder = tmp_path / "counts"
     folder.mkdir()
+    paced.slowly(folder).touch()
     return folder
 
 
-Start = Callable[..., subprocess.Popen[bytes]]
+def quick(counts: Path) -> None:
+    paced.slowly(counts).unlink()
+
+
+Start = Callable[[], subprocess.Popen[bytes]]
 
 
 @pytest.fixture
 def start(many: Path, tmp_path: Path, cluster: LocalCluster, counts: Path) -> Iterator[Start]:
-    """Starts a scan of all images into `run` on the cluster, with scorers that take so long per image."""
+    """Starts a scan of all images into `run` on the cluster, with scorers that take a fixed time per image."""
     started = []
 
-    def scan(device_ms: float) -> subprocess.Popen[bytes]:
+    def scan() -> subprocess.Popen[bytes]:
         arguments = ("scan", str(many), "--out", str(tmp_path / "run"), "--engine", "stand-in")
         arguments += ("--shard-images", str(SHARD), "--address", cluster.address)
         with (tmp_path / "log").open("wb") as log:
-            command = paced.command(device_ms, counts, *arguments)
+            command = paced.command(DEVICE_MS, counts, *arguments)
             started.append(subprocess.Popen(command, stdout=log, stderr=log))
         return started[-1]
 
@@ -88,7 +96,7 @@ def test_image_over_which_scorers_die_costs_none_that_is_scored_beside_it(
     arguments = ("scan", str(tmp_path / "archive"), "--out", str(tmp_path / "run"), "--engine", "stand-in")
     arguments += ("--shard-images", "1", "--address", cluster.address)
     ended = subprocess.run(
-        paced.command(20, tmp_path / "counts", *arguments), check=False, capture_output=True, timeout=240
+        paced.command(20, tmp_path / "counts", *arguments), check=False, capture_output=True, timeout=PATIENCE
     )
     assert ended.returncode == 0, ended.stderr
     with open_existing(tmp_path / "run") as run:
@@ -111,7 +119,7 @@ def wait_until(happened: Callable[[], object], driver: subprocess.Popen[bytes]) 
 
 
 def check_whole(driver: subprocess.Popen[bytes], run: Path) -> None:
-    assert driver.wait(200) == 0, (run.parent / "log").read_text()[-2000:]
+    assert driver.wait(PATIENCE) == 0, (run.parent / "log").read_text()[-2000:]
     with open_existing(run) as opened:
         check = opened.check()
         assert check.whole, check.problems
@@ -126,10 +134,12 @@ def test_nodes_die_and_join_while_a_scan_goes_on(
 ) -> None:
     stays = cluster.nodes[0]
     dies = cluster.add_node()
-    driver = start(40)
+    driver = start()
     wait_until(lambda: parts(tmp_path / "run") >= 3 and {stays, dies} <= set(paced.scored_images(counts)), driver)
     cluster.kill_node(dies)
     joins = cluster.add_node()
+    wait_until(lambda: paced.scored_images(counts).get(joins), driver)
+    quick(counts)
     check_whole(driver, tmp_path / "run")
     scored = paced.scored_images(counts)
     assert scored.keys() == {stays, dies, joins}
@@ -139,17 +149,19 @@ def test_nodes_die_and_join_while_a_scan_goes_on(
         assert session["retried_blocks"] >= 1, "what the dead node had was not done again"
         assert sum(session["devices"].values()) == 2
     # What had been done on the dead node and was settled is not done again.
-    assert sum(scored.values()) < IMAGES + 8 * 64
+    assert sum(scored.values()) < IMAGES + 8 * SHARD
 
 
 def test_scorer_that_dies_is_replaced_on_its_device(
     cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
 ) -> None:
-    driver = start(10)
-    for published in (3, 9):
+    driver = start()
+    for published in (3, 6):
         wait_until(lambda published=published: parts(tmp_path / "run") >= published, driver)  # type: ignore[misc]
         wait_until(lambda: cluster.processes("Paced.score"), driver)
         cluster.processes("Paced")[0].kill()
+    wait_until(lambda: paced.at_work(counts) == 3, driver)
+    quick(counts)
     check_whole(driver, tmp_path / "run")
     assert len(list(counts.iterdir())) == 3, "one scorer and two that replaced it"
 
@@ -158,7 +170,9 @@ def test_device_on_which_scorers_always_die_is_left_out(
     cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
 ) -> None:
     broken = cluster.add_node(broken=1)
-    driver = start(10)
+    driver = start()
+    wait_until(lambda: list(counts.glob(f"{broken}-*")), driver)
+    quick(counts)
     check_whole(driver, tmp_path / "run")
     assert paced.scored_images(counts) == {cluster.nodes[0]: IMAGES, broken: 0}
     assert len(list(counts.glob(f"{broken}-*"))) <= pool.MAX_DEATHS
@@ -167,16 +181,20 @@ def test_device_on_which_scorers_always_die_is_left_out(
 def test_slow_nodes_get_little_and_do_not_hold_the_end(
     cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
 ) -> None:
-    quick, slow, slowest = cluster.nodes[0], cluster.add_node(slow=50), cluster.add_node(slow=FOREVER)
-    driver = start(10)
+    quickest, slow, slowest = cluster.nodes[0], cluster.add_node(slow=50), cluster.add_node(slow=FOREVER)
+    driver = start()
+    wait_until(lambda: paced.at_work(counts, slow) and paced.at_work(counts, slowest), driver)
+    quick(counts)
     check_whole(driver, tmp_path / "run")
     scored = paced.scored_images(counts)
-    assert scored[quick] > scored.get(slow, 0)
+    assert scored[quickest] > scored.get(slow, 0)
     assert scored.get(slowest, 0) < 16, "the slowest node is still at its first block"
 
 
-def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: Start, tmp_path: Path) -> None:
-    driver = start(10)
+def test_loader_that_hangs_does_not_hold_the_end(
+    cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
+) -> None:
+    driver = start()
     stopped: list[psutil.Process] = []
 
     def stop_one() -> bool:
@@ -190,21 +208,21 @@ def test_loader_that_hangs_does_not_hold_the_end(cluster: LocalCluster, start: S
         return False
 
     wait_until(stop_one, driver)
+    quick(counts)
     check_whole(driver, tmp_path / "run")  # its block was loaded by another: it cannot have come from a stopped process
     with suppress(psutil.NoSuchProcess):  # Ray ends a driver's processes with it
         stopped[0].kill()
 
 
 UNHELD = """
-import sys
-from crater_ray import cli
+from benchmarks import paced
 from crater_ray.runs.lease import Lease
 Lease._wait_for_others = lambda self: None
-cli.main()
+paced.main()
 """
 
 
-def test_two_drivers_at_once_end_with_the_same_parts(many: Path, tmp_path: Path) -> None:
+def test_two_drivers_at_once_end_with_the_same_parts(many: Path, counts: Path, tmp_path: Path, cli: Cli) -> None:
     """The lease is what keeps a second driver away; without it, both do all, and neither harms the other."""
     run = tmp_path / "run"
     arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
@@ -213,17 +231,16 @@ def test_two_drivers_at_once_end_with_the_same_parts(many: Path, tmp_path: Path)
     with clustered() as alone:  # no GPU: each driver gets a scorer of its own
         for log in logs:
             with log.open("wb") as output:
-                command = [sys.executable, "-c", UNHELD, *arguments, "--address", alone.address]
-                drivers.append(subprocess.Popen(command, stdout=output, stderr=output))
-            while len(drivers) == 1 and not (run / "manifest.parquet").exists():
-                assert drivers[0].poll() is None, logs[0].read_text()
-                time.sleep(0.02)
-        codes = [driver.wait(150) for driver in drivers]
+                command = [sys.executable, "-c", UNHELD, str(DEVICE_MS), str(counts), *arguments]
+                drivers.append(subprocess.Popen([*command, "--address", alone.address], stdout=output, stderr=output))
+            wait_until(lambda: paced.at_work(counts) == len(drivers), drivers[-1])
+        quick(counts)
+        codes = [driver.wait(PATIENCE) for driver in drivers]
     assert codes == [0, 0], [log.read_text()[-1000:] for log in logs]
     check_whole(drivers[0], run)
     with open_existing(run) as opened:
         footers = opened.check().parts
         published = {part["part"]: part["digest"] for part in (opened.success() or {})["parts"]}
     assert sorted(published.values()) == sorted(footer.digest for footer in footers.values())
-    verified = subprocess.run([CLI, "verify", str(run)], capture_output=True, text=True, check=False)
+    verified = cli("verify", run)
     assert verified.returncode == 0, verified.stdout

@@ -23,7 +23,7 @@ from crater_ray.results.review.verdicts import import_file, read_verdicts
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.storage.access import Access
 from testbed.local_s3 import PUBLIC, LocalS3
-from tests.conftest import Cli
+from tests.conftest import PATIENCE, Cli
 from tests.made_runs import ODD_KEYS, make_run, row
 
 if TYPE_CHECKING:
@@ -42,9 +42,16 @@ def browser() -> Iterator[Browser]:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet, timeout=1000 * PATIENCE)
         yield opened
         opened.close()
+
+
+def new_page(browser: Browser, **options: Any) -> Page:
+    """A page in a profile of its own, on which is waited for as long as it takes."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(1000 * PATIENCE)
+    return page
 
 
 def key_of(number: int) -> str:
@@ -81,8 +88,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def page(browser: Browser, made: tuple[Path, Path]) -> Iterator[Page]:
     """The gallery's page, in a profile of its own; fails if anything is asked for beyond its folder, or complains."""
-    context = browser.new_context(accept_downloads=True, viewport={"width": 1300, "height": 900})
-    opened = context.new_page()
+    opened = new_page(browser, accept_downloads=True, viewport={"width": 1300, "height": 900})
     trouble: list[str] = []
     asked: list[str] = []
     opened.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
@@ -91,7 +97,7 @@ def page(browser: Browser, made: tuple[Path, Path]) -> Iterator[Page]:
     opened.on("request", lambda request: asked.append(request.url))
     visit(opened, made[1])
     yield opened
-    context.close()
+    opened.close()
     inside = made[1].as_uri() + "/"
     assert [url for url in asked if not url.startswith((inside, "blob:"))] == []
     assert trouble == []
@@ -142,7 +148,7 @@ def test_names_are_text_and_nothing_else(page: Page, made: tuple[Path, Path]) ->
 
 
 def spot_and_ring(page: Page, holder: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Where the bright spot is on the screen, and where the ring's centre is."""
+    """Where the bright spot is on the screen, once the picture is there, and where the ring's centre is."""
     ring = page.locator(f"{holder} .ring").bounding_box()
     assert ring is not None
     area = page.locator(holder).bounding_box()
@@ -150,8 +156,11 @@ def spot_and_ring(page: Page, holder: str) -> tuple[tuple[float, float], tuple[f
     page.locator("#marks").evaluate("box => { box.checked = false; box.dispatchEvent(new Event('change')); }")
     plain = "all => all.forEach(one => { one.style.filter = ''; one.hidden = one.classList.contains('scale'); })"
     page.locator(".pixels, .scale, #whole").evaluate_all(plain)
-    shot = np.asarray(Image.open(io.BytesIO(page.locator(holder).screenshot())).convert("L"), float)
-    shot[:6], shot[-6:], shot[:, :6], shot[:, -6:] = 0, 0, 0, 0  # the page shows at the round corners
+    while True:
+        shot = np.asarray(Image.open(io.BytesIO(page.locator(holder).screenshot())).convert("L"), float)
+        shot[:6], shot[-6:], shot[:, :6], shot[:, -6:] = 0, 0, 0, 0  # the page shows at the round corners
+        if shot.max() - np.median(shot) > 30:
+            break
     bright = shot > (shot.max() + np.median(shot)) / 2
     rows, columns = np.nonzero(bright)
     spot = (area["x"] + columns.mean() + 0.5, area["y"] + rows.mean() + 0.5)
@@ -180,8 +189,7 @@ def test_the_mark_in_the_whole_image(page: Page) -> None:
         page.keyboard.press("+")
     assert float((page.text_content("#zoom-level") or "").rstrip("\u00d7")) > scale
     page.keyboard.press("Escape")
-    page.wait_for_selector("#zoom:not([open])", state="attached")
-    assert page.evaluate("document.activeElement.dataset.index") == "1"
+    page.wait_for_function("!document.getElementById('zoom').open && document.activeElement.dataset.index === '1'")
 
 
 def test_an_image_without_place_is_shown_whole(page: Page) -> None:
@@ -238,6 +246,8 @@ def test_verdicts_by_keyboard_come_back_through_review(page: Page, made: tuple[P
     page.keyboard.press("Enter")
     page.wait_for_selector("#zoom[open]")
     page.keyboard.press("ArrowDown")  # on to the next one, enlarged
+    named = "name => document.getElementById('zoom-name').textContent === name"
+    page.wait_for_function(named, arg=key_of(5))
     page.keyboard.press("2")
     page.keyboard.press("Escape")
     expected[key_of(5)] = "not"
@@ -280,14 +290,13 @@ def test_saved_verdicts_can_be_loaded_elsewhere(page: Page, made: tuple[Path, Pa
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_light_and_dark(browser: Browser, made: tuple[Path, Path], scheme: Any) -> None:
-    context = browser.new_context(color_scheme=scheme)
-    page = context.new_page()
+    page = new_page(browser, color_scheme=scheme)
     visit(page, made[1])
     style = "name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()"
     colour = {
         name: page.evaluate(style, f"--{name}") for name in ("ground", "panel", "ink", "soft", "accent", "unsure")
     }
-    context.close()
+    page.close()
 
     def luminance(value: str) -> float:
         parts = [int(value[at : at + 2], 16) / 255 for at in (1, 3, 5)]
@@ -305,7 +314,7 @@ def test_without_whole_images_the_crop_is_enlarged(browser: Browser, made: tuple
     with open_existing(made[0]) as run:
         write_gallery(run, tmp_path / "pages", Access(), whole=False)
     assert not (tmp_path / "pages/images").exists()
-    page = browser.new_page()
+    page = new_page(browser)
     visit(page, tmp_path / "pages")
     assert not page.is_visible("#foil")
     page.locator('.card[data-index="7"]').focus()
@@ -319,7 +328,7 @@ def test_without_whole_images_the_crop_is_enlarged(browser: Browser, made: tuple
 def test_an_empty_gallery_opens(browser: Browser, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [row("k", 0.1), row("bad", None)])
     assert write_gallery(run, tmp_path / "pages", Access()).candidates == 0
-    page = browser.new_page()
+    page = new_page(browser)
     visit(page, tmp_path / "pages")
     assert "No candidate" in (page.text_content("#cards") or "")
     page.close()

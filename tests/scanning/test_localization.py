@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from crater_ray.runs.run import open_existing
+from crater_ray.scanning.scan import scan
+from crater_ray.settings import ScanSettings
 from crater_ray.simulate import simulate_archive
 from testbed.local_cluster import clustered
-from tests.conftest import CLI
+from tests.conftest import CLI, PATIENCE
 
 PLACED = ("key", "status", "score", "x", "y", "diameter", "stage")
 
@@ -20,17 +26,22 @@ def rows(run: Path) -> list[dict[str, object]]:
     return sorted(found, key=lambda row: str(row["key"]))
 
 
-def test_a_scan_with_a_gpu_gives_the_same_rows(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_scan_with_a_gpu_gives_the_same_rows(ray_here: None, tmp_path: Path, quiet: Console) -> None:
     """Ray is told of a GPU, and pins one to the scorer; the network computes on the processor all the same."""
-    simulate_archive(tmp_path / "archive", images=40, craters=24, seed=7)
-    common = ("scan", str(tmp_path / "archive"), "--engine", "keras", "--threshold", "0.5", "--shard-images", "16")
+    simulate_archive(tmp_path / "archive", images=18, craters=16, seed=7)
+    settings = ScanSettings(str(tmp_path / "archive"), "", engine="keras", threshold=0.5, shard_images=6)
     with clustered() as cluster:
         cluster.add_node(num_gpus=1, num_cpus=2)
-        for out, where in (("gpu", ("--address", cluster.address)), ("processor", ())):
-            done = subprocess.run(
-                [CLI, *common, "--out", str(tmp_path / out), *where], capture_output=True, timeout=240, check=False
-            )
-            assert done.returncode == 0, done.stderr
+        words = ("--engine", "keras", "--threshold", "0.5", "--shard-images", "6", "--address", cluster.address)
+        done = subprocess.run(
+            [CLI, "scan", settings.source, "--out", str(tmp_path / "gpu"), *words],
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    scan(replace(settings, out=str(tmp_path / "processor")), quiet)
     with_gpu, without = rows(tmp_path / "gpu"), rows(tmp_path / "processor")
     assert sum(row["diameter"] is not None for row in without) >= 10
     assert with_gpu == without

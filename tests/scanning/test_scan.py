@@ -220,6 +220,7 @@ def test_from_bucket_to_bucket(ray_here: None, s3: LocalS3, tmp_path: Path, quie
     assert again.images == 0
 
 
+@pytest.mark.slow
 def test_endpoint_may_come_from_the_environment(
     s3: LocalS3, archive: Path, tmp_path: Path, command: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +247,7 @@ def test_object_deleted_after_listing_is_missing(
     assert statuses == {**dict.fromkeys(names, "ok"), "never_there": "missing"}
 
 
+@pytest.mark.slow
 def test_unreachable_storage_fails_the_run_not_the_images(
     ray_here: None, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +261,7 @@ def test_unreachable_storage_fails_the_run_not_the_images(
     assert list(open_existing(tmp_path / "run").parts()) == []
 
 
+@pytest.mark.slow
 def test_network_scans_every_kind_of_image(ray_here: None, untrained: Path, tmp_path: Path, quiet: Console) -> None:
     from crater_ray.network import bundle as bundles
 

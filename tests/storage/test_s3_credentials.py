@@ -55,6 +55,7 @@ def forget() -> None:
     clients.s3_client.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_expired_credentials_are_a_clear_error_until_they_are_renewed(
     s3: LocalS3, stored: list[str], profile: Callable[[str], None], status: int, monkeypatch: pytest.MonkeyPatch
@@ -81,6 +82,7 @@ def whole(run: str, endpoint_url: str) -> bool:
         return opened.check().whole
 
 
+@pytest.mark.slow
 def test_scan_goes_on_with_credentials_that_are_renewed_in_mid_run(
     s3: LocalS3, stored: list[str], profile: Callable[[str], None], command: Cli
 ) -> None:
@@ -104,6 +106,7 @@ def test_scan_goes_on_with_credentials_that_are_renewed_in_mid_run(
         assert whole("s3://renewed/run", proxy.endpoint_url)
 
 
+@pytest.mark.slow
 def test_scan_with_expired_credentials_ends_in_a_clear_error_and_the_same_command_goes_on(
     s3: LocalS3, stored: list[str], profile: Callable[[str], None], command: Cli
 ) -> None:
