@@ -54,7 +54,7 @@ def _no_credentials_of_the_user() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_lower_priority() -> None:
     """Ray lets workers run at low priority: beside other work they would get next to nothing, and tests take hours."""
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ.update(RAY_worker_niceness="0")
 
 
 @pytest.fixture(scope="session")
