@@ -1,4 +1,4 @@
-"""The two named recipes: `original`, as the foil search trained its network, and `matched`, ours."""
+"""The named recipes, `original` as the foil search trained its network, and `matched`, ours; all stand in `RECIPES`."""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from training.cli.options import read_shape
+from training.recipes import RECIPES
 
 
 def synthesize(
     out: Annotated[Path, typer.Argument(help="Folder of the new data set.")],
-    recipe: Annotated[str, typer.Option(help="original, matched, or foreign for tests.")] = "matched",
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}; foreign for tests.")] = "matched",
     images: Annotated[int, typer.Option(help="How many images; every other one has a crater.")] = 20_000,
     size: Annotated[str, typer.Option(help="Height x width in pixels, such as 150x150 or 384x512.")] = "150x150",
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",

@@ -9,6 +9,7 @@ import typer
 
 from crater_ray.network.stardust import FILTERS
 from training.cli.options import Precision, Threads, read_numbers
+from training.recipes import RECIPES
 
 
 def fit(
@@ -19,7 +20,7 @@ def fit(
         list[Path] | None, typer.Option(help="Whole images for step 2; may be given several times.")
     ] = None,
     whole_validation: Annotated[Path | None, typer.Option(help="Validation data set of whole images.")] = None,
-    recipe: Annotated[str, typer.Option(help="original or matched.")] = "matched",
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "matched",
     minutes: Annotated[float, typer.Option(help="Budget of wall time for both steps together.")] = 60.0,
     megapixels: Annotated[float | None, typer.Option(help="Budget in image area: equal compute.")] = None,
     step_two: Annotated[float, typer.Option(help="Share of the budget for step 2; 0 leaves it out.")] = 0.2,
