@@ -12,6 +12,7 @@ import numpy as np
 
 from crater_ray.engines.dense import logits, sigmoid
 from crater_ray.engines.openvino_graph import QUANTISED, Ranges, build_graph
+from crater_ray.engines.registry import computes_in_bfloat16
 from crater_ray.engines.streams import Streams
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
@@ -53,7 +54,9 @@ class OpenVinoEngine:
         self._bundle, self._ranges = bundle, ranges if numbers == "int8" else None
         self._weights = bundle.weights
         # bfloat16 is also how the parts of an 8-bit graph that stay exact would be computed; they must not be.
-        self._numbers, self._threads = "bf16" if numbers == "bf16" else "f32", threads
+        # Processors without bfloat16 compute in float32: OpenVINO sees to that, but not under ONEDNN_MAX_CPU_ISA.
+        self._numbers = "bf16" if numbers == "bf16" and computes_in_bfloat16() else "f32"
+        self._threads = threads
         self._graphs: dict[tuple[int, int], Streams] = {}
         self._compiling = threading.Lock()
         self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from crater_ray.engines.rounding import rounded
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.pruning import drop_inactive
 from crater_ray.network.stardust import CONVOLUTIONS, Preprocessing, Weights
@@ -129,11 +130,13 @@ def in_bytes(x: Any, low: float, top: float) -> Any:
 
 
 def weights_in_bytes(kernel: np.ndarray) -> Any:
-    """A kernel (out, in, rows, columns) as 8-bit numbers, per output channel."""
+    """A kernel (out, in, rows, columns) as 8-bit numbers, with a step per output channel."""
     from openvino import opset13 as ops
 
-    top = np.maximum(np.abs(kernel).max(axis=(1, 2, 3), keepdims=True), 1e-12).astype(np.float32)
-    return ops.fake_quantize(ops.constant(kernel), -top, top, -top, top, 255)
+    whole, step = rounded(kernel)
+    # OpenVINO knows weights of 255 levels; those beyond the largest stay unused.
+    top = np.float32(127) * step
+    return ops.fake_quantize(ops.constant(whole * step), -top, top, -top, top, 255)
 
 
 def _rows(x: Any, low: int, high: int) -> Any:

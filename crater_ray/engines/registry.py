@@ -18,6 +18,9 @@ EXACT = {"keras-bf16": "keras", "openvino": "openvino-float", "openvino-bf16": "
 ENTRIES = {"keras-bf16": "keras_bf16", "openvino": "openvino_int8", "openvino-bf16": "openvino_bf16"}
 """Where in the card's figures stands what was measured of each."""
 
+WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+"""Values of ONEDNN_MAX_CPU_ISA that leave out the instructions for bfloat16."""
+
 KEPT_SHARE = 0.995
 """Share of float32's candidates that an engine must have been measured to keep, to be chosen unasked."""
 
@@ -73,7 +76,13 @@ def _has_gpu() -> bool:
 
 
 def computes_in_bfloat16() -> bool:
-    """Whether this machine's processor has instructions for bfloat16."""
+    """Whether this machine's processor has instructions for bfloat16 that oneDNN (in Keras and OpenVINO) may use.
+
+    `ONEDNN_MAX_CPU_ISA` limits them: "CPU dispatcher control" in oneDNN's developer guide.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    if limit.upper() in WITHOUT_BFLOAT16:
+        return False
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

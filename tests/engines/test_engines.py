@@ -12,7 +12,7 @@ import pytest
 
 from crater_ray.engines import registry as engines
 from crater_ray.engines.keras_engine import SHAPES, KerasEngine
-from crater_ray.engines.registry import create, resolve
+from crater_ray.engines.registry import computes_in_bfloat16, create, resolve
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle
@@ -107,3 +107,14 @@ def test_a_backend_that_compiles_is_asked_for_few_numbers_of_images(bundle: Bund
         assert np.allclose(said.scores, wanted.scores, atol=1e-5)
         assert np.array_equal(said.positions, wanted.positions)
     assert len(asked) <= SHAPES
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("", True), ("default", True), ("AVX512_CORE_BF16", True), ("AVX2", False), ("avx2", False)]
+)
+def test_bfloat16_is_left_out_where_onednn_may_not_use_it(
+    monkeypatch: pytest.MonkeyPatch, limit: str, expected: bool
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : avx2 avx512_bf16")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert computes_in_bfloat16() is expected

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +79,36 @@ def test_openvino_computes_what_keras_computes(network: Bundle, screen: Screen, 
     assert np.abs(OpenVinoScreen(network, rounded).look(images).scores - expected.scores).max() < 0.1
     two, four = (OpenVinoScreen(network, rounded, batch=batch).look(images).scores for batch in (2, 4))
     assert np.allclose(two, four, atol=0.02)
+
+
+SCORES = """
+import sys
+import numpy as np
+from crater_ray.engines.openvino_screen import OpenVinoScreen
+from crater_ray.engines.registry import create
+from crater_ray.network.bundle import load
+bundle, images = load(sys.argv[1]), np.load(sys.argv[2])
+full, screen = create("openvino", bundle).score(images), OpenVinoScreen(bundle, bundle.screen).look(images)
+np.savez(sys.argv[3], full=full.scores, peaks=full.peaks, screen=screen.scores)
+"""
+
+
+def test_processors_without_vnni_give_the_same(
+    network: Bundle, screen: Screen, images: np.ndarray, tmp_path: Path
+) -> None:
+    """There, two products are added up in 16 bits, which must be enough; with 8-bit weights it is not."""
+    # Where all weights of a channel are alike, all are the largest: no other pair of products is as large.
+    weights = {**network.weights, "conv2/kernel": np.full_like(network.weights["conv2/kernel"], 0.02)}
+    alike = replace(network, weights=weights)
+    folder = replace(alike, screen=replace(screen, bundle=alike.id)).save(tmp_path / "bundle")
+    np.save(tmp_path / "images.npy", images)
+    said = []
+    for name, limit in (("here", {}), ("there", {"ONEDNN_MAX_CPU_ISA": "AVX2"})):
+        command = [sys.executable, "-c", SCORES, folder, tmp_path / "images.npy", tmp_path / f"{name}.npz"]
+        subprocess.run(command, check=True, env={**os.environ, **limit}, timeout=120)
+        said.append(np.load(tmp_path / f"{name}.npz"))
+    for name in ("full", "peaks", "screen"):
+        np.testing.assert_allclose(said[1][name], said[0][name], rtol=1e-4, err_msg=name)
 
 
 def test_second_look_puts_the_networks_features_in_place_of_the_screens(
