@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -86,7 +87,14 @@ print([name for name in ("training", "benchmarks", "testbed", "cluster", "tests"
     assert (tmp_path / "RUN-gallery" / "index.html").is_file()
 
 
-def test_changes_and_citation_name_the_version_of_the_package() -> None:
+def test_changes_citation_and_images_have_the_version_of_the_package() -> None:
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\n## {crater_ray.__version__} - 20" in changes
     assert f"\nversion: {crater_ray.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    files = [
+        path.read_bytes().decode()
+        for path in (ROOT / "cluster").rglob("*")
+        if path.suffix in ("", ".md", ".yaml") and path.is_file()
+    ]
+    tags = {tag for text in files for tag in re.findall(r"crater-ray:([\d.]+)-[cg]pu", text)}
+    assert tags == {crater_ray.__version__}
