@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,17 +10,13 @@ import typer
 
 from benchmarks import child, image_set, options
 from benchmarks.record import Record
-from crater_ray.engines.registry import resolve
-from crater_ray.errors import UsageError
+from crater_ray.engines.choice import KEPT_SHARE, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
-    import numpy as np
-
-PROMISED = 0.995
-"""Share of full precision's candidates that an engine must keep."""
-BATCH = 16
+MEASURED_ON = ("images", "crater_share", "calibration", "quantile", "layers", "seed")
+"""The settings that the card keeps."""
 
 MEANING = (
     "Scores of the engine against those of keras (float32) on the same simulated images, none of which were used to "
@@ -72,72 +67,46 @@ def agreement(
     }
     compared = image_set.make(images, seed=seed, crater_share=craters)
     record = Record("agreement", settings, compared.describe(images))
+    others = image_set.make(calibration, seed=seed + 1_000, crater_share=craters)
     with tempfile.TemporaryDirectory(prefix="crater-ray-agreement-") as work:
         folder = options.bundle_folder(bundle, Path(work))
-        common: dict[str, Any] = {"bundle": str(folder), "engine": engine, "threshold": threshold, "confirm": confirm}
-        ranges = None
-        if engine == "openvino":
-            others = image_set.make(calibration, seed=seed + 1_000, crater_share=craters)
-            files = [str(file) for file in others.files]
-            how = {"bundle": str(folder), "files": files, "quantile": quantile, "layers": layers}
-            ranges = child.run("benchmarks.agreement:calibrated", **how)
-        files = [str(file) for file in compared.files]
-        found = child.run("benchmarks.agreement:compared", files=files, ranges=ranges, **common)
-        figures = {"meaning": MEANING, "ranges": ranges, "promised_kept_share": PROMISED, **found}
-        record.figures = figures
-        if write:
-            _keep(folder, engine, record.figures, settings)
+        found = child.run(
+            "benchmarks.agreement:measured",
+            bundle=str(folder),
+            engine=engine,
+            calibrated_on=[str(file) for file in others.files],
+            compared_on=[str(file) for file in compared.files],
+            how={"threshold": threshold, "confirm": confirm, "quantile": quantile, "layers": layers},
+            measured_on={name: settings[name] for name in MEASURED_ON} if write else None,
+        )
+    record.figures = {"meaning": MEANING, "promised_kept_share": KEPT_SHARE, **found}
     record.write(json)
-    rows = [(name.replace("_", " "), "-" if value is None else f"{value:.6g}") for name, value in found.items()]
+    rows = [
+        (name.replace("_", " "), "-" if value is None else f"{value:.6g}")
+        for name, value in found.items()
+        if name != "ranges"
+    ]
     record.show(f"agreement of {engine} with keras", ("what", ""), rows, MEANING)
-    if found["kept_share"] < PROMISED:
+    if found["kept_share"] < KEPT_SHARE:
         raise typer.Exit(1)
 
 
-def _keep(folder: Path, engine: str, figures: dict[str, Any], settings: dict[str, Any]) -> None:
-    from crater_ray.engines.registry import ENTRIES
-    from crater_ray.network.bundle import load
-
-    if figures["candidates"] == 0:
-        raise UsageError("Nothing is written: keras has no candidate among these images, so they show no agreement.")
-    bundle = load(folder)
-    name = ENTRIES.get(engine, engine.replace("-", "_"))
-    how = {key: settings[key] for key in ("images", "crater_share", "calibration", "quantile", "layers", "seed")}
-    entry = {key: value for key, value in figures.items() if key not in ("meaning", "promised_kept_share")}
-    replace(bundle, figures={**bundle.figures, name: {**entry, "measured_on": how}}).save(folder)
-
-
-def calibrated(bundle: str, files: list[str], quantile: float, layers: int | None) -> dict[str, float]:
-    """Ranges for 8-bit numbers; meant for a fresh process."""
-    from crater_ray.engines.agreement import calibrate
-    from crater_ray.network.bundle import load
-
-    return calibrate(load(bundle), _batches(files), quantile, layers)
-
-
-def compared(
-    bundle: str, engine: str, threshold: float | None, files: list[str], ranges: dict[str, float] | None, confirm: float
+def measured(
+    bundle: str,
+    engine: str,
+    calibrated_on: list[str],
+    compared_on: list[str],
+    how: dict[str, Any],
+    measured_on: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Compare an engine with keras; meant for a fresh process."""
-    from crater_ray.engines.agreement import compare
-    from crater_ray.engines.registry import ENTRIES, create
+    """Calibrate and compare, and keep that in the card if it is said on what; meant for a fresh process."""
+    from crater_ray.engines.calibration import measure
     from crater_ray.network.bundle import load
+    from crater_ray.scanning.calibration import batches
+    from crater_ray.storage.access import Access
 
     network = load(bundle)
-    # As the card would say it: calibration and margin are what is tried here, whatever it says now.
-    tried = {**({"ranges": ranges} if ranges else {}), "confirm": confirm}
-    entry = ENTRIES.get(engine)
-    network = replace(network, figures={**network.figures, entry: tried}) if entry else network
-    other = create(engine, network, threshold=threshold)
-    found = compare(create("keras", network), other, _batches(files), network, threshold)
-    return {**asdict(found), "kept_share": found.kept_share, "confirm": confirm}
-
-
-def _batches(files: list[str]) -> Iterator[np.ndarray]:
-    import numpy as np
-
-    from crater_ray.images.decode import decode
-
-    for start in range(0, len(files), BATCH):
-        pixels = [decode(Path(file).read_bytes()) for file in files[start : start + BATCH]]
-        yield np.stack([image for image in pixels if isinstance(image, np.ndarray)])
+    found = measure(network, engine, batches(calibrated_on, Access()), batches(compared_on, Access()), **how)
+    if measured_on:
+        found.recorded(network, measured_on).save(bundle)
+    return found.entry()

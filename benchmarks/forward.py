@@ -12,6 +12,7 @@ import typer
 from benchmarks import child, image_set, options
 from benchmarks.arithmetic import matrix_rate, multiply_adds
 from benchmarks.record import Record, spread
+from crater_ray.engines.registry import find
 from crater_ray.errors import UsageError
 from crater_ray.network.stardust import FILTERS
 
@@ -20,14 +21,6 @@ MEANING = (
     "operations per multiply-add, inactive filters not counted) over that of the best square matrix multiplication in "
     "the same number type, measured in the same process."
 )
-NUMBERS = {
-    "keras": "float32",
-    "keras-bf16": "bfloat16",
-    "openvino": "int8",
-    "openvino-bf16": "bfloat16",
-    "openvino-float": "float32",
-}
-"""What each engine multiplies."""
 
 
 def forward(
@@ -43,8 +36,8 @@ def forward(
 ) -> None:
     """The bare engine by batch size, and its share of the device's matrix-multiply rate."""
     names = [options.resolve_engine(name, bundle) for name in engines.split(",")]
-    if unknown := set(names) - set(NUMBERS):
-        raise UsageError(f"--engines must be among {', '.join(NUMBERS)}; received: {', '.join(unknown)}")
+    if unknown := [name for name in names if not find(name).computes]:
+        raise UsageError(f"--engines must be ones that compute the network; received: {', '.join(unknown)}")
     try:
         counts = [int(count) for count in batches.split(",")]
     except ValueError:
@@ -101,7 +94,7 @@ def _rows(name: str, runs: list[dict[str, Any]], counts: list[int], arithmetic: 
             {
                 "engine": name,
                 "device": runs[0]["device"],
-                "numbers": NUMBERS[name],
+                "numbers": find(name).numbers,
                 "batch": count,
                 "images_a_second": spread(rates),
                 "operations_a_second": spread([rate * work for rate in rates]),
@@ -130,8 +123,7 @@ def rates(engine: str, batches: list[int], height: int, width: int, seconds: flo
         if hasattr(made, "batch"):
             made.batch = count or own
         measured.append(len(images) / seconds_per_call(lambda images=images: made.score(images), seconds))  # type: ignore[misc]
-    framework = "openvino" if engine.startswith("openvino") else "keras"
-    rate = matrix_rate(framework, NUMBERS[engine], min(seconds, 2.0))
+    rate = matrix_rate(find(engine).package or "keras", find(engine).numbers, min(seconds, 2.0))
     return {
         "rates": measured,
         "matrix_rate": rate,

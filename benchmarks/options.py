@@ -8,9 +8,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from crater_ray.engines.openvino_engine import CARD_ENTRY
+from crater_ray.engines.choice import resolve
 from crater_ray.engines.openvino_graph import QUANTISED
-from crater_ray.engines.registry import resolve
+from crater_ray.engines.registry import ENGINES
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import DEFAULT, Bundle, load
 from crater_ray.network.stardust import CONVOLUTIONS, DENSE, Weights
@@ -46,7 +46,8 @@ def bundle_folder(name: str, scratch: Path) -> Path:
     """
     if name == "random":
         # Speed does not depend on a calibration either, but the 8-bit engine refuses to work without.
-        figures = {CARD_ENTRY: {"ranges": dict.fromkeys(QUANTISED, 16.0)}}
+        ranges = dict.fromkeys(QUANTISED, 16.0)
+        figures = {entry.card: {"ranges": ranges} for entry in ENGINES.values() if entry.card and entry.calibrated}
         return Bundle(random_weights(), "sigma-clip", 0.5, figures=figures, name="random").save(scratch / "random")
     folder = DEFAULT if name == "default" else Path(name).absolute()
     load(folder)

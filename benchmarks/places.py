@@ -37,7 +37,8 @@ def places(
     json: options.Json = None,
 ) -> None:
     """Places and diameters of detected simulated craters against the truth."""
-    from crater_ray.engines.registry import create, resolve
+    from crater_ray.engines.choice import resolve
+    from crater_ray.engines.registry import create
     from crater_ray.network.bundle import DEFAULT, load
     from crater_ray.places.locate import find_places, locate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.forward import NUMBERS
 from benchmarks.options import split_engine
+from crater_ray.engines.registry import ENGINES
 from crater_ray.watching.display import duration
 
 Row = tuple[str, str, str]
@@ -20,7 +20,8 @@ def _figure(figure: dict[str, Any], digits: int = 1, unit: str = "") -> tuple[st
 
 def _numbers(engine: str) -> str:
     name, screened = split_engine(engine)
-    numbers = f"{name}, {NUMBERS[name]}" if name in NUMBERS else name
+    computes = name in ENGINES and ENGINES[name].computes
+    numbers = f"{name}, {ENGINES[name].numbers}" if computes else name
     return f"screen, then {numbers}" if screened else numbers
 
 

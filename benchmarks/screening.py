@@ -64,8 +64,7 @@ def screening(
 
 def compared(bundle: str, engine: str, folders: list[str], runs: int) -> dict[str, Any]:
     """Compare in this process; meant for a fresh one."""
-    from crater_ray.engines.keras_screen import create_screen
-    from crater_ray.engines.registry import create
+    from crater_ray.engines.registry import create, create_screen
     from crater_ray.network.bundle import load
     from crater_ray.runs.audit import Audit, chosen
     from training.distillation.answers import open_images

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crater_ray.engines.registry import find
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import DEFAULT, Bundle
 from crater_ray.network.screen import Screen
@@ -55,7 +56,7 @@ class ScanSettings:
 
 def bundle_name(bundle: Bundle, engine: str) -> str:
     """What the column `bundle` says."""
-    return "stand-in" if engine == "stand-in" else bundle.id
+    return find(engine).bundle_name(bundle)
 
 
 def threshold_of(settings: ScanSettings, bundle: Bundle) -> float:

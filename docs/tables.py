@@ -10,10 +10,11 @@ import re
 import sys
 from pathlib import Path
 
+from crater_ray.engines import registry
 from crater_ray.runs import columns
 
 ROOT = Path(__file__).parents[1]
-TABLES = {"columns": columns.as_markdown}
+TABLES = {"columns": columns.as_markdown, "engines": registry.as_markdown}
 """By the name in the markers, what makes it."""
 
 _MARKED = re.compile(r"(?s)(<!-- table: (\w+) -->\n).*?(<!-- end of \2 -->)")

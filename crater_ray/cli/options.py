@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from crater_ray.engines.registry import as_help
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,8 +38,7 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="How the network is computed: auto, keras, keras-bf16, openvino (int8), openvino-bf16, openvino-float; "
-        "stand-in computes none, to try everything around it.",
+        help=as_help(),
     ),
 ]
 Screening = Annotated[

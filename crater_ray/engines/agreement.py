@@ -1,4 +1,4 @@
-"""Whether an engine says what full precision says, and the calibration that makes 8-bit numbers do so."""
+"""Whether an engine says what full precision says."""
 
 from __future__ import annotations
 
@@ -81,43 +81,3 @@ def compare(
         gained=int((here & ~there).sum()),
         largest_shift_px=max(shifts) if shifts else None,
     )
-
-
-def calibrate(
-    bundle: Bundle, batches: Iterable[np.ndarray], quantile: float = 1.0, layers: int | None = None
-) -> dict[str, float]:
-    """Find the range of each activation that becomes an 8-bit number.
-
-    Args:
-        bundle: the network.
-        batches: (n, height, width) uint8 images such as will be scanned, with craters among them.
-        quantile: the share of an image's values that a range covers; the largest over all images is taken. Craters
-            are the extremes: below 1 their values are cut.
-        layers: how many activations, from the first convolution's on; fewer cost time and come nearer to full
-            precision.
-
-    Returns:
-        Ranges by name, as `crater_ray.engines.openvino_graph.build_graph` takes them.
-
-    Raises:
-        UsageError: openvino is not installed.
-    """
-    from crater_ray.engines.openvino_engine import require_openvino
-    from crater_ray.engines.openvino_graph import QUANTISED, build_graph
-
-    require_openvino()
-    import openvino as ov
-
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(build_graph(bundle, activations=True), "CPU", settings)
-    names = QUANTISED[:layers]
-    ranges = dict.fromkeys(names, 0.0)
-    for images in batches:
-        for image in images:
-            answer = compiled(image[None])
-            for name in names:
-                values = answer[name]
-                # One value in 16 tells a quantile as well, and sixteen times as fast.
-                top = values.max() if quantile >= 1 else np.quantile(values.reshape(-1)[::16], quantile)
-                ranges[name] = max(ranges[name], float(top))
-    return ranges

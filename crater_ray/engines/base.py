@@ -1,12 +1,16 @@
-"""What every engine is and gives: one interface, several ways to compute."""
+"""What engines and screens are and give: one interface each, several ways to compute."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 
 from crater_ray.network.evidence import Evidence
+
+Kind = Literal["cpu", "gpu"]
+"""Of devices: processors or GPUs."""
 
 AT_ONCE = 2
 """Batches that an engine is given at the same time, by threads of their own: while one waits for a thread's last image
@@ -22,9 +26,33 @@ class Engine(Protocol):
     device: str
     """What it computes on, for people."""
 
+    kind: Kind
+    """What that is."""
+
     def score(self, images: np.ndarray) -> Evidence:
         """Score (n, height, width) uint8 images of one size; n, height and width may differ from call to call.
 
         Several threads may call it at the same time.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What a screen makes of images.
+
+    Attributes:
+        scores: (n,) float32 in 0..1, after the second look where there was one.
+        passed: (n,) bool, whether the full network is to look at the image.
+    """
+
+    scores: np.ndarray
+    passed: np.ndarray
+
+
+class ScreenEngine(Protocol):
+    """Computes a screen on one device."""
+
+    def look(self, images: np.ndarray) -> Screened:
+        """Look at (n, height, width) uint8 images of the screen's size."""
         ...

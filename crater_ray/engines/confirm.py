@@ -22,7 +22,8 @@ class Confirming:
     """
 
     def __init__(self, engine: Engine, exact: Callable[[], Engine], threshold: float, within: float) -> None:
-        self.stage, self.device = engine.stage, f"{engine.device}, close calls in float32"
+        self.stage, self.kind = engine.stage, engine.kind
+        self.device = f"{engine.device}, close calls in float32"
         self._engine, self._make, self._exact = engine, exact, None
         self._threshold, self._within = threshold, within
         self._making = threading.Lock()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.engines.base import AT_ONCE
+from crater_ray.engines.base import AT_ONCE, Kind
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE
@@ -42,14 +42,14 @@ class KerasEngine:
         with _on_processor(backend):
             model = bundle.model(evidence=True, dtype=dtype, compact=True)
         if backend == "tensorflow":
-            self._forward, self.device = _tensorflow(model, threads)
+            self._forward, self.device, self.kind = _tensorflow(model, threads)
         elif backend == "jax":
-            self._forward, self.device = _jax(model)
+            self._forward, self.device, self.kind = _jax(model)
         else:
-            self._forward, self.device = _eager(model)
+            self._forward, self.device, self.kind = _eager(model)
         if dtype != "float32":
             self.device += f", {dtype.removeprefix('mixed_')}"
-        self.batch = CPU_BATCH if self.device.startswith("CPU") else GPU_BATCH
+        self.batch = CPU_BATCH if self.kind == "cpu" else GPU_BATCH
         self._compiles = backend == "jax"
 
     def score(self, images: np.ndarray) -> Evidence:
@@ -74,6 +74,8 @@ class KerasEngine:
 
 
 Forward = Callable[[np.ndarray], dict[str, Any]]
+Ready = tuple[Forward, str, Kind]
+"""The compiled network, what it runs on in words, and what that is."""
 
 
 def use_threads(threads: int | None) -> None:
@@ -100,7 +102,7 @@ def _on_processor(backend: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def _tensorflow(model: Any, threads: int | None) -> tuple[Forward, str]:
+def _tensorflow(model: Any, threads: int | None) -> Ready:
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator, misc]
@@ -110,11 +112,11 @@ def _tensorflow(model: Any, threads: int | None) -> tuple[Forward, str]:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-        return forward, str(name)
-    return forward, f"CPU, {threads or os.cpu_count()} threads"
+        return forward, str(name), "gpu"
+    return forward, f"CPU, {threads or os.cpu_count()} threads", "cpu"
 
 
-def _jax(model: Any) -> tuple[Forward, str]:
+def _jax(model: Any) -> Ready:
     import jax
 
     device = jax.devices()[0]
@@ -125,14 +127,18 @@ def _jax(model: Any) -> tuple[Forward, str]:
     def forward(images: Any) -> Any:
         return model.stateless_call(trainable, fixed, images, training=False)[0]
 
-    return forward, "CPU, jax" if device.platform == "cpu" else str(device.device_kind)
+    if device.platform == "cpu":
+        return forward, "CPU, jax", "cpu"
+    return forward, str(device.device_kind), "gpu"
 
 
-def _eager(model: Any) -> tuple[Forward, str]:
+def _eager(model: Any) -> Ready:
     import keras
 
     def forward(images: np.ndarray) -> dict[str, Any]:
         answer = model(images, training=False)
         return {name: keras.ops.convert_to_numpy(value) for name, value in answer.items()}
 
-    return forward, f"CPU or GPU, {keras.backend.backend()}"
+    device = str(next(iter(model.variables)).value.device)  # such as `cuda:0`
+    name = keras.backend.backend()
+    return (forward, f"CPU, {name}", "cpu") if device.startswith("cpu") else (forward, f"{device}, {name}", "gpu")

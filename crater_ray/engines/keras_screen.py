@@ -1,17 +1,16 @@
-"""The screen's arithmetic: one interface, raw pixels in, which images pass out; and the way through Keras."""
+"""The screen through Keras: raw pixels in, which images pass out; and the Keras model itself."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crater_ray.engines.base import Screened
 from crater_ray.engines.dense import sigmoid
-from crater_ray.engines.registry import computes_in_bfloat16
-from crater_ray.network.bundle import Bundle
+from crater_ray.engines.processor import computes_in_bfloat16
 from crater_ray.network.screen import BORDER, CONVOLUTIONS, FEATURES, SAMPLE, Screen
 from crater_ray.network.stardust import DENSE, Weights
 
@@ -19,60 +18,6 @@ if TYPE_CHECKING:
     import keras
 
 BATCH = 16
-
-
-@dataclass(frozen=True)
-class Screened:
-    """What a screen makes of images.
-
-    Attributes:
-        scores: (n,) float32 in 0..1, after the second look where there was one.
-        passed: (n,) bool, whether the full network is to look at the image.
-    """
-
-    scores: np.ndarray
-    passed: np.ndarray
-
-
-class ScreenEngine(Protocol):
-    """Computes a screen on one device."""
-
-    def look(self, images: np.ndarray) -> Screened:
-        """Look at (n, height, width) uint8 images of the screen's size."""
-        ...
-
-
-def create_screen(engine: str, bundle: Bundle, screen: Screen, threads: int | None = None) -> ScreenEngine:
-    """Make the screen ready that goes with an engine of the full network.
-
-    Args:
-        engine: name of that engine, resolved.
-        bundle: the full network.
-        screen: what to compute.
-        threads: processor threads; all when None.
-    """
-    if engine.startswith("openvino"):
-        from crater_ray.engines.openvino_screen import OpenVinoScreen
-
-        return OpenVinoScreen(bundle, screen, threads=threads)
-    if engine == "stand-in":
-        return StandInScreen(screen)
-    return KerasScreen(screen, threads)
-
-
-class StandInScreen:
-    """Goes with the engine that computes no network: scores by the mean of one pixel in 256.
-
-    Args:
-        screen: its threshold counts.
-    """
-
-    def __init__(self, screen: Screen) -> None:
-        self._threshold = np.float32(screen.threshold)
-
-    def look(self, images: np.ndarray) -> Screened:
-        scores = np.asarray(images[:, ::16, ::16].mean(axis=(1, 2), dtype=np.float32) / np.float32(255))
-        return Screened(scores, scores >= self._threshold)
 
 
 class KerasScreen:

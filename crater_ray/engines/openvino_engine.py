@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from crater_ray.engines.base import Kind
 from crater_ray.engines.dense import logits, sigmoid
 from crater_ray.engines.openvino_graph import QUANTISED, Ranges, build_graph
-from crater_ray.engines.registry import computes_in_bfloat16
+from crater_ray.engines.processor import computes_in_bfloat16
 from crater_ray.engines.streams import Streams
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import TILE
-
-NUMBERS = {"openvino": "int8", "openvino-bf16": "bf16", "openvino-float": "f32"}
-"""What each engine computes the convolutions in."""
-
-CARD_ENTRY = "openvino_int8"
-"""Where a bundle's card keeps the calibration: figures -> openvino_int8 -> ranges."""
 
 WORTH_A_GRAPH = 16
 """So many images of one size in a call earn that size its own compiled graph; others share a slower one."""
@@ -34,23 +27,26 @@ class OpenVinoEngine:
     """Runs a bundle on the processor, one image per stream.
 
     Args:
-        bundle: the network; for `int8` its card holds the calibration.
+        bundle: the network.
         numbers: `int8`, `bf16` or `f32`.
         threads: processor threads; all when None.
-        ranges: the calibration, instead of the card's.
+        ranges: of the activations, for `int8`; see `crater_ray.engines.calibration.calibrate`.
 
     Raises:
-        UsageError: openvino is not installed, or there is no calibration.
+        UsageError: the ranges are not of this network.
     """
 
     stage = "full"
+    kind: Kind = "cpu"
 
     def __init__(
         self, bundle: Bundle, numbers: str = "int8", threads: int | None = None, ranges: Ranges | None = None
     ) -> None:
-        require_openvino()
-        if numbers == "int8":
-            ranges = card_ranges(bundle) if ranges is None else ranges
+        if numbers == "int8" and (not ranges or not set(ranges) <= set(QUANTISED)):
+            raise UsageError(
+                f"The calibration of the bundle {bundle.name!r} must have ranges for some of {', '.join(QUANTISED)}; "
+                f"received: {', '.join(ranges or ['none'])}. Make one with `crater-ray calibrate --bundle DIR --write`."
+            )
         self._bundle, self._ranges = bundle, ranges if numbers == "int8" else None
         self._weights = bundle.weights
         # bfloat16 is also how the parts of an 8-bit graph that stay exact would be computed; they must not be.
@@ -92,28 +88,3 @@ class OpenVinoEngine:
             graph.reshape([1, *size])
             self._graphs[size] = Streams(graph, self._numbers, self._threads)
         return self._graphs[size]
-
-
-def require_openvino() -> None:
-    """Raises UsageError, with the cure, when openvino is not installed."""
-    if importlib.util.find_spec("openvino") is None:
-        raise UsageError(
-            "This engine needs the package openvino, which is not installed: pip install 'crater-ray[cpu]'. "
-            "Or use --engine keras."
-        )
-
-
-def card_ranges(bundle: Bundle) -> Ranges:
-    """The calibration that a bundle's card holds.
-
-    Raises:
-        UsageError: it holds none.
-    """
-    entry = bundle.figures.get(CARD_ENTRY)
-    ranges = entry.get("ranges") if isinstance(entry, Mapping) else None
-    if not isinstance(ranges, Mapping) or not ranges or not set(ranges) <= set(QUANTISED):
-        raise UsageError(
-            f"The bundle {bundle.name!r} holds no calibration for 8-bit numbers. Make one with "
-            "`python -m benchmarks agreement --bundle DIR --write`, or use --engine openvino-float."
-        )
-    return {name: float(top) for name, top in ranges.items()}

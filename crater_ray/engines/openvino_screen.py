@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from crater_ray.engines.base import Screened
 from crater_ray.engines.dense import logits, sigmoid
-from crater_ray.engines.keras_screen import Screened
-from crater_ray.engines.openvino_engine import require_openvino
 from crater_ray.engines.openvino_graph import INPUT, PIXELS, deviation_and_mean, in_bytes, named, weights_in_bytes
-from crater_ray.engines.second_look import Looking
+from crater_ray.engines.second_look import WindowNetwork
 from crater_ray.engines.streams import Streams
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import (
@@ -43,14 +42,13 @@ class OpenVinoScreen:
     """
 
     def __init__(self, bundle: Bundle, screen: Screen, threads: int | None = None, batch: int = 4) -> None:
-        require_openvino()
         self._screen, self._batch = screen, batch
         graph = screen_graph(screen)
         graph.reshape([batch, *screen.size])
         # In bfloat16 what is not 8-bit would cost 3% less, but scores would differ from processor to processor.
         self._streams = Streams(graph, "f32", threads)
         self._full_weights = bundle.weights
-        self._looking = Looking(bundle, screen.second_look.ranges, threads, batch) if screen.second_look else None
+        self._windows = WindowNetwork(bundle, screen.second_look.ranges, threads, batch) if screen.second_look else None
 
     def look(self, images: np.ndarray) -> Screened:
         n, screen, second = len(images), self._screen, self._screen.second_look
@@ -61,7 +59,7 @@ class OpenVinoScreen:
             answers["tones"] = np.empty((n, 2), np.float32)
         self._streams.ask([images], answers, self._batch)
         scores = sigmoid(logits(answers["peaks"], screen.weights))
-        if not second or not self._looking:
+        if not second or not self._windows:
             return Screened(scores, scores >= np.float32(screen.threshold))
         start, threshold = np.float32(second.start), np.float32(second.threshold)
         passed = np.zeros(n, bool)
@@ -71,7 +69,7 @@ class OpenVinoScreen:
         for window in range(WINDOWS):
             if not len(rows):
                 break
-            peaks = self._looking.peaks(images, rows, answers["corners"][rows, window], answers["tones"][rows])
+            peaks = self._windows.peaks(images, rows, answers["corners"][rows, window], answers["tones"][rows])
             found[rows] = np.maximum(found[rows], peaks)
             outside = answers["outside"][rows, window]
             said = sigmoid(logits(np.maximum(found[rows], outside), self._full_weights))

@@ -1,132 +1,199 @@
-"""Engines: a bundle in, a function from images to scores and evidence out. One interface, several ways to compute."""
+"""The engines that there are: each is a file beside this one and an entry here, from which all else follows.
+
+Importing this file imports none of them.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
-from crater_ray.engines.base import Engine
+from crater_ray.engines import processor
+from crater_ray.engines.entry import Entry
 from crater_ray.errors import UsageError
-from crater_ray.network.bundle import Bundle
 
-NAMES = ("auto", "keras", "keras-bf16", "openvino", "openvino-bf16", "openvino-float", "stand-in")
+if TYPE_CHECKING:
+    from crater_ray.engines.base import Engine, ScreenEngine
+    from crater_ray.network.bundle import Bundle
+    from crater_ray.network.screen import Screen
 
-EXACT = {"keras-bf16": "keras", "openvino": "openvino-float", "openvino-bf16": "openvino-float"}
-"""The float32 engine that confirms the close calls of each rounding one."""
-ENTRIES = {"keras-bf16": "keras_bf16", "openvino": "openvino_int8", "openvino-bf16": "openvino_bf16"}
-"""Where in the card's figures stands what was measured of each."""
-
-WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
-"""Values of ONEDNN_MAX_CPU_ISA that leave out the instructions for bfloat16."""
-
-KEPT_SHARE = 0.995
-"""Share of float32's candidates that an engine must have been measured to keep, to be chosen unasked."""
+AUTO = "auto"
 
 
-def resolve(name: str, bundle: Bundle | None = None, *, screened: bool = False, cluster: str | None = None) -> str:
-    """The engine that a name stands for.
+def _keras(bundle: Bundle, threads: int | None, dtype: str = "float32") -> Engine:
+    from crater_ray.engines.keras_engine import KerasEngine
 
-    `auto` is `keras-bf16` where this machine's processor computes in bfloat16 and has no GPU beside it, else, and on
-    clusters, `keras`. With a screen it is `openvino`, if that is installed: few images reach the full network, and
-    those should cost little. Either is chosen only if the bundle's card says that it was measured to keep
-    `KEPT_SHARE` of the candidates.
+    return KerasEngine(bundle, threads, dtype)
 
-    Args:
-        name: as the user gives it.
-        bundle: the network; checked for what the engine needs of it.
-        screened: whether a screen goes before it.
-        cluster: address of a Ray cluster, whose processors are not known here; RAY_ADDRESS when None.
+
+def _keras_screen(bundle: Bundle, screen: Screen, threads: int | None) -> ScreenEngine:
+    from crater_ray.engines.keras_screen import KerasScreen
+
+    return KerasScreen(screen, threads)
+
+
+def _openvino(bundle: Bundle, threads: int | None, numbers: str) -> Engine:
+    from crater_ray.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(bundle, numbers, threads)
+
+
+def _openvino_int8(bundle: Bundle, threads: int | None) -> Engine:
+    from crater_ray.engines.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(bundle, "int8", threads, find("openvino").ranges(bundle))
+
+
+def _openvino_screen(bundle: Bundle, screen: Screen, threads: int | None) -> ScreenEngine:
+    from crater_ray.engines.openvino_screen import OpenVinoScreen
+
+    return OpenVinoScreen(bundle, screen, threads)
+
+
+def _stand_in(bundle: Bundle, threads: int | None) -> Engine:
+    from crater_ray.engines.stand_in import StandIn
+
+    return StandIn()
+
+
+def _stand_in_screen(bundle: Bundle, screen: Screen, threads: int | None) -> ScreenEngine:
+    from crater_ray.engines.stand_in import StandInScreen
+
+    return StandInScreen(screen)
+
+
+def _tensorflow_in_bfloat16() -> bool:
+    return os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" and processor.computes_in_bfloat16()
+
+
+_entry_keras = partial(Entry, kind="any", make_screen=_keras_screen)
+_entry_openvino = partial(
+    Entry,
+    kind="cpu",
+    make_screen=_openvino_screen,
+    package="openvino",
+    install="pip install 'crater-ray[cpu]'",
+)
+
+ENGINES: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        _entry_keras(name="keras", numbers="float32", about="what all others are compared with", make=_keras),
+        _entry_keras(
+            name="keras-bf16",
+            numbers="bfloat16",
+            about="quick on processors that compute in bfloat16 (AVX-512 BF16, AMX)",
+            make=partial(_keras, dtype="mixed_bfloat16"),
+            card="keras_bf16",
+            exact="keras",
+            quick_here=_tensorflow_in_bfloat16,
+        ),
+        _entry_openvino(
+            name="openvino",
+            numbers="int8",
+            about="the quickest on processors",
+            make=_openvino_int8,
+            card="openvino_int8",
+            exact="openvino-float",
+            calibrated=True,
+        ),
+        _entry_openvino(
+            name="openvino-bf16",
+            numbers="bfloat16",
+            about="OpenVINO with rounding but without calibration",
+            make=partial(_openvino, numbers="bf16"),
+            card="openvino_bf16",
+            exact="openvino-float",
+        ),
+        _entry_openvino(
+            name="openvino-float",
+            numbers="float32",
+            about="OpenVINO in full precision",
+            make=partial(_openvino, numbers="f32"),
+        ),
+        Entry(
+            name="stand-in",
+            numbers="none",
+            about="computes no network; to try everything around it",
+            kind="any",
+            make=_stand_in,
+            make_screen=_stand_in_screen,
+            computes=False,
+        ),
+    )
+}
+"""By name, in the order in which people see them."""
+
+
+def find(name: str) -> Entry:
+    """The entry of that name.
 
     Raises:
-        UsageError: there is no such engine, what it needs is not installed, or not in the bundle.
+        UsageError: there is none.
     """
-    if name not in NAMES:
-        raise UsageError(f"--engine must be one of {', '.join(NAMES)}; received: {name!r}")
-    if name == "auto":
-        elsewhere = bool(cluster or os.environ.get("RAY_ADDRESS"))
-        return "keras" if bundle is None or elsewhere or _has_gpu() else _best(bundle, screened)
-    if name.startswith("openvino"):
-        from crater_ray.engines.openvino_engine import NUMBERS, card_ranges, require_openvino
-
-        require_openvino()
-        if bundle is not None and NUMBERS[name] == "int8":
-            card_ranges(bundle)
-    return name
-
-
-def _best(bundle: Bundle, screened: bool) -> str:
-    if screened and _agrees(bundle, "openvino_int8") and importlib.util.find_spec("openvino"):
-        return "openvino"
-    tensorflow = os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
-    if tensorflow and _agrees(bundle, "keras_bf16") and computes_in_bfloat16():
-        return "keras-bf16"
-    return "keras"
-
-
-def _agrees(bundle: Bundle, entry: str) -> bool:
-    """Whether the card says that this way of computing keeps the candidates; `python -m benchmarks agreement`."""
-    measured = bundle.figures.get(entry)
-    return isinstance(measured, Mapping) and float(measured.get("kept_share", 0.0)) >= KEPT_SHARE
-
-
-def _has_gpu() -> bool:
-    return any(Path("/dev", name).exists() for name in ("nvidia0", "kfd"))
-
-
-def computes_in_bfloat16() -> bool:
-    """Whether this machine's processor has instructions for bfloat16 that oneDNN (in Keras and OpenVINO) may use.
-
-    `ONEDNN_MAX_CPU_ISA` limits them: "CPU dispatcher control" in oneDNN's developer guide.
-    """
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
-    if limit.upper() in WITHOUT_BFLOAT16:
-        return False
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    if name not in ENGINES:
+        raise UsageError(f"--engine must be one of {', '.join([AUTO, *ENGINES])}; received: {name!r}")
+    return ENGINES[name]
 
 
 def create(name: str, bundle: Bundle, threads: int | None = None, threshold: float | None = None) -> Engine:
     """Make the engine of that name ready on this process's device.
 
     Args:
-        name: as `resolve` gives it.
+        name: as `crater_ray.engines.choice.resolve` gives it.
         bundle: the network.
         threads: processor threads to use; all when None. Ignored on GPUs.
         threshold: from which score an image is a candidate; the bundle's typical one when None. Where the card says
             so (`confirm`), scores near it are computed again in float32.
+
+    Raises:
+        UsageError: there is no such engine, or it cannot be had of this bundle here.
     """
-    made = _create(name, bundle, threads)
-    within = confirm_within(name, bundle)
-    if not within:
+    entry = find(name)
+    entry.check(bundle)
+    made = entry.make(bundle, threads)
+    within = float(entry.figures(bundle).get("confirm") or 0.0)
+    if not within or entry.exact is None:
         return made
     from crater_ray.engines.confirm import Confirming
 
+    exact = find(entry.exact)
     threshold = bundle.typical_threshold if threshold is None else threshold
-    return Confirming(made, lambda: _create(EXACT[name], bundle, threads), threshold, within)
+    return Confirming(made, lambda: exact.make(bundle, threads), threshold, within)
 
 
-def confirm_within(name: str, bundle: Bundle) -> float:
-    """How near to the threshold the card wants an engine's scores confirmed; 0 for not at all."""
-    measured = bundle.figures.get(ENTRIES.get(name, ""))
-    return float(measured.get("confirm") or 0.0) if isinstance(measured, Mapping) else 0.0
+def create_screen(name: str, bundle: Bundle, screen: Screen, threads: int | None = None) -> ScreenEngine:
+    """Make the screen ready that goes before an engine.
+
+    Args:
+        name: of the engine of the full network.
+        bundle: the full network.
+        screen: what to compute.
+        threads: processor threads; all when None.
+    """
+    return find(name).make_screen(bundle, screen, threads)
 
 
-def _create(name: str, bundle: Bundle, threads: int | None) -> Engine:
-    if name in ("keras", "keras-bf16"):
-        from crater_ray.engines.keras_engine import KerasEngine
+def names_with_figures() -> list[str]:
+    """The engines of which a bundle's card keeps how they agree with float32."""
+    return [entry.name for entry in ENGINES.values() if entry.card]
 
-        return KerasEngine(bundle, threads, "mixed_bfloat16" if name == "keras-bf16" else "float32")
-    if name.startswith("openvino"):
-        from crater_ray.engines.openvino_engine import NUMBERS, OpenVinoEngine
 
-        return OpenVinoEngine(bundle, NUMBERS[name], threads)
-    if name == "stand-in":
-        from crater_ray.engines.stand_in import StandIn
+def as_help() -> str:
+    """The engines in a sentence, for the command line's help."""
+    listed = [f"{entry.name} ({entry.numbers})" if entry.computes else entry.name for entry in ENGINES.values()]
+    others = "; ".join(f"{entry.name} {entry.about}" for entry in ENGINES.values() if not entry.computes)
+    return f"How the network is computed: {AUTO}, {', '.join(listed)}. {others}."
 
-        return StandIn()
-    raise UsageError(f"There is no engine {name!r}.")
+
+def as_markdown() -> str:
+    """The engines as a table for the pages."""
+    devices = {"cpu": "processor", "gpu": "GPU", "any": "GPU or processor"}
+    rows = ["| `--engine` | convolutions in | runs on | needs | |", "|---|---|---|---|---|"]
+    for entry in ENGINES.values():
+        needs = [f"`{entry.install}`"] if entry.install else []
+        needs += ["a calibration in the card"] if entry.calibrated else []
+        cells = (f"`{entry.name}`", entry.numbers, devices[entry.kind], ", ".join(needs), entry.about)
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)

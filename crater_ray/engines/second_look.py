@@ -14,7 +14,7 @@ SIDE = RECEPTIVE_FIELD + (SECOND_LOOK - 1) * STEP
 """Of a window in pixels."""
 
 
-class Looking:
+class WindowNetwork:
     """The full network on windows, in 8-bit numbers.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.engines.registry import resolve
+from crater_ray.engines.choice import resolve
 from crater_ray.errors import CraterRayError
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import part

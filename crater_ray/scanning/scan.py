@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from crater_ray.engines.registry import resolve
+from crater_ray.engines.choice import resolve
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.listing import Listing, open_archive
 from crater_ray.network.bundle import Bundle

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.engines.base import Engine
-from crater_ray.engines.keras_screen import create_screen
-from crater_ray.engines.registry import create
+from crater_ray.engines.registry import create, create_screen
 from crater_ray.errors import CraterRayError
 from crater_ray.images.pixels import unpack
 from crater_ray.network.bundle import Bundle
@@ -109,7 +108,7 @@ class Scorer:
 
     Args:
         bundle: the network.
-        engine: name of the engine, as `crater_ray.engines.registry.resolve` gives it.
+        engine: name of the engine, as `crater_ray.engines.choice.resolve` gives it.
         threshold: images from this score get the place of their crater; those from `REVIEW_FLOOR`, if lower, the
             middle of what the network saw.
         threads: processor threads; all when None.
@@ -135,7 +134,7 @@ class Scorer:
         self._problem: CraterRayError | None = None
         try:
             self._engine: Engine = create(engine, bundle, threads, threshold)
-            self._threads = 1 if self._engine.device.startswith("CPU") else THREADS
+            self._threads = 1 if self._engine.kind == "cpu" else THREADS
             if self._screen:
                 self._screening = create_screen(engine, bundle, self._screen, threads)
         except CraterRayError as problem:  # an actor that dies at birth cannot say why; one that is asked can

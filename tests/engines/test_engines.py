@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crater_ray.engines import registry as engines
+from crater_ray.engines import processor as machine
+from crater_ray.engines.choice import resolve
 from crater_ray.engines.keras_engine import SHAPES, KerasEngine
-from crater_ray.engines.registry import computes_in_bfloat16, create, resolve
+from crater_ray.engines.processor import computes_in_bfloat16
+from crater_ray.engines.registry import create
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle
@@ -28,8 +30,8 @@ def bundle(untrained: Path) -> Bundle:
 @pytest.fixture
 def processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with bfloat16 and without GPU, whatever this one is."""
-    monkeypatch.setattr(engines, "computes_in_bfloat16", lambda: True)
-    monkeypatch.setattr(engines, "_has_gpu", lambda: False)
+    monkeypatch.setattr(machine, "computes_in_bfloat16", lambda: True)
+    monkeypatch.setattr(machine, "has_gpu", lambda: False)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
@@ -50,11 +52,11 @@ def test_auto_behind_a_screen_is_openvino_where_the_card_allows_it(processor: No
 def test_auto_is_float32_elsewhere(processor: None, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     match what:
         case "gpu":
-            monkeypatch.setattr(engines, "_has_gpu", lambda: True)
+            monkeypatch.setattr(machine, "has_gpu", lambda: True)
         case "cluster":
             monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
         case "processor":
-            monkeypatch.setattr(engines, "computes_in_bfloat16", lambda: False)
+            monkeypatch.setattr(machine, "computes_in_bfloat16", lambda: False)
     assert resolve("auto", replace(bundle, figures=GOOD)) == "keras"
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from benchmarks.options import random_weights
-from crater_ray.engines.agreement import calibrate, compare
+from crater_ray.engines.agreement import compare
 from crater_ray.engines.base import Engine
+from crater_ray.engines.calibration import calibrate
+from crater_ray.engines.choice import resolve
 from crater_ray.engines.openvino_engine import WORTH_A_GRAPH
-from crater_ray.engines.registry import create, resolve
+from crater_ray.engines.registry import create
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle

@@ -14,12 +14,11 @@ import pytest
 
 pytest.importorskip("openvino")
 
-from crater_ray.engines.agreement import calibrate
+from crater_ray.engines.calibration import calibrate
 from crater_ray.engines.dense import logits
 from crater_ray.engines.keras_screen import KerasScreen, build_screen
-from crater_ray.engines.openvino_engine import card_ranges
 from crater_ray.engines.openvino_screen import OpenVinoScreen
-from crater_ray.engines.registry import create
+from crater_ray.engines.registry import create, find
 from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import SECOND_LOOK, WINDOWS, Screen, SecondLook
@@ -66,7 +65,7 @@ def screen(network: Bundle, images: np.ndarray) -> Screen:
     plain = make_screen(network.id, size=SIZE)
     plain = replace(plain, weights=spread(plain.weights, KerasScreen(plain, dtype="float32").look(images).scores))
     ranges = _ranges(plain, images[:4])
-    return replace(plain, ranges=ranges, second_look=SecondLook(0.0, 1.1, dict(card_ranges(network))))
+    return replace(plain, ranges=ranges, second_look=SecondLook(0.0, 1.1, find("openvino").ranges(network)))
 
 
 def test_openvino_computes_what_keras_computes(network: Bundle, screen: Screen, images: np.ndarray) -> None:

@@ -123,7 +123,7 @@ def test_tiles_cover_the_image_and_overlap_by_the_receptive_field(size: tuple[in
 
 
 def test_bad_names_of_engines() -> None:
-    from crater_ray.engines.registry import resolve
+    from crater_ray.engines.choice import resolve
 
     with pytest.raises(UsageError, match="must be one of"):
         resolve("magic")

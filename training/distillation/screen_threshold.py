@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from crater_ray.engines.keras_screen import KerasScreen, ScreenEngine
-from crater_ray.engines.openvino_engine import CARD_ENTRY, card_ranges
+from crater_ray.engines.base import ScreenEngine
+from crater_ray.engines.keras_screen import KerasScreen
 from crater_ray.engines.openvino_screen import QUANTISED, OpenVinoScreen, screen_graph
-from crater_ray.engines.registry import computes_in_bfloat16
+from crater_ray.engines.processor import computes_in_bfloat16
+from crater_ray.engines.registry import find
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import SECOND_LOOK, Screen, SecondLook, positions
@@ -139,9 +139,9 @@ def _second_look(bundle: Bundle, screen: Screen) -> SecondLook | None:
     does, or images are too small.
     """
     wide = min(positions(screen.size)) >= SECOND_LOOK
-    if not (screen.ranges and CARD_ENTRY in bundle.figures and bundle.preprocessing == "sigma-clip" and wide):
+    if not (screen.ranges and find("openvino").figures(bundle) and bundle.preprocessing == "sigma-clip" and wide):
         return None
-    return SecondLook(NONE_PASSES, NONE_PASSES, dict(card_ranges(bundle)))
+    return SecondLook(NONE_PASSES, NONE_PASSES, find("openvino").ranges(bundle))
 
 
 def weigh(label: np.ndarray, craters: float) -> np.ndarray:
@@ -191,7 +191,7 @@ def _ways(bundle: Bundle, screen: Screen) -> dict[str, ScreenEngine]:
 
 def _ranges(screen: Screen, some: np.ndarray) -> dict[str, float]:
     """The largest value of each activation; none where openvino is not installed."""
-    if importlib.util.find_spec("openvino") is None:
+    if not find("openvino").installed:
         return {}
     import openvino as ov
 

@@ -1,0 +1,133 @@
+"""Calibration: ranges for 8-bit numbers, and how an engine with them agrees with float32, for the bundle's card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from crater_ray.engines.agreement import Agreement, compare
+from crater_ray.engines.registry import create, find
+from crater_ray.errors import UsageError
+from crater_ray.network.bundle import Bundle
+
+REFERENCE = "keras"
+"""What every engine is compared with: the network itself in float32."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What was measured of an engine with a bundle.
+
+    Attributes:
+        engine: its name.
+        ranges: of the activations that become 8-bit numbers; None for an engine without.
+        agreement: with `REFERENCE`.
+        confirm: scores this near the threshold were computed again in float32.
+    """
+
+    engine: str
+    ranges: dict[str, float] | None
+    agreement: Agreement
+    confirm: float
+
+    def entry(self) -> dict[str, Any]:
+        """What the card says of it."""
+        kept = {"kept_share": self.agreement.kept_share, "confirm": self.confirm}
+        return {"ranges": self.ranges, **asdict(self.agreement), **kept}
+
+    def recorded(self, bundle: Bundle, measured_on: dict[str, Any]) -> Bundle:
+        """The same bundle, whose card says this; its id stays.
+
+        Args:
+            bundle: the network that was measured.
+            measured_on: on which images and how; JSON values.
+
+        Raises:
+            UsageError: the engine has no place in the card, or the images show no agreement.
+        """
+        card = find(self.engine).card
+        if card is None:
+            raise UsageError(f"Nothing is written: the card keeps no figures of --engine {self.engine}.")
+        if self.agreement.candidates == 0:
+            raise UsageError(
+                f"Nothing is written: {REFERENCE} has no candidate among these images, so they show no agreement. "
+                "Give more images, or ones with craters."
+            )
+        return replace(bundle, figures={**bundle.figures, card: {**self.entry(), "measured_on": measured_on}})
+
+
+def measure(
+    bundle: Bundle,
+    engine: str,
+    calibrated_on: Iterable[np.ndarray],
+    compared_on: Iterable[np.ndarray],
+    threshold: float | None = None,
+    confirm: float = 0.0,
+    quantile: float = 1.0,
+    layers: int | None = None,
+) -> Calibrated:
+    """Calibrate an engine if it needs that, then compare it with float32.
+
+    Args:
+        bundle: the network; what its card says of the engine is not used.
+        engine: its name.
+        calibrated_on: (n, height, width) uint8 images, one size per batch.
+        compared_on: other ones.
+        threshold: from which score an image is a candidate; the bundle's typical one when None.
+        confirm: have scores this near the threshold computed again in float32.
+        quantile, layers: see `calibrate`.
+
+    Raises:
+        UsageError: the engine cannot be had here.
+    """
+    entry = find(engine)
+    entry.check()
+    ranges = calibrate(bundle, calibrated_on, quantile, layers) if entry.calibrated else None
+    if entry.card:
+        tried = {**({"ranges": ranges} if ranges else {}), "confirm": confirm}
+        bundle = replace(bundle, figures={**bundle.figures, entry.card: tried})
+    other = create(engine, bundle, threshold=threshold)
+    found = compare(create(REFERENCE, bundle), other, compared_on, bundle, threshold)
+    return Calibrated(engine, ranges, found, confirm)
+
+
+def calibrate(
+    bundle: Bundle, batches: Iterable[np.ndarray], quantile: float = 1.0, layers: int | None = None
+) -> dict[str, float]:
+    """Find the range of each activation that becomes an 8-bit number.
+
+    Args:
+        bundle: the network.
+        batches: (n, height, width) uint8 images such as will be scanned, with craters among them.
+        quantile: the share of an image's values that a range covers; the largest over all images is taken. Craters
+            are the extremes: below 1 their values are cut.
+        layers: how many activations, from the first convolution's on; fewer cost time and come nearer to full
+            precision.
+
+    Returns:
+        Ranges by name, as `crater_ray.engines.openvino_graph.build_graph` takes them.
+
+    Raises:
+        UsageError: openvino is not installed.
+    """
+    from crater_ray.engines.openvino_graph import QUANTISED, build_graph
+
+    find("openvino").check()
+    import openvino as ov
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = ov.Core().compile_model(build_graph(bundle, activations=True), "CPU", settings)
+    names = QUANTISED[:layers]
+    ranges = dict.fromkeys(names, 0.0)
+    for images in batches:
+        for image in images:
+            answer = compiled(image[None])
+            for name in names:
+                values = answer[name]
+                # One value in 16 tells a quantile as well, and sixteen times as fast.
+                top = values.max() if quantile >= 1 else np.quantile(values.reshape(-1)[::16], quantile)
+                ranges[name] = max(ranges[name], float(top))
+    return ranges
