@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from crater_ray.errors import UsageError
 from crater_ray.storage.access import Access
-from crater_ray.storage.base import Listed
+from crater_ray.storage.base import Listed, Store
 from crater_ray.storage.local import visible
 from crater_ray.storage.registry import is_absolute, store_at
 
@@ -96,26 +96,29 @@ def locate(entries: Sequence[str], folder: str) -> Iterator[Sequence[Listed]]:
     Returns:
         Their names relative to `folder`; if not all lie below it, relative to the deepest folder that holds all.
     """
-    addresses = [_address(entry, folder) for entry in entries]
+    here = store_at(folder)
     below = folder.rstrip("/") + "/"
+    stores = [store_at(entry) if is_absolute(entry) else here for entry in entries]
+    addresses = [
+        store.absolute(entry if store is not here else below + _file_of(entry))
+        for store, entry in zip(stores, entries, strict=True)
+    ]
     root = below if all(address.startswith(below) for address in addresses) else _common_root(addresses)
-    located = (_listed(address, root) for address in addresses)
+    located = (_listed(store, address, root) for store, address in zip(stores, addresses, strict=True))
     while page := list(itertools.islice(located, PAGE)):
         yield page
 
 
-def _address(entry: str, folder: str) -> str:
-    """An entry's absolute address."""
-    if not is_absolute(entry):
-        if not entry.lower().endswith(IMAGE_SUFFIXES + LIST_SUFFIXES):
-            entry = f"{entry}/{entry.rpartition('/')[2]}-001.jpg"
-        entry = f"{folder.rstrip('/')}/{entry}"
-    return store_at(entry).absolute(entry)
+def _file_of(entry: str) -> str:
+    """An entry as the path of a file: itself, or where the site's layout has the image of this key."""
+    if entry.lower().endswith(IMAGE_SUFFIXES + LIST_SUFFIXES):
+        return entry
+    return f"{entry}/{entry.rpartition('/')[2]}-001.jpg"
 
 
-def _listed(address: str, root: str) -> Listed:
+def _listed(store: Store, address: str, root: str) -> Listed:
     name = address[len(root) :] if root else address.partition("://")[2] or address
-    return Listed(visible(os.fsencode(name.lstrip("/"))), store_at(address).uri(address), None, None)
+    return Listed(visible(os.fsencode(name.lstrip("/"))), store.uri(address), None, None)
 
 
 def _common_root(addresses: Iterable[str]) -> str:

@@ -80,12 +80,10 @@ def _sources() -> str:
 def _images(store: Store, folder: str, ignored: Counter[str]) -> Iterator[pa.RecordBatch]:
     try:
         for page in store.objects(folder):
-            images = []
-            for found in page:
-                if found.name.lower().endswith(IMAGE_SUFFIXES):
-                    images.append(found)
-                else:
-                    ignored[PurePosixPath(found.name).suffix.lower() or "(none)"] += 1
+            images = [found for found in page if found.name.lower().endswith(IMAGE_SUFFIXES)]
+            if len(images) < len(page):
+                others = [found.name for found in page if not found.name.lower().endswith((*IMAGE_SUFFIXES, "/"))]
+                ignored.update(PurePosixPath(name).suffix.lower() or "(none)" for name in others)
             if images:
                 yield _batch(images)
     except FileNotFoundError as problem:

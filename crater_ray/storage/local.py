@@ -30,7 +30,8 @@ class LocalStore(Store):
     local: ClassVar[bool] = True
 
     def absolute(self, address: str) -> str:
-        return os.path.abspath(os.path.expanduser(os.fsdecode(local_path(address))))
+        path = os.fsdecode(local_path(address)) if address.startswith("file://") else address
+        return os.path.abspath(os.path.expanduser(path))
 
     def uri(self, address: str) -> str:
         return "file://" + quote_from_bytes(os.fsencode(address))

@@ -32,8 +32,9 @@ def store_at(address: str, access: Access | None = None) -> Store:
 
 def is_absolute(address: str) -> bool:
     """Whether an address says by itself where it is: a local path from the root on, or one with a store's scheme."""
-    scheme = _SCHEME.match(address)
-    return scheme[1] in STORES if scheme else address.startswith("/")
+    if "://" in address and (scheme := _SCHEME.match(address)):
+        return scheme[1] in STORES
+    return address.startswith("/")
 
 
 def examples() -> str:

@@ -41,7 +41,7 @@ class S3Store(Store):
         return address.rstrip("/")
 
     def objects(self, folder: str, start: str = "") -> Iterator[Sequence[Listed]]:
-        """Page by page, in the order of the keys. Empty objects that stand for folders are passed over."""
+        """Page by page, in the order of the keys; with the empty objects that stand for folders, named `.../`."""
         bucket, prefix = split_s3(folder)
         prefix = f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else ""
         root, skip = f"s3://{bucket}/", len(prefix)
@@ -51,9 +51,8 @@ class S3Store(Store):
             contents = page.get("Contents", ())
             found = found or bool(contents)
             yield [
-                Listed(key[skip:], root + key, item["Size"], item["ETag"].strip('"') if "ETag" in item else None)
+                Listed((key := item["Key"])[skip:], root + key, item["Size"], item.get("ETag", "").strip('"') or None)
                 for item in contents
-                if not (key := item["Key"]).endswith("/")
             ]
         if not found:
             raise FileNotFoundError(f"There is nothing under {root}{prefix}{start}.")

@@ -1,12 +1,10 @@
-"""Listing folders, buckets and key lists."""
+"""Listing folders and buckets."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from crater_ray.errors import UsageError
@@ -99,44 +97,3 @@ def test_endpoint_must_hold_no_credentials() -> None:
         Access("http://me:secret@host:9000")
     with pytest.raises(UsageError, match="http://host:port"):
         Access("host:9000")
-
-
-def test_text_list_of_keys_and_paths(tmp_path: Path) -> None:
-    (tmp_path / "keys.txt").write_text("# chosen by eye\nfm_1\n\nsub/x.png\n")
-    found = keys_and_uris(open_archive(str(tmp_path / "keys.txt"), Access()))
-    assert found == {"fm_1": f"file://{tmp_path}/fm_1/fm_1-001.jpg", "sub/x": f"file://{tmp_path}/sub/x.png"}
-
-
-def test_lists_with_a_base_and_with_columns(tmp_path: Path) -> None:
-    (tmp_path / "keys.csv").write_text("id,key,conf\n1,fm_1,6\n2,fm_2,7\n")
-    pq.write_table(pa.table({"score": [0.5, 0.4], "key": ["fm_1", "fm_2"]}), tmp_path / "keys.parquet")
-    expected = {f"fm_{i}": f"s3://bucket/real/fm_{i}/fm_{i}-001.jpg" for i in (1, 2)}
-    for name in ("keys.csv", "keys.parquet"):
-        assert keys_and_uris(open_archive(str(tmp_path / name), Access(), "s3://bucket/real")) == expected
-
-
-def test_list_of_full_addresses_gets_keys_below_what_they_share(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("s3://b/real/fm_1/fm_1-001.jpg\ns3://b/real/fm_2/fm_2-001.jpg\n")
-    assert set(keys_and_uris(open_archive(str(tmp_path / "a.txt"), Access()))) == {"fm_1", "fm_2"}
-    (tmp_path / "b.txt").write_text("s3://b/real/fm_1/fm_1-001.jpg\n")
-    assert set(keys_and_uris(open_archive(str(tmp_path / "b.txt"), Access()))) == {"fm_1"}
-    (tmp_path / "c.txt").write_text("s3://b/real/x.jpg\ns3://other/real/x.jpg\n")
-    assert set(keys_and_uris(open_archive(str(tmp_path / "c.txt"), Access()))) == {"b/real/x", "other/real/x"}
-
-
-def test_list_on_s3(s3: LocalS3) -> None:
-    s3.client.put_object(Bucket=PUBLIC, Key="lists/keys.txt", Body=b"fm_1\n")
-    listing = open_archive(f"s3://{PUBLIC}/lists/keys.txt", Access(s3.endpoint_url, anonymous=True))
-    assert keys_and_uris(listing) == {"fm_1": f"s3://{PUBLIC}/lists/fm_1/fm_1-001.jpg"}
-    with pytest.raises(UsageError, match="no key list"):
-        open_archive(f"s3://{PUBLIC}/lists/none.txt", Access(s3.endpoint_url, anonymous=True))
-
-
-def test_lists_that_cannot_be_used(tmp_path: Path) -> None:
-    (tmp_path / "empty.txt").write_text("\n# nothing\n")
-    (tmp_path / "no.parquet").write_bytes(b"no")
-    for name in ("empty.txt", "no.parquet", "missing.csv"):
-        with pytest.raises(UsageError):
-            open_archive(str(tmp_path / name), Access())
-    with pytest.raises(UsageError, match="--base goes with a key list"):
-        open_archive(str(tmp_path), Access(), "x")

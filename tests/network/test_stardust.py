@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from crater_ray.errors import UsageError
+from crater_ray.images.decode import SMALLEST_SIDE
 from crater_ray.network import bundle as bundles
 from crater_ray.network.stardust import RECEPTIVE_FIELD, STRIDE, feature_size
 
@@ -26,6 +27,7 @@ def test_layer_table() -> None:
     assert counts == conv + dense
     assert model.count_params() == 216_465
     assert (RECEPTIVE_FIELD, STRIDE) == (92, 16)
+    assert RECEPTIVE_FIELD == SMALLEST_SIDE
     assert (feature_size(384), feature_size(512), feature_size(92), feature_size(91)) == (19, 27, 1, 0)
 
 

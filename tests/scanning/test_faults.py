@@ -25,7 +25,7 @@ from crater_ray.runs.run import open_existing
 from crater_ray.scanning import pipeline
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.s3 import StorageError
+from crater_ray.storage.errors import StorageError
 from tests.conftest import CLI, PATIENCE, make_images
 
 IMAGES = 1_500

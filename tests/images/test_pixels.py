@@ -1,0 +1,58 @@
+"""The Arrow layout of pixels: what was packed is unpacked, without a copy, also from a slice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from crater_ray.images.pixels import PIXELS, image_of, pack, pack_stack, unpack
+
+
+def made(sizes: list[tuple[int, int]]) -> list[tuple[int, np.ndarray]]:
+    rng = np.random.default_rng(3)
+    return [(row, rng.integers(0, 256, size, np.uint8)) for row, size in enumerate(sizes)]
+
+
+def test_images_of_one_size_come_together_and_unchanged() -> None:
+    images = made([(100, 120), (92, 92), (100, 120), (384, 512), (92, 100)])
+    batch = pack(list(images))
+    assert batch.schema == PIXELS
+    rows = batch["row"].to_pylist()
+    assert rows == [1, 4, 0, 2, 3]
+    seen = [(rows[part], stack) for part, stack in unpack(batch)]
+    assert [part for part, _ in seen] == [[1], [4], [0, 2], [3]]
+    for part, stack in seen:
+        for row, image in zip(part, stack, strict=True):
+            assert np.array_equal(image, images[row][1])
+    for index, row in enumerate(rows):
+        assert np.array_equal(image_of(batch, index), images[row][1])
+
+
+def test_a_slice_of_a_batch_holds_its_own_images() -> None:
+    images = made([(100, 120)] * 3 + [(200, 120)] * 2)
+    part = pack(list(images)).slice(1, 3)
+    assert [stack.shape for _, stack in unpack(part)] == [(2, 100, 120), (1, 200, 120)]
+    together = [image for _, stack in unpack(part) for image in stack]
+    for index, image in enumerate(together):
+        assert np.array_equal(image, images[index + 1][1])
+        assert np.array_equal(image_of(part, index), image)
+
+
+def test_a_stack_is_packed_and_a_batch_unpacked_without_a_copy() -> None:
+    stack = np.stack([image for _, image in made([(100, 120)] * 4)])
+    batch = pack_stack(stack)
+    assert batch.equals(pack(list(enumerate(stack))))
+    ((part, unpacked),) = unpack(batch)
+    assert part == slice(0, 4)
+    assert np.shares_memory(unpacked, stack)
+    assert np.shares_memory(image_of(batch, 2), stack)
+
+
+def test_a_batch_that_travelled_is_the_same() -> None:
+    batch = pack(made([(100, 120), (92, 92)]))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, PIXELS) as stream:
+        stream.write_batch(batch)
+    travelled = pa.ipc.open_stream(sink.getvalue()).read_next_batch()
+    assert travelled.equals(batch)
+    assert [np.array_equal(a, b) for (_, a), (_, b) in zip(unpack(batch), unpack(travelled), strict=True)] == [True] * 2
