@@ -36,7 +36,8 @@ def compose_foreign(
         canvas, source, background = cut(rng, photograph, shape, plain=True), "foreign-real", photograph.name
     else:
         canvas, source, background = _foil(rng, shape), "foreign-foil", name
-    blur, side = float(rng.uniform(0.4, 1.2)), float(rng.uniform(0, 2 * np.pi))
+    blur = float(rng.uniform(0.4, 1.2)) if rng.random() < 0.8 else float(rng.uniform(1.2, 2.5))
+    side = float(rng.uniform(0, 2 * np.pi))
     defects = [_defect(rng, canvas, blur, side) for _ in range(int(rng.poisson(2.0)))]
     row = table_row(0, source=source, background=background, quality=int(rng.integers(*JPEG_QUALITY)))
     row["defect"] = defects[0] if defects else ("photograph" if source == "foreign-real" else "")
@@ -61,18 +62,25 @@ def compose_foreign(
 
 
 def _crater(u: np.ndarray, v: np.ndarray, strength: float, side: float, rng: np.random.Generator) -> np.ndarray:
-    """Relative brightness of a crater; `u`, `v` in radii of its rim crest. A ring on a bowl, brighter on one side."""
+    """Relative brightness of a crater; `u`, `v` in radii of its rim crest. A ring on a bowl, brighter on one side.
+
+    Floors go from nearly black to as bright as their surroundings, and from bowls to flat; rims from sharp to broad,
+    from bright to barely there, from full rings to crescents.
+    """
     squeeze, turn = float(rng.uniform(1.0, 1.3)), float(rng.uniform(0, np.pi))
     along, across = u * np.cos(turn) + v * np.sin(turn), -u * np.sin(turn) + v * np.cos(turn)
     radius = np.hypot(along * np.sqrt(squeeze), across / np.sqrt(squeeze))
     angle = np.arctan2(v, u)
     lobes = sum(float(rng.normal(0, 0.03)) * np.cos(k * angle + float(rng.uniform(0, 6.3))) for k in (2, 3, 4, 5))
     radius = radius * (1.0 + lobes)
-    ring = np.exp(-(((radius - 1.0) / float(rng.uniform(0.12, 0.3))) ** 2))
-    bowl = 1.0 / (1.0 + np.exp((radius - 0.85) / 0.06))
-    lit = 1.0 + float(rng.uniform(0.0, 0.6)) * np.cos(angle - side)
-    floor = float(rng.uniform(0.15, 0.6)) * (1.0 - float(rng.uniform(0.0, 0.5)) * np.clip(radius, 0, 1) ** 2)
-    return np.asarray(strength * (0.8 * ring * lit - bowl * floor * (2.0 - lit)))
+    ring = np.exp(-(((radius - 1.0) / float(rng.uniform(0.12, 0.35))) ** 2))
+    bowl = 1.0 / (1.0 + np.exp(np.clip((radius - 0.85) / float(rng.uniform(0.04, 0.15)), -40, 40)))
+    crescent = float(rng.uniform(0.6, 1.2)) if rng.random() < 0.35 else float(rng.uniform(0.0, 0.6))
+    lit = np.clip(1.0 + crescent * np.cos(angle - side), 0.0, None)
+    floor = 0.0 if rng.random() < 0.15 else float(rng.uniform(0.05, 0.8))
+    floor = floor * (1.0 - float(rng.uniform(0.0, 0.5)) * np.clip(radius, 0, 1) ** 2)
+    bright = float(rng.uniform(0.3, 1.0))
+    return np.asarray(strength * (bright * ring * lit - bowl * floor * np.clip(2.0 - lit, 0.3, 1.7)))
 
 
 def _defect(rng: np.random.Generator, canvas: np.ndarray, blur: float, side: float) -> str:
