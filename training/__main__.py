@@ -7,7 +7,7 @@ import sys
 import typer
 
 from crater_ray.errors import CraterRayError
-from training.cli import data_sets, distillation, evaluation, fitting, retraining
+from training.cli import data_sets, distillation, evaluation, finder, fitting, retraining
 
 app = typer.Typer(
     help="Make a network: data sets, fitting, evaluation, the older methods, explanation, retraining.",
@@ -19,6 +19,9 @@ app.command()(data_sets.synthesize)
 app.command()(fitting.fit)
 app.command()(fitting.calibrate)
 app.command()(distillation.distill)
+app.command("finder-sources")(finder.sources)
+app.command("finder-fit")(finder.fit)
+app.command("finder-bundle")(finder.bundle)
 app.command()(evaluation.evaluate)
 app.command("older-methods")(evaluation.older_methods)
 app.command()(evaluation.explain)

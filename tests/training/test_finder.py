@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from crater_ray.network import finder
-from crater_ray.simulate.seeds import seed_crater
 from training.finder.export import calibrated, folded_weights
 from training.finder.fit import Settings, fit
+from training.finder.sources import Order, collect
 from training.finder.stream import Batches
 
 
@@ -18,9 +19,12 @@ from training.finder.stream import Batches
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finder")
     rng = np.random.default_rng(0)
-    np.savez(folder / "pictures.npz", blank=rng.integers(90, 130, (120, 140), np.uint8))
-    np.savez(folder / "seeds.npz", seed=seed_crater(rng, 20.0))
-    batches = Batches(folder / "pictures.npz", folder / "seeds.npz", size=64, images=4, workers=1)
+    for number in range(3):
+        pixels = rng.integers(90, 130, (120, 140), np.uint8)
+        Image.fromarray(pixels).save(folder / f"metal_{number}.png")
+    order = Order([str(folder)], simulated=1, seed_craters=2)
+    assert collect(order, folder / "sources", workers=1) == {"train": 2, "foil": 1, "test": 1, "unseen": 0}
+    batches = Batches(folder / "sources", size=64, images=4, workers=1)
     for steps in (2, 4):  # the second call goes on from the first
         fit(Settings(batches, steps=steps, width=4, dtype="float32"), folder / "fit")
     return folder / "fit"

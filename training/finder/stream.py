@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.finder.sources import read_arrays
 from training.finder.targets import draw_targets
 from training.scenes.scene import Sources, draw_scene
 
@@ -21,16 +22,14 @@ class Batches:
     """What is streamed.
 
     Attributes:
-        pictures: an .npz file of blanks, uint8 arrays.
-        cutouts: an .npz file of seed craters, RGBA uint8 arrays.
+        sources: folder of `training.finder.sources`.
         seed: decides all scenes.
         size: of the scenes, px.
         images: in a batch.
         workers: processes that draw.
     """
 
-    pictures: Path
-    cutouts: Path
+    sources: Path
     seed: int = 0
     size: int = 192
     images: int = 16
@@ -64,19 +63,18 @@ def _begin(batches: Batches) -> None:
 
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    _SOURCES = batches, read_sources(batches.pictures, batches.cutouts)
+    _SOURCES = batches, read_sources(batches.sources)
 
 
-def read_sources(pictures: Path, cutouts: Path) -> Sources:
-    """Pictures and seed craters from the .npz files that hold them."""
+def read_sources(folder: Path, blanks: str = "train.npz") -> Sources:
+    """Blanks and seed craters of a folder of `training.finder.sources`."""
     from training.scenes.cutouts import relative
 
-    with np.load(pictures) as stored:
-        blanks = [stored[name] for name in stored.files]
-    with np.load(cutouts) as stored:
-        seeds = [stored[name] for name in stored.files]
+    seeds = read_arrays(folder / "seeds.npz")
     # A seed crater's cut-out is 1.9 times its diameter wide, and 4 px.
-    return Sources(blanks, [(relative(seed), (seed.shape[0] - 4) / 1.9 / seed.shape[0]) for seed in seeds])
+    return Sources(
+        read_arrays(folder / blanks), [(relative(seed), (seed.shape[0] - 4) / 1.9 / seed.shape[0]) for seed in seeds]
+    )
 
 
 def _draw(number: int) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -29,6 +29,7 @@ class Sources:
         drawn_share: how often a surface is drawn instead of taken from a picture.
         cutout_share: how often a crater is a cut-out instead of a height map.
         crater_share: how many scenes have craters at all.
+        crowds: scenes may have many craters; else they have one, if any.
     """
 
     pictures: Sequence[np.ndarray]
@@ -36,6 +37,7 @@ class Sources:
     drawn_share: float = 0.3
     cutout_share: float = 0.4
     crater_share: float = 0.75
+    crowds: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     canvas = camera.blur(canvas)
     if rng.random() < sources.crater_share:
         wanted = int(rng.integers(1, 5)) if rng.random() < 0.7 else int(rng.integers(5, 25))
+        wanted = wanted if sources.crowds else 1
         # A crowd is mostly of one kind of visibility.
         faintness = rng.uniform(0, 1)
         for _ in range(wanted):

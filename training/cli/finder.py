@@ -1,0 +1,73 @@
+"""The commands that make a finder: its sources, the fit, the bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sources(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    photographs: Annotated[
+        list[str] | None, typer.Option(help="Folder of images without craters; may be given several times.")
+    ] = None,
+    unseen: Annotated[
+        list[str] | None, typer.Option(help="Hold out all pictures whose names begin so; may be given several times.")
+    ] = None,
+    simulated: Annotated[int, typer.Option(help="Blanks of simulated foil.")] = 260,
+    seed: Annotated[int, typer.Option(help="Decides split, foil and seed craters.")] = 0,
+) -> None:
+    """Collect what scenes are made from: photographs, split by picture and kind, simulated foil, seed craters."""
+    from training.finder.sources import Order, collect
+
+    counts = collect(Order(photographs or (), unseen or (), simulated, seed=seed), out)
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+def fit(
+    out: Annotated[Path, typer.Argument(help="Folder of the fit. Run again to go on where it was stopped.")],
+    source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
+    steps: Annotated[int, typer.Option(help="Batches of 16 scenes of 192 x 192 px.")] = 12_000,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
+    seed: Annotated[int, typer.Option(help="Decides first weights and all scenes.")] = 0,
+    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "mixed_bfloat16",
+) -> None:
+    """Fit the finder on endless scenes."""
+    from training.finder.fit import Settings
+    from training.finder.fit import fit as run
+    from training.finder.stream import Batches
+
+    run(Settings(Batches(source, seed), steps=steps, rate=rate, dtype=precision, seed=seed), out)
+
+
+def bundle(
+    fitted: Annotated[Path, typer.Argument(help="Folder of the fit.")],
+    out: Annotated[Path, typer.Argument(help="The bundle to write.")],
+    source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
+    images: Annotated[int, typer.Option(help="Held-out scenes to calibrate on.")] = 1_000,
+    odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 3_000,
+    name: Annotated[str, typer.Option(help="What people will call it.")] = "finder",
+) -> None:
+    """Make a bundle of a fit: normalisation folded in, scores calibrated at the odds of an archive."""
+    import json
+
+    from training.finder.calibrate import finder_bundle, held_out
+    from training.finder.export import folded_weights
+
+    scenes = held_out(source, images, seed=1_000)
+    trained = {
+        "recipe": {"name": "finder"},
+        **json.loads((fitted / "settings.json").read_text(encoding="utf-8")),
+        **json.loads((fitted / "state.json").read_text(encoding="utf-8")),
+    }
+    trained["batches"].pop("sources", None)  # a path of this machine
+    trained["sources"] = {
+        key: value
+        for key, value in json.loads((source / "card.json").read_text(encoding="utf-8")).items()
+        if key != "names"
+    }
+    made = finder_bundle(folded_weights(fitted), scenes, trained, name, odds)
+    made.save(out)
+    print(f"{made.name} ({made.id}), typical threshold {made.typical_threshold:g}: {made.figures['calibration_set']}")
