@@ -81,7 +81,9 @@ def _split(order: Order) -> tuple[list[Photograph], list[Photograph], list[Photo
     for one in found:
         kinds.setdefault(re.sub(r"\d*\.[^.]*$", "", one.name), []).append(one)
     rng = np.random.default_rng([order.seed, 7])
-    train, test, unseen = [], [], []
+    train: list[Photograph] = []
+    test: list[Photograph] = []
+    unseen: list[Photograph] = []
     for kind in sorted(kinds):
         pictures = [kinds[kind][number] for number in rng.permutation(len(kinds[kind]))]
         if kind.startswith(tuple(order.unseen)):
