@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -16,16 +17,14 @@ from crater_ray.scanning.scorer import Scored, Scorer
 
 DEADLY = 97
 """An image of so many rows kills the process of the scorer that gets it."""
-SLOWER = 20.0
-"""So many times longer does an image take while the file `slowly` is there."""
 
 
 class PacedScorer(Scorer):
     """A scorer that waits a fixed time per image, and keeps count in a file, which outlives its process.
 
     On a node with the resource `slow`, it takes as many times longer as there is of it; on one with `broken`, its
-    process dies before it is ready. Over an image of `DEADLY` rows it dies at once. While the file that `slowly` names
-    is there, all are slow: who disturbs a scan makes it, and removes it once what was waited for has happened.
+    process dies before it is ready. Over an image of `DEADLY` rows it dies at once. Who disturbs a scan can hold its
+    scorers after so many images each, until all that has to happen has happened: `hold`, `release`.
 
     Args:
         as for `Scorer`; the subclasses that `paced` makes say how long and where to count.
@@ -44,11 +43,9 @@ class PacedScorer(Scorer):
         self._images = 0
         self._device = threading.Lock()
         self._file: int | None = None
-        self._slowly: Path | None = None
         if self.counts is not None:
             name = Path(self.counts, f"{self._node}-{uuid.uuid4().hex}")
             self._file = os.open(name, os.O_CREAT | os.O_WRONLY)
-            self._slowly = slowly(Path(self.counts))
         if "broken" in resources:
             os._exit(1)
 
@@ -62,7 +59,9 @@ class PacedScorer(Scorer):
             due = started
             self._write_down()
             for _ in range(batch.num_rows):
-                due += self._seconds * (SLOWER if self._slowly and self._slowly.exists() else 1.0)
+                while self.counts is not None and self._images >= allowed(Path(self.counts)):
+                    time.sleep(0.02)
+                due += self._seconds
                 time.sleep(max(0.0, due - time.perf_counter()))
                 self._images += 1
                 self._write_down()
@@ -73,9 +72,26 @@ class PacedScorer(Scorer):
             os.pwrite(self._file, str(self._images).encode(), 0)
 
 
-def slowly(counts: Path) -> Path:
-    """The file that makes the scorers slow which count into this folder."""
-    return counts.with_name(f"{counts.name}-slowly")
+def hold(counts: Path, images: int) -> None:
+    """From now on, let scorers that count into this folder score so many images each, and then wait."""
+    _held(counts).write_text(str(images))
+
+
+def release(counts: Path) -> None:
+    """Let them score all."""
+    _held(counts).unlink(missing_ok=True)
+
+
+def allowed(counts: Path) -> float:
+    """How many images each of them may score."""
+    try:
+        return int(_held(counts).read_text() or 0)
+    except FileNotFoundError:
+        return math.inf
+
+
+def _held(counts: Path) -> Path:
+    return counts.with_name(f"{counts.name}-held")
 
 
 def at_work(counts: Path, node: str = "") -> int:

@@ -21,8 +21,9 @@ from crater_ray.scanning.backlog import MAX_CRASHES
 from testbed.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
 from tests.conftest import PATIENCE, Cli, make_images
 
-IMAGES = 600
-SHARD = 10
+IMAGES = 480
+SHARD = 20
+ALLOWED = 3 * SHARD
 DEVICE_MS = 5.0
 FOREVER = 20_000.0
 """A scorer that is so many times slower does not finish a block while a test lasts."""
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """600 images: 40 different ones under 15 names each."""
+    """480 images: 40 different ones under 12 names each."""
     folder = tmp_path_factory.mktemp("many")
     keys = make_images(folder / "0", 40)
     for copy in range(1, IMAGES // 40):
@@ -51,18 +52,14 @@ def cluster() -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def counts(tmp_path: Path) -> Path:
-    """Where scorers count; they are slow until `quick` is called, so that no scan ends before it was disturbed."""
+    """Where scorers count; each waits after some blocks until it is released: no scan ends before it was disturbed."""
     folder = tmp_path / "counts"
     folder.mkdir()
-    paced.slowly(folder).touch()
+    paced.hold(folder, ALLOWED)
     return folder
 
 
-def quick(counts: Path) -> None:
-    paced.slowly(counts).unlink()
-
-
-Start = Callable[[], subprocess.Popen[bytes]]
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -70,11 +67,11 @@ def start(many: Path, tmp_path: Path, cluster: LocalCluster, counts: Path) -> It
     """Starts a scan of all images into `run` on the cluster, with scorers that take a fixed time per image."""
     started = []
 
-    def scan() -> subprocess.Popen[bytes]:
+    def scan(device_ms: float = DEVICE_MS) -> subprocess.Popen[bytes]:
         arguments = ("scan", str(many), "--out", str(tmp_path / "run"), "--engine", "stand-in")
         arguments += ("--shard-images", str(SHARD), "--address", cluster.address)
         with (tmp_path / "log").open("wb") as log:
-            command = paced.command(DEVICE_MS, counts, *arguments)
+            command = paced.command(device_ms, counts, *arguments)
             started.append(subprocess.Popen(command, stdout=log, stderr=log))
         return started[-1]
 
@@ -139,7 +136,7 @@ def test_nodes_die_and_join_while_a_scan_goes_on(
     cluster.kill_node(dies)
     joins = cluster.add_node()
     wait_until(lambda: paced.scored_images(counts).get(joins), driver)
-    quick(counts)
+    paced.release(counts)
     check_whole(driver, tmp_path / "run")
     scored = paced.scored_images(counts)
     assert scored.keys() == {stays, dies, joins}
@@ -161,7 +158,7 @@ def test_scorer_that_dies_is_replaced_on_its_device(
         wait_until(lambda: cluster.processes("Paced.score"), driver)
         cluster.processes("Paced")[0].kill()
     wait_until(lambda: paced.at_work(counts) == 3, driver)
-    quick(counts)
+    paced.release(counts)
     check_whole(driver, tmp_path / "run")
     assert len(list(counts.iterdir())) == 3, "one scorer and two that replaced it"
 
@@ -172,7 +169,7 @@ def test_device_on_which_scorers_always_die_is_left_out(
     broken = cluster.add_node(broken=1)
     driver = start()
     wait_until(lambda: list(counts.glob(f"{broken}-*")), driver)
-    quick(counts)
+    paced.release(counts)
     check_whole(driver, tmp_path / "run")
     assert paced.scored_images(counts) == {cluster.nodes[0]: IMAGES, broken: 0}
     assert len(list(counts.glob(f"{broken}-*"))) <= pool.MAX_DEATHS
@@ -184,7 +181,7 @@ def test_slow_nodes_get_little_and_do_not_hold_the_end(
     quickest, slow, slowest = cluster.nodes[0], cluster.add_node(slow=50), cluster.add_node(slow=FOREVER)
     driver = start()
     wait_until(lambda: paced.at_work(counts, slow) and paced.at_work(counts, slowest), driver)
-    quick(counts)
+    paced.release(counts)
     check_whole(driver, tmp_path / "run")
     scored = paced.scored_images(counts)
     assert scored[quickest] > scored.get(slow, 0)
@@ -194,7 +191,8 @@ def test_slow_nodes_get_little_and_do_not_hold_the_end(
 def test_loader_that_hangs_does_not_hold_the_end(
     cluster: LocalCluster, start: Start, counts: Path, tmp_path: Path
 ) -> None:
-    driver = start()
+    paced.release(counts)  # loaders, too, would have nothing to do
+    driver = start(20)
     stopped: list[psutil.Process] = []
 
     def stop_one() -> bool:
@@ -208,7 +206,6 @@ def test_loader_that_hangs_does_not_hold_the_end(
         return False
 
     wait_until(stop_one, driver)
-    quick(counts)
     check_whole(driver, tmp_path / "run")  # its block was loaded by another: it cannot have come from a stopped process
     with suppress(psutil.NoSuchProcess):  # Ray ends a driver's processes with it
         stopped[0].kill()
@@ -234,7 +231,7 @@ def test_two_drivers_at_once_end_with_the_same_parts(many: Path, counts: Path, t
                 command = [sys.executable, "-c", UNHELD, str(DEVICE_MS), str(counts), *arguments]
                 drivers.append(subprocess.Popen([*command, "--address", alone.address], stdout=output, stderr=output))
             wait_until(lambda: paced.at_work(counts) == len(drivers), drivers[-1])
-        quick(counts)
+        paced.release(counts)
         codes = [driver.wait(PATIENCE) for driver in drivers]
     assert codes == [0, 0], [log.read_text()[-1000:] for log in logs]
     check_whole(drivers[0], run)

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,7 @@ from benchmarks import paced
 from crater_ray.runs import part
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.run import open_existing
-from crater_ray.scanning import pipeline
+from crater_ray.scanning import tasks
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.errors import StorageError
@@ -30,8 +31,8 @@ from tests.conftest import CLI, PATIENCE, make_images
 
 IMAGES = 1_500
 SHARD = 25
-DEVICE_MS = 20.0
-"""So slow that a scan of all images takes half a minute: it is never over before it can be disturbed."""
+ALLOWED = 6 * SHARD
+"""So many images are scored, and then no more: no scan ends before it was disturbed."""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,14 @@ def check_whole(run: Path) -> None:
     assert check.statuses == {"ok": IMAGES}
 
 
+@pytest.fixture
+def counts(tmp_path: Path) -> Path:
+    """Where paced scorers count."""
+    folder = tmp_path / "counts"
+    folder.mkdir()
+    return folder
+
+
 def ended_by(driver: subprocess.Popen[bytes], run: Path, published: int, sent: signal.Signals) -> int:
     """Send a signal to a scan once so many parts are published; gives its exit code."""
     try:
@@ -88,15 +97,17 @@ def ended_by(driver: subprocess.Popen[bytes], run: Path, published: int, sent: s
 
 
 @pytest.mark.slow
-def test_driver_dies_and_the_same_command_goes_on(many: Path, tmp_path: Path, interruptible: None) -> None:
+def test_driver_dies_and_the_same_command_goes_on(
+    many: Path, counts: Path, tmp_path: Path, interruptible: None
+) -> None:
     """Three drivers die one after the other, each of them another death; the fourth ends the run."""
     run, log = tmp_path / "run", tmp_path / "log"
     arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
-    (tmp_path / "counts").mkdir()
+    paced.hold(counts, ALLOWED)
     finished: dict[str, int] = {}
     for sent in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
         with log.open("wb") as words:
-            command = paced.command(DEVICE_MS, tmp_path / "counts", *arguments)
+            command = paced.command(0, counts, *arguments)
             driver = subprocess.Popen(command, stdout=words, stderr=words)
         code = ended_by(driver, run, len(finished) + 5, sent)
         after = parts(run)
@@ -136,11 +147,12 @@ class Disturber(threading.Thread):
         run: the run's folder.
         title: how their titles begin.
         kills: how many.
+        then: called after the last.
     """
 
-    def __init__(self, run: Path, title: str, kills: int) -> None:
+    def __init__(self, run: Path, title: str, kills: int, then: Callable[[], None]) -> None:
         super().__init__(daemon=True)
-        self._run, self._title, self._kills = run, title, kills
+        self._run, self._title, self._kills, self._then = run, title, kills, then
         self.kills = 0
         self.ended = threading.Event()
 
@@ -153,16 +165,19 @@ class Disturber(threading.Thread):
                 process.kill()
                 self.kills += 1
                 published = len(parts(self._run)) + 4
+        self._then()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["Paced", "load"])
 def test_scorers_and_loaders_die_and_the_scan_goes_on(
-    ray_here: None, many: Path, tmp_path: Path, victim: str, monkeypatch: pytest.MonkeyPatch
+    ray_here: None, many: Path, counts: Path, tmp_path: Path, victim: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "Scorer", paced.paced(5.0))
+    monkeypatch.setattr(tasks, "Scorer", paced.paced(5.0, counts))
     run = tmp_path / "run"
-    disturber = Disturber(run, victim, 3)
+    if victim == "Paced":  # held scorers leave loaders nothing to do
+        paced.hold(counts, ALLOWED)
+    disturber = Disturber(run, victim, 3, partial(paced.release, counts))
     disturber.start()
     try:
         settings = ScanSettings(str(many), str(run), engine="stand-in", shard_images=SHARD)
@@ -294,7 +309,7 @@ def test_output_that_becomes_read_only_ends_in_one_line_and_the_run_goes_on_late
 MAD_CLOCK = """
 import datetime, itertools, random, sys, time
 
-jumps, device_ms = random.Random(int(sys.argv.pop(1))), float(sys.argv.pop(1))
+jumps, counts = random.Random(int(sys.argv.pop(1))), sys.argv.pop(1)
 tell = time.time
 time.time = lambda: tell() + jumps.uniform(-90_000, 90_000)
 
@@ -306,28 +321,30 @@ class Mad(datetime.datetime):
 from crater_ray import cli
 from crater_ray.runs import part
 from crater_ray.runs import run
-if device_ms:
+if counts:
+    from pathlib import Path
     from benchmarks.paced import paced
-    from crater_ray.scanning import pipeline
-    pipeline.Scorer = paced(device_ms)
+    from crater_ray.scanning import tasks
+    tasks.Scorer = paced(0, Path(counts))
 part.datetime = run.datetime = Mad  # not in the module of the standard library: compiled code relies on its own
 cli.main()
 """
 
 
 @pytest.mark.slow
-def test_clock_that_jumps_by_a_day_either_way_changes_nothing(many: Path, tmp_path: Path) -> None:
+def test_clock_that_jumps_by_a_day_either_way_changes_nothing(many: Path, counts: Path, tmp_path: Path) -> None:
     """Every look at the wall clock gives another time, of yesterday or tomorrow; the driver is killed in between."""
     run = tmp_path / "run"
+    paced.hold(counts, ALLOWED)
     arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
     with (tmp_path / "log").open("wb") as log:
-        command = [sys.executable, "-c", MAD_CLOCK, "1", str(DEVICE_MS), *arguments]
+        command = [sys.executable, "-c", MAD_CLOCK, "1", str(counts), *arguments]
         driver = subprocess.Popen(command, stdout=log, stderr=log)
     ended_by(driver, run, 5, signal.SIGKILL)
     finished = parts(run)
     for number, words in enumerate((arguments, ["verify", str(run)], ["status", str(run)])):
         done = subprocess.run(
-            [sys.executable, "-c", MAD_CLOCK, str(number + 2), "0", *words],
+            [sys.executable, "-c", MAD_CLOCK, str(number + 2), "", *words],
             capture_output=True,
             text=True,
             timeout=PATIENCE,

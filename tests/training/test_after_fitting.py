@@ -16,7 +16,9 @@ from tests.made_screens import screened_bundle
 from training.data_sets.dataset import DataSet
 from training.evaluation.explain import explain
 from training.fitting.best import load_best
+from training.fitting.calibrate import REVIEW_BUDGET, platt
 from training.fitting.settings import Budget, Settings
+from training.network.scoring import logits, probability
 from training.retraining.added import Added, read_added
 from training.retraining.comparison import compare, table, verdict
 from training.retraining.dense_layers import DenseSettings
@@ -86,6 +88,25 @@ def test_what_the_held_out_images_chose_is_then_taught_them_too(
     assert not np.array_equal(first[kernel], second[kernel])
     np.testing.assert_allclose(after.weights[kernel], start + part * (second[kernel] - start), rtol=1e-5, atol=1e-7)
     assert [line for line in said if "all judged images" in line]
+
+
+def test_whole_images_set_the_scale_of_the_scores_and_the_threshold_anew(
+    untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here those of 104x104 pixels count as whole, which are looked at sooner."""
+    monkeypatch.setattr("training.retraining.retrain.TILE", (104, 104))
+    network, train, validation = load(untrained), easy["train"], easy["validation"]
+    rows = np.arange(16)
+    added = Added(train.images(rows), train.column("label")[rows], tuple(map(str, rows)), np.full((16, 2), np.nan))
+    settings = RetrainSettings(Settings("original"), layers="dense")
+    data = Sets(train, validation, sets["test"].first(20))
+    after, comparison = retrain(network, added, data, settings, tmp_path, lambda _: None)
+    assert comparison["chosen"] == "dense layers", comparison["held_out_loss"]
+    label, logit = validation.column("label"), logits(after.weights, after.preprocessing, validation)
+    assert platt(label, logit) == pytest.approx((1.0, 0.0), abs=0.05)
+    alarms = np.mean(probability(logit[label == 0]) >= after.typical_threshold)
+    assert 0 <= alarms <= REVIEW_BUDGET
+    assert after.typical_threshold != network.typical_threshold
 
 
 def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str, DataSet]) -> None:

@@ -139,7 +139,7 @@ def test_loss_is_what_the_screen_says_otherwise_than_the_network(
 def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
     bundle, examples, held_out = full
     said: list[str] = []
-    screen = distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=4_000), said.append)
+    screen = distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=1_600), said.append)
     assert screen.size == SHAPE and screen.bundle == bundle.id and screen.full_threshold == 0.7
     assert {name: array.shape for name, array in screen.weights.items()} == shapes()
     ways = screen.figures["ways"]
