@@ -85,7 +85,7 @@ def draw_lines(archive: Path, keys: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3 * PATIENCE)
 def test_the_loop_lowers_false_alarms_at_equal_recall(shared_ray: None, tmp_path: Path) -> None:
-    """People say of craters in images with lines that they are none: that is what the network has to learn from them."""
+    """People say of craters in images with lines that they are none: that is what the network has to learn."""
     assert all(any(said in block for block in BLOCKS) for said in SMALLER), "the page has other numbers now"
     scan, review, retrain, rescan = BLOCKS
     simulating, scanning = scan.split("crater-ray scan", 1)

@@ -196,6 +196,7 @@ def test_many_scans_are_counted_and_few_are_fine() -> None:
     assert isinstance(decode(good("progressive jpeg")), np.ndarray)
 
 
+@pytest.mark.slow
 def test_largest_images_of_every_kind_stay_within_the_stated_memory(tmp_path: Path) -> None:
     """The page of guarantees says at most 800 MB; this is the kind that needs most."""
     side = int(MAX_PIXELS**0.5)

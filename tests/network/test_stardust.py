@@ -40,6 +40,7 @@ print(keras.backend.backend(), *[float(x) for x in keras.ops.convert_to_numpy(an
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_same_scores_on_every_backend(backend: str, untrained: Path) -> None:
     if importlib.util.find_spec(backend) is None:

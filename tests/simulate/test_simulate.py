@@ -218,6 +218,7 @@ def test_the_archive_has_the_layout_of_the_site_and_the_labels_agree(archive: Pa
     assert about["ranges"]["crater_diameter_px"] == [4.0, 40.0]
 
 
+@pytest.mark.slow
 def test_the_archive_is_the_same_with_one_and_with_two_workers(archive: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     simulate_archive(
@@ -227,11 +228,13 @@ def test_the_archive_is_the_same_with_one_and_with_two_workers(archive: Path, tm
     assert seen == [(number, 12) for number in range(1, 13)]
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_archive(archive: Path, tmp_path: Path) -> None:
     other = _files(simulate_archive(tmp_path / "other", 12, 7, seed=6).parent)
     assert not {name for name in other if name.endswith(".jpg")} & set(_files(archive))
 
 
+@pytest.mark.slow
 def test_images_of_one_foil_are_more_alike_than_images_of_many(tmp_path: Path) -> None:
     def spread(foil: int | None, name: str) -> float:
         folder = simulate_archive(tmp_path / name, 12, 3, seed=5, foil=foil).parent

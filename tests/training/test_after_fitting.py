@@ -45,6 +45,7 @@ def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
             read_added(tmp_path, verdicts, (104, 104))
 
 
+@pytest.mark.slow
 def test_retraining_is_only_better_if_recall_is_kept(
     untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_retraining_is_only_better_if_recall_is_kept(
     assert "fell below" in verdict(lost)
 
 
+@pytest.mark.slow
 def test_what_the_held_out_images_chose_is_then_taught_them_too(
     untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
 ) -> None:
@@ -90,6 +92,7 @@ def test_what_the_held_out_images_chose_is_then_taught_them_too(
     assert [line for line in said if "all judged images" in line]
 
 
+@pytest.mark.slow
 def test_whole_images_set_the_scale_of_the_scores_and_the_threshold_anew(
     untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +112,7 @@ def test_whole_images_set_the_scale_of_the_scores_and_the_threshold_anew(
     assert after.typical_threshold != network.typical_threshold
 
 
+@pytest.mark.slow
 def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str, DataSet]) -> None:
     """The same network with a threshold that nothing reaches makes no false alarm, and finds nothing."""
     network = load(untrained)
@@ -121,6 +125,7 @@ def test_a_bundle_that_lost_recall_is_not_better(untrained: Path, sets: dict[str
     assert not comparison["recall_kept"]
 
 
+@pytest.mark.slow
 def test_explaining_draws_pictures(untrained: Path, tmp_path: Path) -> None:
     files = explain(load(untrained), tmp_path)
     assert {path.name for path in files} == {"filters.png", "warped.png"}
@@ -129,6 +134,7 @@ def test_explaining_draws_pictures(untrained: Path, tmp_path: Path) -> None:
             assert min(picture.size) > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -25,6 +25,8 @@ from training.distillation.screen_threshold import Promise, tail_quantile, weigh
 from training.distillation.screen_weights import LEAST_UNIT, fold_screen, screen_feature_map, units
 from training.distillation.student import build_distillation
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (108, 124)
 
 

@@ -14,6 +14,8 @@ from training.finder.fit import Settings, fit
 from training.finder.sources import Order, collect
 from training.finder.stream import Batches
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -26,6 +26,8 @@ from training.fitting.initial_weights import InitialWeights
 from training.fitting.settings import Budget, Data, Settings
 from training.network.scoring import logits
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:
     settings = Settings(

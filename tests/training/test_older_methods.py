@@ -49,6 +49,7 @@ def test_chosen_templates_differ() -> None:
     assert len({seed.number for seed in choose(library, 5)}) == 5
 
 
+@pytest.mark.slow
 def test_a_tuned_method_scores_a_test_set(sets: dict[str, DataSet], tmp_path: Path) -> None:
     path = tmp_path / "hough.json"
     best = tune("canny-hough", sets["train"], path, images=40, workers=1, say=lambda _: None)

@@ -28,6 +28,8 @@ from training.network.trainable import build_trainable
 from training.recipes import MATCHED
 from training.retraining.added import Added, mix
 
+pytestmark = pytest.mark.slow
+
 FEW = (16, 16, 24, 32, 32, 48, 24, 32)
 
 
