@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.conftest import PATIENCE
+
 FRAMEWORKS = {"ray", "keras", "tensorflow", "jax", "torch", "openvino"}
 HEAVY = FRAMEWORKS | {"numpy", "scipy", "pyarrow", "PIL", "boto3", "obstore"}
 KERAS_LAYERS = {"crater_ray.network.normalize"}
@@ -33,7 +35,7 @@ finally:
 
 
 def said(code: str) -> str:
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert answer.returncode == 0, answer.stderr
     return answer.stdout
 

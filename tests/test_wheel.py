@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import crater_ray
+from tests.conftest import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
@@ -24,7 +25,9 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
     """Output of a command that must do well; neither a package host nor a checkout on PYTHONPATH is there for it."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PIP_NO_INDEX": "1"}
-    answer = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    answer = subprocess.run(
+        command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
 

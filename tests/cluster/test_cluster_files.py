@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.check import CHECKS, problems
+from tests.conftest import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +110,12 @@ def test_program_says_what_it_checked_and_fails(copy: Path) -> None:
     (copy / "onpremise.yaml").write_text("cluster_name: [\n")
     (copy / "slurm.sh").unlink()
     answer = subprocess.run(
-        [sys.executable, "-m", "cluster.check", copy], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "cluster.check", copy],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
     )
     assert answer.returncode == 1, answer.stderr
     assert "cluster/aws.yaml: ok (Ray's loader and schema" in answer.stdout

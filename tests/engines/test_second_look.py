@@ -23,6 +23,7 @@ from crater_ray.network import bundle as bundles
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import SECOND_LOOK, WINDOWS, Screen, SecondLook
 from crater_ray.network.stardust import Weights
+from tests.conftest import PATIENCE
 from tests.made_screens import make_screen
 from training.data_sets.dataset import DataSet
 from training.distillation.answers import Answered
@@ -104,7 +105,7 @@ def test_processors_without_vnni_give_the_same(
     said = []
     for name, limit in (("here", {}), ("there", {"ONEDNN_MAX_CPU_ISA": "AVX2"})):
         command = [sys.executable, "-c", SCORES, folder, tmp_path / "images.npy", tmp_path / f"{name}.npz"]
-        subprocess.run(command, check=True, env={**os.environ, **limit}, timeout=120)
+        subprocess.run(command, check=True, env={**os.environ, **limit}, timeout=PATIENCE)
         said.append(np.load(tmp_path / f"{name}.npz"))
     for name in ("full", "peaks", "screen"):
         np.testing.assert_allclose(said[1][name], said[0][name], rtol=1e-4, err_msg=name)

@@ -21,6 +21,7 @@ from crater_ray.images.decode import MAX_PIXELS, MAX_SCANS, decode
 from crater_ray.images.status import UNREADABLE, UNSUPPORTED, Refusal
 from crater_ray.network.stardust import RECEPTIVE_FIELD
 from crater_ray.scanning.loader import bounded_memory
+from tests.conftest import PATIENCE
 from tests.images.test_decode import GOOD, png_of
 
 quickly = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -181,7 +182,11 @@ def test_bombs_are_refused_before_they_take_memory_or_time(name: str, tmp_path: 
     data = make()
     (tmp_path / "bomb").write_bytes(data)
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(tmp_path / "bomb")], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", MEASURED, str(tmp_path / "bomb")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     )
     said, megabytes, seconds = done.stdout.split()
     assert said == status or not status, said
@@ -202,7 +207,7 @@ def test_largest_images_of_every_kind_stay_within_the_stated_memory(tmp_path: Pa
     side = int(MAX_PIXELS**0.5)
     Image.new("CMYK", (side, side)).save(tmp_path / "large.jpg", progressive=True)
     command = [sys.executable, "-c", MEASURED, str(tmp_path / "large.jpg")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     said, megabytes, _ = done.stdout.split()
     assert said == "ok"
     assert 100 < int(megabytes) < 800
@@ -241,7 +246,9 @@ def test_memory_beyond_the_bound_is_a_row_not_a_crash(tmp_path: Path) -> None:
         "print(loader.load(sys.argv[1:], Access())[0].status)\n"
     )
     uris = [f"file://{tmp_path}/{name}.png" for name in ("small", "large", "small")]
-    done = subprocess.run([sys.executable, "-c", code, *uris], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *uris], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.stdout.strip() == "['ok', 'unsupported', 'ok']", done.stderr
     with bounded_memory(50_000_000), pytest.raises(MemoryError):
         np.zeros(500_000_000, np.uint8).fill(1)

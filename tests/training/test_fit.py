@@ -53,10 +53,8 @@ def test_a_killed_fit_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     ]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     path = tmp_path / "fit" / "checkpoint.npz"
-    deadline = time.monotonic() + 90
     while not path.exists():
         assert child.poll() is None, "the fit ended before it could be killed"
-        assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(child.pid, signal.SIGKILL)
     child.wait()
