@@ -39,13 +39,16 @@ def places(
     """Places and diameters of detected simulated craters against the truth."""
     from crater_ray.engines.choice import resolve
     from crater_ray.engines.registry import create
+    from crater_ray.images.pixels import pack_stack
     from crater_ray.network.bundle import DEFAULT, load
-    from crater_ray.places.locate import find_places, locate
+    from crater_ray.places.middles import middles
+    from crater_ray.scanning.scorer import Scorer
 
     network = load(DEFAULT if bundle == "default" else bundle)
     name = resolve(engine, network)
     record = Record("places", {"images": images, "least": least, "seed": seed, "bundle": network.id, "engine": name})
     threshold, made = np.float32(network.typical_threshold), create(name, network)
+    scorer = Scorer(network, name, network.typical_threshold)
     rows: list[np.ndarray] = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         frames = list(pool.map(partial(_frame, seed, least), range(images), chunksize=8))
@@ -53,10 +56,9 @@ def places(
         pixels = np.stack([frame[0] for frame in frames[start : start + CHUNK]])
         truth = np.asarray([frame[1] for frame in frames[start : start + CHUNK]])
         _, height, width = pixels.shape
-        found = made.score(pixels)
-        at = find_places(pixels, found, np.float32(0), threshold, network.weights)
-        middle = np.stack(locate(found.peaks, found.positions, height, width, network.weights), axis=1)
-        rows.append(np.column_stack([found.scores, truth, middle, at])[found.scores >= threshold])
+        found = scorer.score(pack_stack(pixels))
+        middle = middles(made.score(pixels), np.arange(len(pixels)), height, width, network.weights)
+        rows.append(np.column_stack([found.score, truth, middle, found.place])[found.score >= threshold])
     detected = np.concatenate(rows)
     if not len(detected):
         raise CraterRayError(f"None of {images} craters was detected: there are no places to compare. Add images.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from crater_ray.engines.base import Engine
 from crater_ray.network.bundle import Bundle
-from crater_ray.places.locate import locate
+from crater_ray.places.middles import middles
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,8 @@ def compare(
         both = np.flatnonzero((first.scores >= cut) & (second.scores >= cut))
         if len(both):
             _, height, width = images.shape
-            places = [
-                np.stack(locate(said.peaks[both], said.positions[both], height, width, bundle.weights))
-                for said in (first, second)
-            ]
-            shifts += np.hypot(*(places[0] - places[1])).tolist()
+            places = [middles(said, both, height, width, bundle.weights) for said in (first, second)]
+            shifts += np.hypot(*(places[0] - places[1]).T).tolist()
     before, after = (np.concatenate(column) for column in zip(*pairs, strict=True))
     difference = np.abs(before - after)
     there, here = before >= cut, after >= cut

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from crater_ray.network.evidence import Evidence
+from crater_ray.network.evidence import Answer
 
 Kind = Literal["cpu", "gpu"]
 """Of devices: processors or GPUs."""
@@ -29,7 +29,7 @@ class Engine(Protocol):
     kind: Kind
     """What that is."""
 
-    def score(self, images: np.ndarray) -> Evidence:
+    def score(self, images: np.ndarray) -> Answer:
         """Score (n, height, width) uint8 images of one size; n, height and width may differ from call to call.
 
         Several threads may call it at the same time.

@@ -12,6 +12,7 @@ from crater_ray.engines.agreement import Agreement, compare
 from crater_ray.engines.registry import create, find
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
+from crater_ray.network.finder import filled_up
 
 REFERENCE = "keras"
 """What every engine is compared with: the network itself in float32."""
@@ -108,23 +109,23 @@ def calibrate(
             precision.
 
     Returns:
-        Ranges by name, as `crater_ray.engines.openvino_graph.build_graph` takes them.
+        Ranges by name, as `crater_ray.engines.openvino_engine.graph_of` takes them.
 
     Raises:
         UsageError: openvino is not installed.
     """
-    from crater_ray.engines.openvino_graph import QUANTISED, build_graph
-
     find("openvino").check()
     import openvino as ov
 
+    from crater_ray.engines.openvino_engine import graph_of, rounded_activations
+
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(build_graph(bundle, activations=True), "CPU", settings)
-    names = QUANTISED[:layers]
+    compiled = ov.Core().compile_model(graph_of(bundle, activations=True), "CPU", settings)
+    names = rounded_activations(bundle)[:layers]
     ranges = dict.fromkeys(names, 0.0)
     for images in batches:
         for image in images:
-            answer = compiled(image[None])
+            answer = compiled(filled_up(image[None]) if bundle.gives_maps else image[None])
             for name in names:
                 values = answer[name]
                 # One value in 16 tells a quantile as well, and sixteen times as fast.

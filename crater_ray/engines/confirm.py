@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from crater_ray.engines.base import Engine
-from crater_ray.network.evidence import Evidence
+from crater_ray.network.evidence import Answer
 
 
 class Confirming:
@@ -30,7 +30,7 @@ class Confirming:
 
     _exact: Engine | None
 
-    def score(self, images: np.ndarray) -> Evidence:
+    def score(self, images: np.ndarray) -> Answer:
         said = self._engine.score(images)
         close = np.flatnonzero(np.abs(said.scores - self._threshold) <= self._within)
         if not len(close):
@@ -39,7 +39,4 @@ class Confirming:
             if self._exact is None:
                 self._exact = self._make()
         again = self._exact.score(images[close])
-        answer = Evidence(said.scores.copy(), said.peaks.copy(), said.positions.copy())
-        answer.scores[close], answer.peaks[close] = again.scores, again.peaks
-        answer.positions[close] = again.positions
-        return answer
+        return said.with_answers(close, again)  # type: ignore[arg-type]  # both engines compute one bundle

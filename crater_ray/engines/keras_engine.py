@@ -11,7 +11,8 @@ import numpy as np
 
 from crater_ray.engines.base import AT_ONCE, Kind
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.evidence import Evidence
+from crater_ray.network.evidence import Answer, Evidence, Maps
+from crater_ray.network.finder import filled_up
 from crater_ray.network.stardust import TILE
 
 CPU_BATCH = 8
@@ -51,9 +52,12 @@ class KerasEngine:
             self.device += f", {dtype.removeprefix('mixed_')}"
         self.batch = CPU_BATCH if self.kind == "cpu" else GPU_BATCH
         self._compiles = backend == "jax"
+        self._maps = bundle.gives_maps
 
-    def score(self, images: np.ndarray) -> Evidence:
+    def score(self, images: np.ndarray) -> Answer:
         n, height, width = images.shape
+        if self._maps:
+            images = filled_up(images)
         batch = int(np.clip(self.batch * TILE[0] * TILE[1] // (height * width), 1, 4 * self.batch))
         answers = []
         for start in range(0, n, batch):
@@ -64,6 +68,8 @@ class KerasEngine:
             # Not [..., None]: JAX takes that axis's stride of 0 for another layout, and copies pixel by pixel.
             answers.append(self._forward(chunk.reshape(*chunk.shape, 1)))
         joined = {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
+        if self._maps:
+            return Maps.of(joined["maps"], height, width)
         return Evidence(joined["score"], joined["peaks"], joined["positions"])
 
     def _missing(self, images: int, batch: int, n: int) -> int:

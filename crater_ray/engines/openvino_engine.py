@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from crater_ray.engines.base import Kind
 from crater_ray.engines.dense import logits, sigmoid
+from crater_ray.engines.openvino_finder import QUANTIZED, build_finder_graph
 from crater_ray.engines.openvino_graph import QUANTISED, Ranges, build_graph
 from crater_ray.engines.processor import computes_in_bfloat16
 from crater_ray.engines.streams import Streams
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.evidence import Evidence
+from crater_ray.network.evidence import Answer, Evidence, Maps
+from crater_ray.network.finder import OUTPUTS, STRIDE, filled_up
 from crater_ray.network.stardust import TILE
 
 WORTH_A_GRAPH = 16
@@ -42,9 +45,10 @@ class OpenVinoEngine:
     def __init__(
         self, bundle: Bundle, numbers: str = "int8", threads: int | None = None, ranges: Ranges | None = None
     ) -> None:
-        if numbers == "int8" and (not ranges or not set(ranges) <= set(QUANTISED)):
+        known = rounded_activations(bundle)
+        if numbers == "int8" and (not ranges or not set(ranges) <= set(known)):
             raise UsageError(
-                f"The calibration of the bundle {bundle.name!r} must have ranges for some of {', '.join(QUANTISED)}; "
+                f"The calibration of the bundle {bundle.name!r} must have ranges for some of {', '.join(known)}; "
                 f"received: {', '.join(ranges or ['none'])}. Make one with `crater-ray calibrate --bundle DIR --write`."
             )
         self._bundle, self._ranges = bundle, ranges if numbers == "int8" else None
@@ -57,8 +61,21 @@ class OpenVinoEngine:
         self._compiling = threading.Lock()
         self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"
 
-    def score(self, images: np.ndarray) -> Evidence:
-        n, height, width = images.shape
+    def score(self, images: np.ndarray) -> Answer:
+        if not self._bundle.gives_maps:
+            return self._score_pooled(images)
+        _, height, width = images.shape
+        images = filled_up(images)
+        maps = np.empty((len(images), images.shape[1] // STRIDE, images.shape[2] // STRIDE, OUTPUTS), np.float32)
+
+        def take(request: Any, number: int) -> None:
+            maps[number] = request.get_tensor("maps").data[0]
+
+        self._each(images, take)
+        return Maps.of(maps, height, width)
+
+    def _score_pooled(self, images: np.ndarray) -> Evidence:
+        n = len(images)
         peaks = np.empty((n, self._weights["dense1/kernel"].shape[0]), np.float32)
         positions = np.empty(peaks.shape, np.int32)
 
@@ -66,15 +83,19 @@ class OpenVinoEngine:
             peaks[number] = request.get_tensor("peaks").data[0]
             positions[number] = request.get_tensor("positions").data[0]
 
+        self._each(images, take)
+        return Evidence(sigmoid(logits(peaks, self._weights)), peaks, positions)
+
+    def _each(self, images: np.ndarray, take: Callable[[Any, int], None]) -> None:
+        """Run the graph on each image, and hand over its finished request with the image's number."""
         with self._compiling:
-            streams = self._streams(n, height, width)
+            streams = self._streams(*images.shape)
         with streams.queue() as queue:
             queue.set_callback(take)
-            for number in range(n):
+            for number in range(len(images)):
                 # Copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses.
                 queue.start_async({0: images[number : number + 1]}, number)
             queue.wait_all()
-        return Evidence(sigmoid(logits(peaks, self._weights)), peaks, positions)
 
     def _streams(self, n: int, height: int, width: int) -> Streams:
         """Streams for images of that size: a graph compiled for it, or the one that takes any size."""
@@ -84,7 +105,21 @@ class OpenVinoEngine:
         if size != TILE and (n < WORTH_A_GRAPH or len(self._graphs) >= MAX_GRAPHS):
             size = (-1, -1)
         if size not in self._graphs:
-            graph = build_graph(self._bundle, self._ranges, size if size[0] > 0 else None)
+            graph = graph_of(self._bundle, self._ranges, size if size[0] > 0 else None)
             graph.reshape([1, *size])
             self._graphs[size] = Streams(graph, self._numbers, self._threads)
         return self._graphs[size]
+
+
+def rounded_activations(bundle: Bundle) -> tuple[str, ...]:
+    """The activations of the bundle's network that may become 8-bit numbers, by the convolutions that make them."""
+    return QUANTIZED if bundle.gives_maps else QUANTISED
+
+
+def graph_of(
+    bundle: Bundle, ranges: Ranges | None = None, size: tuple[int, int] | None = None, *, activations: bool = False
+) -> Any:
+    """The graph of the bundle's network; see `build_graph` and `build_finder_graph`."""
+    if bundle.gives_maps:
+        return build_finder_graph(bundle.weights, ranges, size, activations=activations)
+    return build_graph(bundle, ranges, size, activations=activations)

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from crater_ray.engines.openvino_graph import in_bytes, named, weights_in_bytes
-from crater_ray.network.finder import CLIP, FLOOR, NEIGHBOURHOOD, layer_table, width_of
+from crater_ray.network.finder import CELL, CLIP, FLOOR, NEIGHBOURHOOD, layer_table, width_of
 from crater_ray.network.stardust import Weights
 
 QUANTIZED = tuple(layer.name for layer in layer_table() if layer.active and layer.name != "quarter4")
 """Activations that become 8-bit numbers. What the maps are made from stays exact: rounding it would reach the score."""
-
-CELL = 8
 
 
 def build_finder_graph(

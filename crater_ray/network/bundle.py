@@ -73,6 +73,11 @@ class Bundle:
             digest.update(np.ascontiguousarray(array, "<f4").tobytes())
         return digest.hexdigest()[:12]
 
+    @property
+    def gives_maps(self) -> bool:
+        """Whether the network gives maps of centres (the finder) instead of one pooled answer for an image."""
+        return self.architecture == finder.ARCHITECTURE
+
     def model(self, *, evidence: bool = False, dtype: str = "float32", compact: bool = False) -> keras.Model:
         """The Keras model with these weights; see `build` of `crater_ray.network.stardust` and of `.finder`.
 
@@ -81,7 +86,7 @@ class Bundle:
             dtype: Keras policy of the convolutions.
             compact: without its inactive filters: the same answers sooner; see `crater_ray.network.pruning`.
         """
-        if self.architecture == finder.ARCHITECTURE:
+        if self.gives_maps:
             return finder.model_of(self.weights, dtype=dtype)
         weights = drop_inactive(self.weights) if compact else self.weights
         model = stardust.build(self.preprocessing, evidence=evidence, dtype=dtype, filters=filter_counts(weights))
@@ -164,7 +169,7 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
 
 
 def _check_weights(bundle: Bundle, folder: Path) -> None:
-    if bundle.architecture == finder.ARCHITECTURE:
+    if bundle.gives_maps:
         try:
             finder.width_of(bundle.weights)
         except ValueError as problem:

@@ -26,8 +26,10 @@ OUTPUTS = 4
 """Per position: the logit of a crater's centre, the logarithm of its diameter over 8 px, and how far to the right and
 down of the position's middle its centre lies, in strides."""
 BASE_DIAMETER = 8.0
+CELL = 8
 NEIGHBOURHOOD = 9
-"""Cells of 8 px whose mean and deviation an area is compared with: 72 px."""
+"""Cells of so many px, and how many of them each way are the surroundings of a pixel: their mean and deviation are what
+it is compared with."""
 FLOOR = 2.0
 """Grey levels added to the deviation: what differs by less in a flat area is no contrast."""
 CLIP = 6.0
@@ -95,6 +97,14 @@ def width_of(weights: Mapping[str, np.ndarray]) -> int:
     return width
 
 
+def filled_up(images: np.ndarray) -> np.ndarray:
+    """Images (n, height, width), continued by their last rows and columns to multiples of `COARSEST`."""
+    _, height, width = images.shape
+    if height % COARSEST == 0 and width % COARSEST == 0:
+        return images
+    return np.pad(images, ((0, 0), (0, -height % COARSEST), (0, -width % COARSEST)), mode="edge")
+
+
 def multiply_adds(height: int, width: int, filters: int = 16) -> int:
     """Multiply-adds of the convolutions for one image."""
     scale = {"stem": 2, "half1": 2, "down4": 4, "down8": 8, "down16": 16, "up16": 16, "up8": 8, "maps": 4}
@@ -114,8 +124,8 @@ def build(width: int = 16, *, dtype: str = "float32", normalised: bool = False) 
         normalised: put batch normalisation behind each active convolution, as for training.
 
     Returns:
-        A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to maps
-        (n, height / 4, width / 4, 4) float32; see `OUTPUTS`.
+        A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to
+        a dictionary of `maps` (n, height / 4, width / 4, 4) float32; see `OUTPUTS`.
     """
     import keras
     from keras import layers
@@ -154,7 +164,7 @@ def build(width: int = 16, *, dtype: str = "float32", normalised: bool = False) 
     x = layers.UpSampling2D(2, interpolation="nearest", name="up_to_4", dtype=dtype)(x)
     x = layers.Add(name="add4", dtype=dtype)([x, made["quarter2"]])
     x = convolve("quarter4", convolve("quarter3", x))
-    return keras.Model(images, convolve("maps", x), name="finder")
+    return keras.Model(images, {"maps": convolve("maps", x)}, name="finder")
 
 
 def model_of(weights: Mapping[str, np.ndarray], *, dtype: str = "float32") -> keras.Model:
@@ -171,6 +181,17 @@ def _contrast_layer() -> Any:
     import keras
     from keras import ops
 
+    # Linear interpolation as a transposed convolution: TensorFlow cannot resize to a size that is not known beforehand.
+    ramp = 1 - np.abs(np.arange(2 * CELL) - (CELL - 0.5)) / CELL
+    kernel = (ramp[:, None] * ramp[None, :])[:, :, None, None] * np.eye(2)
+
+    def enlarged(cells: Any) -> Any:
+        cells = ops.concatenate([cells[:, :1], cells, cells[:, -1:]], axis=1)
+        cells = ops.concatenate([cells[:, :, :1], cells, cells[:, :, -1:]], axis=2)
+        large = ops.conv_transpose(cells, ops.convert_to_tensor(kernel, "float32"), CELL, "valid")
+        border = CELL + CELL // 2
+        return large[:, border:-border, border:-border]
+
     class LocalContrast(keras.layers.Layer):  # type: ignore[misc]
         """Each pixel's difference from the mean of its surroundings, in their standard deviations, clipped.
 
@@ -179,14 +200,12 @@ def _contrast_layer() -> Any:
 
         def call(self, images: Any) -> Any:
             x = ops.cast(images, "float32")
-            cells = ops.average_pool(x, 8, 8, "same")
-            squares = ops.average_pool(ops.square(x), 8, 8, "same")
+            cells = ops.average_pool(x, CELL, CELL, "same")
+            squares = ops.average_pool(ops.square(x), CELL, CELL, "same")
             mean = ops.average_pool(cells, NEIGHBOURHOOD, 1, "same")
             spread = ops.average_pool(squares, NEIGHBOURHOOD, 1, "same") - ops.square(mean)
             deviation = ops.sqrt(ops.maximum(spread, 0.0)) + FLOOR
-            shape = ops.shape(cells)
-            both = ops.concatenate([mean, 1.0 / deviation], axis=-1)
-            both = ops.image.resize(both, (shape[1] * 8, shape[2] * 8), interpolation="bilinear")
+            both = enlarged(ops.concatenate([mean, 1.0 / deviation], axis=-1))
             return ops.clip((x - both[..., :1]) * both[..., 1:], -CLIP, CLIP)
 
         def compute_output_shape(self, input_shape: Any) -> Any:

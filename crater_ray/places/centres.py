@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,14 @@ class Centres:
     score: np.ndarray
 
 
+def strongest_centre(maps: np.ndarray, height: int, width: int) -> tuple[float, float, float]:
+    """x, y and diameter in px of the likeliest centre of one image, whatever its score; arguments as `find_centres`."""
+    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+    row, column = np.unravel_index(int(maps[:rows, :columns, 0].argmax()), (rows, columns))
+    x, y, diameter = _places(maps, np.array([row]), np.array([column]), height, width)
+    return float(x[0]), float(y[0]), float(diameter[0])
+
+
 def find_centres(maps: np.ndarray, floor: float, height: int, width: int) -> Centres:
     """The craters that the maps of one image show.
 
@@ -50,14 +59,21 @@ def find_centres(maps: np.ndarray, floor: float, height: int, width: int) -> Cen
     row, column = np.nonzero((logit >= np.maximum.reduce(around)) & (logit >= lowest))
     order = np.argsort(-logit[row, column], kind="stable")[:MOST]
     row, column = row[order], column[order]
+    x, y, diameter = _places(maps, row, column, height, width)
+    kept = _apart(x, y, diameter)
+    score = 1 / (1 + np.exp(-logit[row, column].astype(np.float64)))
+    return Centres(*(np.asarray(values[kept], np.float32) for values in (x, y, diameter, score)))
+
+
+def _places(
+    maps: np.ndarray, row: np.ndarray, column: np.ndarray, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and diameter in px that positions of the maps stand for."""
     size, right, down = (maps[row, column, channel] for channel in (1, 2, 3))
     middle = (STRIDE - 1) / 2
     x = np.clip((column + right) * STRIDE + middle, 0, width - 1)
     y = np.clip((row + down) * STRIDE + middle, 0, height - 1)
-    diameter = BASE_DIAMETER * np.exp(np.clip(size, -2, 3))
-    kept = _apart(x, y, diameter)
-    score = 1 / (1 + np.exp(-logit[row, column].astype(np.float64)))
-    return Centres(*(np.asarray(values[kept], np.float32) for values in (x, y, diameter, score)))
+    return x, y, BASE_DIAMETER * np.exp(np.clip(size, -2, 3))
 
 
 def _apart(x: np.ndarray, y: np.ndarray, diameter: np.ndarray) -> list[int]:
@@ -70,3 +86,22 @@ def _apart(x: np.ndarray, y: np.ndarray, diameter: np.ndarray) -> list[int]:
                 continue
         kept.append(number)
     return kept
+
+
+def joined(parts: Sequence[Centres]) -> Centres:
+    """The craters of several parts of one image, each crater once, best first."""
+    x, y, diameter, score = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "y", "diameter", "score")
+    )
+    order = np.argsort(-score, kind="stable")[:MOST]
+    x, y, diameter, score = x[order], y[order], diameter[order], score[order]
+    kept = _apart(x, y, diameter)
+    return Centres(x[kept], y[kept], diameter[kept], score[kept])
+
+
+def listed(centres: Centres) -> list[dict[str, float]] | None:
+    """The craters as the column `places` holds them; None when there are none."""
+    return [
+        {"x": float(x), "y": float(y), "score": float(score), "diameter": float(diameter)}
+        for x, y, diameter, score in zip(centres.x, centres.y, centres.diameter, centres.score, strict=True)
+    ] or None

@@ -9,16 +9,19 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.engines.base import Engine
-from crater_ray.engines.registry import create, create_screen
+from crater_ray.engines.registry import create, create_screen, find
 from crater_ray.errors import CraterRayError
 from crater_ray.images.pixels import unpack
 from crater_ray.network.bundle import Bundle
+from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import CONVOLUTIONS, TILE
+from crater_ray.places.centres import listed
 from crater_ray.places.locate import THREADS, find_places
 from crater_ray.places.tiles import WHOLE_PIXELS, distinct_places, tile_corners
 from crater_ray.runs.audit import AUDIT, SCREEN
 from crater_ray.runs.columns import given_by
 from crater_ray.scanning.localization import Unlocalized
+from crater_ray.scanning.whole_images import find_craters
 from crater_ray.watching.metrics import note_scored
 
 FEATURES = CONVOLUTIONS[-1][0]
@@ -125,7 +128,7 @@ class Scorer:
         screened: bool = False,
         localizes: bool = True,
     ) -> None:
-        self._weights = bundle.weights
+        self._weights, self._maps = bundle.weights, False
         self._localizes = localizes
         self._threshold = np.float32(threshold)
         self._floor = np.float32(min(threshold, REVIEW_FLOOR))
@@ -134,6 +137,7 @@ class Scorer:
         self._problem: CraterRayError | None = None
         try:
             self._engine: Engine = create(engine, bundle, threads, threshold)
+            self._maps = bundle.gives_maps and find(engine).computes
             self._threads = 1 if self._engine.kind == "cpu" else THREADS
             if self._screen:
                 self._screening = create_screen(engine, bundle, self._screen, threads)
@@ -197,8 +201,10 @@ class Scorer:
         n, height, width = images.shape
         found = Verdicts.none(n)
         found.values["stage"][:] = self._engine.stage
+        if self._maps:
+            return self._put_craters(found, images)
         if height * width <= WHOLE_PIXELS:
-            evidence = self._engine.score(images)
+            evidence = self._pooled(images)
             threshold = self._threshold if self._localizes else np.float32(np.inf)
             place = find_places(images, evidence, self._floor, threshold, self._weights, self._threads)
             found.values["score"][:] = evidence.scores
@@ -209,13 +215,29 @@ class Scorer:
             found.put_place(i, place)
         return found
 
+    def _put_craters(self, found: Verdicts, images: np.ndarray) -> Verdicts:
+        """What the finder says: a score and all craters down to the floor, of each image."""
+        said = find_craters(self._engine, images, float(self._floor))
+        found.values["score"][:] = said.scores
+        for i, centres in enumerate(said.centres):
+            if len(centres.x):
+                found.put_place(i, np.array([centres.x[0], centres.y[0], centres.diameter[0]], np.float32))
+                found.values["places"][i] = listed(centres)
+        return found
+
+    def _pooled(self, images: np.ndarray) -> Evidence:
+        said = self._engine.score(images)
+        if not isinstance(said, Evidence):
+            raise TypeError(f"The engine must give pooled evidence; received: {type(said).__name__}")
+        return said
+
     def _score_tiled(self, image: np.ndarray) -> tuple[np.float32, np.ndarray, list[dict[str, float | None]] | None]:
         corners = tile_corners(*image.shape)
         score, place = np.zeros(len(corners), np.float32), np.zeros((len(corners), 3), np.float32)
         for start in range(0, len(corners), 64):
             some = corners[start : start + 64]
             tiles = np.stack([image[row : row + TILE[0], column : column + TILE[1]] for row, column in some])
-            evidence = self._engine.score(tiles)
+            evidence = self._pooled(tiles)
             found = find_places(tiles, evidence, self._floor, self._threshold, self._weights, self._threads)
             score[start : start + 64] = evidence.scores
             place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)

@@ -23,7 +23,7 @@ def test_float32_is_the_same(size: tuple[int, int] | None) -> None:
     weights = random_weights(1)
     compiled = ov.compile_model(build_finder_graph(weights, size=size), "CPU", EXACT)
     maps = compiled([images()])["maps"]
-    expected = np.asarray(finder_bundle(weights).model()(images()[..., None], training=False))
+    expected = np.asarray(finder_bundle(weights).model()(images()[..., None], training=False)["maps"])
     np.testing.assert_allclose(maps, expected, atol=2e-3 * np.abs(expected).max())
 
 

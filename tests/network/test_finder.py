@@ -36,7 +36,7 @@ def test_at_most_the_arithmetic_of_the_pruned_network() -> None:
 def test_maps_have_a_position_every_four_pixels() -> None:
     model = finder_bundle().model()
     for size in ((96, 128), (384, 512)):
-        maps = np.asarray(model(np.zeros((2, *size, 1), np.uint8), training=False))
+        maps = np.asarray(model(np.zeros((2, *size, 1), np.uint8), training=False)["maps"])
         assert maps.shape == (2, size[0] // 4, size[1] // 4, 4)
 
 
@@ -44,7 +44,7 @@ def test_brightness_and_contrast_of_the_whole_image_are_no_evidence() -> None:
     rng = np.random.default_rng(3)
     pixels = np.clip(rng.normal(60, 15, (1, 192, 192, 1)), 0, 120).astype(np.float32)
     model = finder_bundle().model()
-    maps, brighter = (np.asarray(model(some, training=False)) for some in (pixels, 2 * pixels + 10))
+    maps, brighter = (np.asarray(model(some, training=False)["maps"]) for some in (pixels, 2 * pixels + 10))
     assert np.abs(maps - brighter).mean() < 0.1 * np.abs(maps).mean()
 
 
@@ -52,8 +52,8 @@ def test_a_shifted_image_has_shifted_maps() -> None:
     rng = np.random.default_rng(4)
     wide = rng.integers(0, 255, (1, 384, 512, 1), np.uint8)
     model = finder_bundle().model()
-    whole = np.asarray(model(wide, training=False))
-    shifted = np.asarray(model(wide[:, :, 16:], training=False))
+    whole = np.asarray(model(wide, training=False)["maps"])
+    shifted = np.asarray(model(wide[:, :, 16:], training=False)["maps"])
     # Far from the borders, which both see differently.
     np.testing.assert_allclose(whole[:, 36:-36, 44:-40], shifted[:, 36:-36, 40:-40], atol=1e-3)
 

@@ -65,7 +65,7 @@ def strongest(weights: Weights, images: np.ndarray, batch: int = 8) -> np.ndarra
     model = finder.model_of(weights)
     answers = []
     for start in range(0, len(images), batch):
-        maps = np.asarray(model(images[start : start + batch, ..., None], training=False))
+        maps = np.asarray(model(images[start : start + batch, ..., None], training=False)["maps"])
         answers.append(maps[..., 0].reshape(len(maps), -1).max(axis=1))
     return np.concatenate(answers)
 

@@ -57,7 +57,7 @@ def fit(settings: Settings, folder: Path) -> None:
     @tf.function  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any, keep: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = finder_loss(targets, tf.cast(model(images, training=True), tf.float32))
+            loss = finder_loss(targets, tf.cast(model(images, training=True)["maps"], tf.float32))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for average, variable in zip(slow, model.weights, strict=True):

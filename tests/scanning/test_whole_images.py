@@ -1,0 +1,70 @@
+"""Images of any size through the finder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from crater_ray.engines.base import Kind
+from crater_ray.images.pixels import pack_stack
+from crater_ray.network.evidence import Maps
+from crater_ray.network.finder import STRIDE
+from crater_ray.scanning import whole_images
+from crater_ray.scanning.scorer import Scorer
+from crater_ray.scanning.whole_images import find_craters
+from tests.network.test_finder import finder_bundle
+
+
+class BrightSpots:
+    """Gives maps without a network: a position's logit grows with its brightest pixel; every crater has 8 px."""
+
+    stage = "full"
+    device = "none"
+    kind: Kind = "cpu"
+
+    def score(self, images: np.ndarray) -> Maps:
+        n, height, width = images.shape
+        padded = np.pad(images, ((0, 0), (0, -height % STRIDE), (0, -width % STRIDE)))
+        cells = padded.reshape(n, padded.shape[1] // STRIDE, STRIDE, padded.shape[2] // STRIDE, STRIDE)
+        maps = np.zeros((n, cells.shape[1], cells.shape[3], 4), np.float32)
+        maps[..., 0] = cells.max(axis=(2, 4)) / 10.0 - 12.0
+        return Maps.of(maps, height, width)
+
+
+def spots() -> np.ndarray:
+    image = np.zeros((500, 700), np.uint8)
+    for row, column, level in ((20, 30, 150), (250, 350, 200), (255, 610, 180), (480, 690, 160)):
+        image[row, column] = level
+    return image
+
+
+def test_tiles_find_what_the_whole_image_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = find_craters(BrightSpots(), spots()[None], 0.01)
+    monkeypatch.setattr(whole_images, "MOST_PIXELS", 1)
+    monkeypatch.setattr(whole_images, "TILE", 320)
+    monkeypatch.setattr(whole_images, "OVERLAP", 64)
+    tiled = find_craters(BrightSpots(), spots()[None], 0.01)
+    assert len(whole.centres[0].x) == 4
+    np.testing.assert_allclose(tiled.scores, whole.scores)
+    for name in ("x", "y", "diameter", "score"):
+        np.testing.assert_allclose(getattr(tiled.centres[0], name), getattr(whole.centres[0], name))
+
+
+@pytest.mark.parametrize("engine", ["keras", "openvino-float"])
+def test_every_image_gets_all_its_craters(engine: str) -> None:
+    """Also images whose sides are no multiples of 16, by each engine."""
+    images = np.random.default_rng(1).integers(0, 255, (2, 101, 130), np.uint8)
+    scored = Scorer(finder_bundle(), engine, 0.5).score(pack_stack(images))
+    for row, places in enumerate(scored.values["places"]):
+        assert places, "random weights see craters everywhere"
+        assert max(place["score"] for place in places) == pytest.approx(scored.score[row], abs=1e-6)
+        assert (places[0]["x"], places[0]["y"]) == pytest.approx(tuple(scored.place[row, :2]))
+        assert all(0 <= place["x"] < 130 and 0 <= place["y"] < 101 for place in places)
+
+
+def test_engines_agree_on_odd_sizes() -> None:
+    images = np.random.default_rng(2).integers(60, 90, (3, 101, 130), np.uint8)
+    first, second = (
+        Scorer(finder_bundle(), name, 0.5).score(pack_stack(images)) for name in ("keras", "openvino-float")
+    )
+    np.testing.assert_allclose(first.score, second.score, atol=1e-3)
