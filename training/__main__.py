@@ -24,6 +24,7 @@ app.command("finder-fit")(finder.fit)
 app.command("finder-bundle")(finder.bundle)
 app.command()(evaluation.evaluate)
 app.command("older-methods")(evaluation.older_methods)
+app.command()(evaluation.trials)
 app.command()(evaluation.explain)
 app.command()(retraining.retrain)
 

@@ -67,3 +67,35 @@ def explain(
 
     for path in draw(load(bundle or DEFAULT), out, seed=seed, run=run):
         print(path)
+
+
+def trials(
+    bundle: Annotated[list[Path], typer.Option(help="A bundle; may be given several times.")],
+    source: Annotated[
+        Path | None, typer.Option("--sources", help="Folder of `finder-sources`: its held-out photographs are used.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="With and as many without a crater, of each kind.")] = 200,
+    engine: Annotated[str, typer.Option(help="Any of `crater-ray scan`.")] = "openvino-float",
+    seed: Annotated[int, typer.Option(help="Decides all images.")] = 0,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
+) -> None:
+    """Try bundles on foreign foil, craters in held-out photographs, strange photographs, crowds, other sharpness."""
+    import json
+
+    from crater_ray.network.bundle import load
+    from training.data_sets.backgrounds import Photograph
+    from training.evaluation.judge import ask, judge, markdown
+    from training.evaluation.trials import draw_trials
+    from training.finder.sources import read_arrays
+
+    def held_out(name: str) -> list[Photograph]:
+        return [Photograph(name, pixels) for pixels in read_arrays(source / name)] if source else []
+
+    drawn = draw_trials(held_out("test.npz"), held_out("unseen.npz"), images, seed)
+    figures = {}
+    for folder in bundle:
+        loaded = load(folder)
+        figures[f"{loaded.name} ({loaded.id})"] = judge(drawn, ask(loaded, drawn, engine))
+    if json_out:
+        json_out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(markdown(figures))

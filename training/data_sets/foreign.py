@@ -7,6 +7,7 @@ peculiarities fails on these images. They are never trained on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,8 @@ from training.data_sets.backgrounds import Photograph, cut
 from training.data_sets.sample import JPEG_QUALITY, VISIBILITY, Sample, develop, table_row
 
 DIAMETERS = (3.0, 40.0)
+STRENGTH = (0.15, 1.2)
+"""Change of brightness of a crater, relative to its surroundings, log-uniform."""
 
 Drawing = Callable[[np.ndarray, np.ndarray], Any]
 """Relative brightness as a function of offsets u, v from the centre, in radii."""
@@ -29,36 +32,58 @@ def compose_foreign(
     rng: np.random.Generator, photographs: Sequence[Photograph], shape: tuple[int, int], name: str, *, crater: bool
 ) -> Sample:
     """Make one test image, on a photograph or on foil made of filtered noise and lines; else as `compose`."""
-    from crater_ray.simulate.frame import contrast_to_noise
-
     if photographs and rng.random() < 0.5:
         photograph = photographs[int(rng.integers(len(photographs)))]
         canvas, source, background = cut(rng, photograph, shape, plain=True), "foreign-real", photograph.name
     else:
-        canvas, source, background = _foil(rng, shape), "foreign-foil", name
-    blur = float(rng.uniform(0.4, 1.2)) if rng.random() < 0.8 else float(rng.uniform(1.2, 2.5))
-    side = float(rng.uniform(0, 2 * np.pi))
-    defects = [_defect(rng, canvas, blur, side) for _ in range(int(rng.poisson(2.0)))]
+        canvas, source, background = draw_foil(rng, shape), "foreign-foil", name
+    look = draw_look(rng)
+    defects = [draw_defect(rng, canvas, look) for _ in range(int(rng.poisson(2.0)))]
     row = table_row(0, source=source, background=background, quality=int(rng.integers(*JPEG_QUALITY)))
     row["defect"] = defects[0] if defects else ("photograph" if source == "foreign-real" else "")
     noise = rng.normal(0.0, float(rng.uniform(1.0, 9.0)), shape)
-    if not crater:
-        return develop(canvas + noise, row)
+    return plant(rng, canvas, noise, look, row) if crater else develop(canvas + noise, row)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one image was taken: blur of the beam in px, and the bright side in radians."""
+
+    blur: float
+    side: float
+
+
+def draw_look(rng: np.random.Generator) -> Look:
+    """In focus in four of five images."""
+    blur = float(rng.uniform(0.4, 1.2)) if rng.random() < 0.8 else float(rng.uniform(1.2, 2.5))
+    return Look(blur, float(rng.uniform(0, 2 * np.pi)))
+
+
+def plant(rng: np.random.Generator, canvas: np.ndarray, noise: np.ndarray, look: Look, row: dict[str, Any]) -> Sample:
+    """Draw one crater into a canvas (h, w) float32, fainter or clearer, but so clear that it can be seen."""
+    from crater_ray.simulate.frame import contrast_to_noise
+
     diameter = float(np.exp(rng.uniform(*np.log(DIAMETERS))))
     margin = diameter * 0.8 + 4.0
-    x, y = (float(rng.uniform(margin, length - 1 - margin)) for length in (shape[1], shape[0]))
-    strength = float(rng.uniform(0.25, 1.3))
-    for _ in range(6):
+    x, y = (float(rng.uniform(margin, length - 1 - margin)) for length in (canvas.shape[1], canvas.shape[0]))
+    strength = float(np.exp(rng.uniform(*np.log(STRENGTH))))
+    for _ in range(8):
         image = canvas.copy()
-        crater_shape = partial(_crater, strength=strength, side=side, rng=rng.spawn(1)[0])
-        _multiply(image, x, y, diameter, crater_shape, blur)
+        put_crater(rng.spawn(1)[0], image, (x, y, diameter), strength, look)
         finished = develop(image + noise, row)
         ratio = contrast_to_noise(finished.pixels, x, y, diameter)
         if ratio * diameter >= VISIBILITY:
             break
         strength *= 1.4
-    row |= {"label": 1, "defect": "", "diameter_px": diameter, "x": x, "y": y, "contrast_to_noise": ratio}
-    return Sample(finished.pixels, row)
+    truth = {"label": 1, "defect": "", "diameter_px": diameter, "x": x, "y": y, "contrast_to_noise": ratio}
+    return Sample(finished.pixels, row | truth)
+
+
+def put_crater(
+    rng: np.random.Generator, canvas: np.ndarray, place: tuple[float, float, float], strength: float, look: Look
+) -> None:
+    """Multiply a crater into a canvas, in place; `place` is x, y and diameter in px."""
+    _multiply(canvas, *place, partial(_crater, strength=strength, side=look.side, rng=rng), look.blur)
 
 
 def _crater(u: np.ndarray, v: np.ndarray, strength: float, side: float, rng: np.random.Generator) -> np.ndarray:
@@ -83,7 +108,9 @@ def _crater(u: np.ndarray, v: np.ndarray, strength: float, side: float, rng: np.
     return np.asarray(strength * (bright * ring * lit - bowl * floor * np.clip(2.0 - lit, 0.3, 1.7)))
 
 
-def _defect(rng: np.random.Generator, canvas: np.ndarray, blur: float, side: float) -> str:
+def draw_defect(rng: np.random.Generator, canvas: np.ndarray, look: Look) -> str:
+    """Draw something that is no crater, in place; gives its kind."""
+    blur, side = look.blur, look.side
     kind = str(rng.choice(("hole", "bead", "blister", "line", "patch")))
     size = float(np.exp(rng.uniform(np.log(3.0), np.log(45.0))))
     x, y = float(rng.uniform(0, canvas.shape[1])), float(rng.uniform(0, canvas.shape[0]))
@@ -124,7 +151,7 @@ def _multiply(canvas: np.ndarray, x: float, y: float, diameter: float, shape: Dr
     window *= np.clip(1.0 + part, 0.05, 4.0)
 
 
-def _foil(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def draw_foil(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Foil of two filtered noises, streaked along a rolling direction, with a gradient and a few straight lines."""
     rows, columns = np.indices(shape, dtype=np.float32)
     turn = float(rng.uniform(0, np.pi))
