@@ -15,6 +15,7 @@ from crater_ray.network.bundle import Bundle, load
 from tests.made_screens import screened_bundle
 from training.data_sets.dataset import DataSet
 from training.evaluation.explain import explain
+from training.evaluation.intervals import budget_threshold
 from training.fitting.best import load_best
 from training.fitting.calibrate import REVIEW_BUDGET, platt
 from training.fitting.settings import Budget, Settings
@@ -107,8 +108,8 @@ def test_whole_images_set_the_scale_of_the_scores_and_the_threshold_anew(
     assert comparison["chosen"] == "dense layers", comparison["held_out_loss"]
     label, logit = validation.column("label"), logits(after.weights, after.preprocessing, validation)
     assert platt(label, logit) == pytest.approx((1.0, 0.0), abs=0.05)
-    alarms = np.mean(probability(logit[label == 0]) >= after.typical_threshold)
-    assert 0 <= alarms <= REVIEW_BUDGET
+    cut = budget_threshold(probability(logit[label == 0]), REVIEW_BUDGET)
+    assert after.typical_threshold == pytest.approx(cut, abs=1e-4)  # rounded
     assert after.typical_threshold != network.typical_threshold
 
 

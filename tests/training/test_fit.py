@@ -31,7 +31,12 @@ pytestmark = pytest.mark.slow
 
 def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:
     settings = Settings(
-        "matched", budget=Budget(megapixels=14.0), step_two_share=0.0, epoch_images=400, batches=(16, 4)
+        "matched",
+        budget=Budget(megapixels=8.0),
+        step_two_share=0.0,
+        epoch_images=200,
+        batches=(16, 4),
+        learning_rate=2e-3,
     )
     weights = fit(settings, Data(easy["train"], easy["validation"]), tmp_path, say=lambda _: None)
     logit = logits(weights, "sigma-clip", easy["validation"])
