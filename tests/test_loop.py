@@ -20,13 +20,13 @@ from tests.conftest import PATIENCE
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/loop.md").read_text(encoding="utf-8"), re.DOTALL)
 SMALLER = {
-    "--images 160 --craters 80": "--images 120 --craters 100",
+    "--images 160 --craters 80": "--images 110 --craters 40",
     "--images 80 --craters 40": "--images 12 --craters 6",
     "train:300 validation:150 test:150": "train:120 validation:60 test:60",
     "--size 384x512": "--size 150x150",
     "--megapixels 600": "--megapixels 12",
 }
-"""What the page says, and what is enough to learn what lines mean."""
+"""What the page says, and what is enough to learn what marks look like."""
 THRESHOLD = 0.1
 
 
@@ -71,32 +71,33 @@ def candidates(folder: Path) -> set[str]:
         return {row["key"] for row in found.candidates(threshold=THRESHOLD).to_pylist()}
 
 
-def draw_lines(archive: Path, keys: list[str]) -> None:
-    """Draw dark lines over images, as a scan with gaps does. The network sees the craters in most of them."""
+def draw_targets(archive: Path, keys: list[str]) -> None:
+    """Draw three bright rings around each other, as marks for alignment have them; the network takes them for craters."""
+    row, column = np.mgrid[:384, :512]
+    distance = np.hypot(row - 192, column - 256)
+    rings = sum(90 * np.exp(-(((distance - radius) / 3) ** 2)) for radius in (10, 20, 30))
     for key in keys:
         path = archive / key / f"{key}-001.jpg"
         with Image.open(path) as picture:
             pixels = np.array(picture.convert("L"))
-        for offset in range(3):
-            pixels[offset::24] = 20
-        Image.fromarray(pixels).save(path, quality=90)
+        Image.fromarray(np.clip(pixels + rings, 0, 255).astype(np.uint8)).save(path, quality=90)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * PATIENCE)
 def test_the_loop_lowers_false_alarms_at_equal_recall(shared_ray: None, tmp_path: Path) -> None:
-    """People say of craters in images with lines that they are none: that is what the network has to learn."""
+    """Many images without a crater have a mark that looks like craters: that is what the network has to learn."""
     assert all(any(said in block for block in BLOCKS) for said in SMALLER), "the page has other numbers now"
     scan, review, retrain, rescan = BLOCKS
     simulating, scanning = scan.split("crater-ray scan", 1)
     run(simulating, tmp_path)
     truth = labels(tmp_path / "archive")
-    planted = sorted(key for key, row in truth.items() if row["label"] == "1")
-    draw_lines(tmp_path / "archive", planted[::2])
-    craters = set(planted[1::2])
+    craters = {key for key, row in truth.items() if row["label"] == "1"}
+    marked = sorted(truth.keys() - craters)[::2]
+    draw_targets(tmp_path / "archive", marked)
     run("crater-ray scan" + scanning, tmp_path)
     before = candidates(tmp_path / "RUN")
-    assert len(before & set(planted[::2])) > len(planted) // 3, "the network does not take them for craters"
+    assert len(before & set(marked)) > len(marked) // 2, "the network does not take marks for craters"
 
     # Ann judges every candidate in the gallery, and knows of the craters that the network missed.
     with open_run(tmp_path / "RUN") as first:
