@@ -35,8 +35,10 @@ PREPROCESSINGS: dict[str, tuple[str, ...]] = {
 }
 """The networks that a bundle may hold, and how each of them may take its pixels."""
 MAX_WEIGHT_BYTES = 64_000_000
-DEFAULT = Path(__file__).parent / "bundles" / "default"
-"""The bundle that ships inside the package."""
+SHIPPED = Path(__file__).parent / "bundles"
+"""The folder of the bundles that ship inside the package."""
+DEFAULT = SHIPPED / "default"
+"""The one that is used unless another is asked for."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +127,24 @@ class Bundle:
         }
 
 
+def shipped() -> list[str]:
+    """Names of the bundles that ship with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/card.json"))
+
+
 def load(folder: str | Path = DEFAULT) -> Bundle:
     """Read and check a bundle folder.
 
     Args:
-        folder: the bundle; the one that ships with the package when not given.
+        folder: the bundle, or the name of one that ships with the package; `DEFAULT` when not given.
 
     Raises:
         UsageError: there is no bundle, it was damaged or changed, or it is of another kind. Weights are read as
             plain arrays: a folder that holds pickled objects or code instead is refused, never run.
     """
     folder = Path(folder)
+    if not folder.exists() and str(folder) in shipped():
+        folder = SHIPPED / folder
     card = _read_card(folder)
     try:
         with zipfile.ZipFile(folder / "weights.npz") as packed:
@@ -189,7 +198,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(
             f"No bundle at {str(folder)!r}: a bundle is a folder with card.json and weights.npz. "
-            "Check --bundle, or leave it out to use the one that ships with crater-ray."
+            f"Check --bundle, or name one that ships with crater-ray: {', '.join(shipped())}."
         ) from None
     except (OSError, ValueError) as problem:
         raise UsageError(f"The card of the bundle {str(folder)!r} cannot be read: {problem}") from None
