@@ -56,7 +56,10 @@ class ScanOptions:
     """The options of every command that scans; see `crater_ray.settings.ScanSettings`."""
 
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="DIR", help="The network: a folder, or the name of a shipped one.  (default: default)")
+        Path | None,
+        typer.Option(
+            "--bundle", metavar="DIR", help="The network: a folder, or the name of a shipped one.  (default: default)"
+        ),
     ] = None
     anonymous: Anonymous = False
     endpoint_url: Endpoint = None
