@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -75,9 +76,13 @@ def common_settings() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def guarded(s3: LocalS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    """A head as in aws.yaml, on this machine and on ports of its own."""
-    folder = tmp_path_factory.mktemp("guarded")
+def guarded(s3: LocalS3) -> Iterator[Guarded]:
+    """A head as in aws.yaml, on this machine and on ports of its own; in a short path, as Ray's sockets need it."""
+    with TemporaryDirectory(prefix="guarded-", ignore_cleanup_errors=True) as folder:
+        yield from guarded_in(Path(folder))
+
+
+def guarded_in(folder: Path) -> Iterator[Guarded]:
     home = folder / "home"
     home.mkdir()
     client = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
