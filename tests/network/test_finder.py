@@ -9,7 +9,7 @@ import pytest
 
 from crater_ray.errors import UsageError
 from crater_ray.network import finder
-from crater_ray.network.bundle import Bundle, load
+from crater_ray.network.bundle import Bundle, load, shipped
 
 
 def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
@@ -71,3 +71,11 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     folder = finder_bundle(weights).save(tmp_path / "bundle")
     with pytest.raises(UsageError, match="half1/kernel"):
         load(folder)
+
+
+def test_bundles_that_ship_are_loaded_by_name() -> None:
+    assert shipped() == ["default", "finder"]
+    assert load("finder").gives_maps
+    assert load("default").id == load().id
+    with pytest.raises(UsageError, match="default, finder"):
+        load("nonesuch")
