@@ -8,7 +8,7 @@ PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,13 +115,15 @@ def multiply_adds(height: int, width: int, filters: int = 16) -> int:
     return int(total)
 
 
-def build(width: int = 16, *, dtype: str = "float32", normalised: bool = False) -> keras.Model:
+def build(
+    width: int = 16, *, dtype: str = "float32", normalization: Callable[..., keras.layers.Layer] | None = None
+) -> keras.Model:
     """Build the finder with fresh weights.
 
     Args:
         width: filters at stride 2; 16 in what ships.
         dtype: Keras policy of the convolutions. Contrast and maps are float32 in any case.
-        normalised: put batch normalisation behind each active convolution, as for training.
+        normalization: layer put behind each active convolution for training, as `keras.layers.BatchNormalization`.
 
     Returns:
         A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to
@@ -142,14 +144,14 @@ def build(width: int = 16, *, dtype: str = "float32", normalised: bool = False) 
             layer.size,
             layer.stride,
             padding="same",
-            use_bias=not (normalised and layer.active),
+            use_bias=not (normalization and layer.active),
             kernel_initializer="he_normal",
             name=name,
             dtype=policy,
         )(x)
         if layer.active:
-            if normalised:
-                x = layers.BatchNormalization(momentum=0.98, name=f"{name}_norm", dtype=policy)(x)
+            if normalization:
+                x = normalization(momentum=0.98, name=f"{name}_norm", dtype=policy)(x)
             x = layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
         made[name] = x
         return x

@@ -37,7 +37,7 @@ def test_a_stopped_fit_goes_on(fitted: Path) -> None:
 
 
 def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
-    model = finder.build(4, normalised=True)
+    model = finder.build(4, normalization=keras.layers.BatchNormalization)
     with np.load(fitted / "state.npz") as stored:
         for number, variable in enumerate(model.weights):
             variable.assign(stored[f"s{number}"])

@@ -33,13 +33,18 @@ def fit(
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Decides first weights and all scenes.")] = 0,
     precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "mixed_bfloat16",
+    begin: Annotated[
+        str | None, typer.Option("--from", help="A bundle, or the folder of another fit, to begin from.")
+    ] = None,
+    mined: Annotated[Path | None, typer.Option(help="File of `finder-mine`: blanks to show again and again.")] = None,
 ) -> None:
     """Fit the finder on endless scenes."""
     from training.finder.fit import Settings
     from training.finder.fit import fit as run
     from training.finder.stream import Batches
 
-    run(Settings(Batches(source, seed), steps=steps, rate=rate, dtype=precision, seed=seed), out)
+    batches = Batches(source, seed, mined=mined)
+    run(Settings(batches, steps=steps, rate=rate, dtype=precision, seed=seed, begin=begin), out)
 
 
 def bundle(

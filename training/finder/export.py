@@ -16,7 +16,9 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
     A convolution followed by batch normalisation is one convolution: kernel times gamma / sqrt(variance + epsilon), and
     beta - mean times the same as its bias (Ioffe and Szegedy 2015).
     """
-    model = finder.build(width, normalised=True)
+    import keras
+
+    model = finder.build(width, normalization=keras.layers.BatchNormalization)
     with np.load(folder / "state.npz") as stored:
         for number, variable in enumerate(model.weights):
             variable.assign(stored[f"s{number}"])

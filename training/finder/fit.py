@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from crater_ray.network.bundle import load
+from training.finder.begin import begin_from
 from training.finder.loss import finder_loss
 from training.finder.stream import Batches, stream
 
@@ -19,7 +22,17 @@ EVERY_SECONDS = 240.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What is fitted, and how long."""
+    """What is fitted, and how long.
+
+    Attributes:
+        batches: of scenes.
+        steps: batches in all.
+        rate: highest learning rate.
+        width: of the finder; see `crater_ray.network.finder.layer_table`.
+        dtype: Keras policy.
+        seed: of first weights.
+        begin: a bundle, or the folder of a fit, to begin from; None for fresh weights.
+    """
 
     batches: Batches
     steps: int = 12_000
@@ -27,6 +40,7 @@ class Settings:
     width: int = 16
     dtype: str = "mixed_bfloat16"
     seed: int = 0
+    begin: str | None = None
 
 
 def fit(settings: Settings, folder: Path) -> None:
@@ -35,12 +49,15 @@ def fit(settings: Settings, folder: Path) -> None:
     import tensorflow as tf
 
     from crater_ray.network import finder
+    from training.finder.normalization import FusedNormalization
 
     keras.utils.set_random_seed(settings.seed)
-    model = finder.build(settings.width, dtype=settings.dtype, normalised=True)
+    model = finder.build(settings.width, dtype=settings.dtype, normalization=FusedNormalization)
     bias = np.zeros(finder.OUTPUTS, np.float32)
     bias[0] = -4.6
     model.get_layer("maps").bias.assign(bias)
+    if settings.begin is not None and not (folder / "state.json").exists():
+        _begin(settings, settings.begin, model)
     optimizer = keras.optimizers.AdamW(settings.rate, weight_decay=1e-3, clipnorm=5.0)
     optimizer.build(model.trainable_variables)
     slow = [tf.Variable(variable) for variable in model.weights]
@@ -94,3 +111,15 @@ def fit(settings: Settings, folder: Path) -> None:
             save()
             last = time.monotonic()
     save()
+
+
+def _begin(settings: Settings, begin: str, model: Any) -> None:
+    """Weights of an earlier fit, averaged, or of a bundle."""
+    if (Path(begin) / "state.npz").exists():
+        with np.load(Path(begin) / "state.npz") as stored:
+            for number, variable in enumerate(model.weights):
+                variable.assign(stored[f"s{number}"])
+        return
+    scenes = stream(replace(settings.batches, mined=None))
+    begin_from(load(begin), model, (images for images, _ in islice(scenes, 16)))
+    scenes.close()

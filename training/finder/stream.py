@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from training.finder.sources import read_arrays
 from training.finder.targets import draw_targets
-from training.scenes.scene import Sources, draw_scene
+from training.scenes.scene import Scene, Sources, draw_scene
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Batches:
         size: of the scenes, px.
         images: in a batch.
         workers: processes that draw.
+        mined: file of `training.finder.mine` with blanks that an earlier network took for craters; None for none.
+        mined_images: of a batch that are such blanks, flipped and turned.
     """
 
     sources: Path
@@ -34,9 +36,11 @@ class Batches:
     size: int = 192
     images: int = 16
     workers: int = 2
+    mined: Path | None = None
+    mined_images: int = 2
 
 
-def stream(batches: Batches, first: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def stream(batches: Batches, first: int = 0) -> Generator[tuple[np.ndarray, np.ndarray]]:
     """Endless (images (n, size, size, 1) uint8, targets (n, size / 4, size / 4, 5) float32), from batch `first` on."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(batches.workers, context, _begin, (batches,)) as pool:
@@ -54,7 +58,7 @@ def stream(batches: Batches, first: int = 0) -> Iterator[tuple[np.ndarray, np.nd
                 future.cancel()
 
 
-_SOURCES: tuple[Batches, Sources] | None = None
+_SOURCES: tuple[Batches, Sources, np.ndarray | None] | None = None
 
 
 def _begin(batches: Batches) -> None:
@@ -63,7 +67,8 @@ def _begin(batches: Batches) -> None:
 
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    _SOURCES = batches, read_sources(batches.sources)
+    mined = None if batches.mined is None else read_mined(batches.mined)
+    _SOURCES = batches, read_sources(batches.sources), mined
 
 
 def read_sources(folder: Path, blanks: str = "train.npz") -> Sources:
@@ -77,11 +82,24 @@ def read_sources(folder: Path, blanks: str = "train.npz") -> Sources:
     )
 
 
+def read_mined(path: Path) -> np.ndarray:
+    """The mined blanks of a file, (n, size, size) uint8."""
+    with np.load(path) as stored:
+        return np.asarray(stored["images"])
+
+
 def _draw(number: int) -> tuple[np.ndarray, list[np.ndarray]]:
     assert _SOURCES is not None
-    batches, sources = _SOURCES
+    batches, sources, mined = _SOURCES
+    drawn = batches.images - (0 if mined is None else batches.mined_images)
     scenes = [
         draw_scene(np.random.default_rng([batches.seed, number, image]), sources, batches.size)
-        for image in range(batches.images)
+        for image in range(drawn)
     ]
+    if mined is not None:
+        for image in range(drawn, batches.images):
+            rng = np.random.default_rng([batches.seed, number, image])
+            blank = np.rot90(mined[int(rng.integers(len(mined)))], int(rng.integers(4)))
+            blank = blank[:, ::-1] if rng.random() < 0.5 else blank
+            scenes.append(Scene(np.ascontiguousarray(blank), np.zeros((0, 4), np.float32)))
     return np.stack([scene.image for scene in scenes]), [scene.craters for scene in scenes]

@@ -1,4 +1,4 @@
-"""Compact things that are no craters: pits without rims, beads, blisters, grains, flakes, specks, strokes and steps."""
+"""Compact things that are no craters: pits without rims, beads, spheres, blisters, flakes, specks, strokes and steps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ import numpy as np
 from training.scenes.relief import Patch
 
 
-def draw_defect(rng: np.random.Generator, side: float) -> Patch:
-    """Draw one; kind, size (2 to 60 px) and shape by chance. `side` is the direction of the detector, radians."""
-    kind = KINDS[int(rng.integers(len(KINDS)))]
-    diameter = float(np.exp(rng.uniform(np.log(2.0), np.log(60.0 if rng.random() < 0.3 else 25.0))))
+def draw_defect(rng: np.random.Generator, side: float, kind: Kind | None = None, size: float | None = None) -> Patch:
+    """Draw one.
+
+    Args:
+        rng: where chance comes from.
+        side: direction of the detector, radians.
+        kind: one of `KINDS`; by chance if None.
+        size: px; 2 to 60 by chance if None.
+    """
+    kind = kind or KINDS[int(rng.integers(len(KINDS)))]
+    diameter = size or float(np.exp(rng.uniform(np.log(2.0), np.log(60.0 if rng.random() < 0.3 else 25.0))))
     half = int(np.ceil(diameter * 1.1)) + 2
     n = 2 * half + 1
     fine = 3 if diameter < 12 else 1
@@ -27,6 +34,9 @@ def draw_defect(rng: np.random.Generator, side: float) -> Patch:
     if fine > 1:
         change = cv2.resize(change, (n, n), interpolation=cv2.INTER_AREA)
     return Patch(change / max(float(np.ptp(change)), 1e-6), float(x), float(y), diameter)
+
+
+Kind = Callable[[np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def _edge(distance: np.ndarray, softness: float) -> np.ndarray:
@@ -52,6 +62,16 @@ def _bead(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -
     bright = np.where(radius < 1, 1 + lit + rng.uniform(0, 0.8) * (1 - dome), 0)
     shadow = _edge(np.hypot(u + 0.5 * np.cos(side), v + 0.5 * np.sin(side)) - 1, 0.15) * (radius >= 1)
     return np.asarray(bright - rng.uniform(0, 0.7) * shadow)
+
+
+def _sphere(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -> np.ndarray:
+    """A ball of powder: its limb glows as a rim does, its face is lit from one side, a dark seam lies around it."""
+    radius = _squeezed(rng, u, v, 1.2)
+    secant = 1 / np.sqrt(np.clip(1 - (0.97 * np.minimum(radius, 1)) ** 2, 0.02, 1))
+    limb = np.minimum(secant, rng.uniform(1.5, 3.5)) ** rng.uniform(0.6, 1.3)
+    face = limb - rng.uniform(-0.3, 1.0) + rng.uniform(0, 0.8) * (u * np.cos(side) + v * np.sin(side))
+    seam = np.exp(-(((radius - 1.1) / rng.uniform(0.08, 0.3)) ** 2)) * (radius >= 1)
+    return np.asarray(np.where(radius < 1, face, 0) - rng.uniform(0, 1.2) * seam)
 
 
 def _blister(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -> np.ndarray:
@@ -108,9 +128,10 @@ def _step(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -
     return np.asarray(rng.choice((-1, 1)) * arc)
 
 
-KINDS: tuple[Callable[[np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray], ...] = (
+KINDS: tuple[Kind, ...] = (
     _disc,
     _bead,
+    _sphere,
     _blister,
     _flake,
     _speck,

@@ -10,7 +10,7 @@ import numpy as np
 
 from training.scenes.camera import Camera
 from training.scenes.cutouts import draw_cutout
-from training.scenes.defects import draw_defect
+from training.scenes.defects import KINDS, draw_defect
 from training.scenes.relief import Patch, draw_crater
 from training.scenes.surfaces import draw_surface
 
@@ -60,7 +60,9 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     canvas = draw_surface(rng, sources.pictures, side, sources.drawn_share)
     detector = rng.uniform(0, 2 * np.pi)
     for _ in range(int(rng.poisson(rng.choice((0.0, 1.5, 5.0)) * (size / 192) ** 2))):
-        _put_defect(rng, canvas, detector)
+        _put_defect(rng, canvas, draw_defect(rng, detector))
+    if rng.random() < 0.08:
+        _put_swarm(rng, canvas, detector)
     placed: list[tuple[float, float, float, float]] = []
     canvas = camera.blur(canvas)
     if rng.random() < sources.crater_share:
@@ -78,10 +80,19 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     return Scene(image, craters)
 
 
-def _put_defect(rng: np.random.Generator, canvas: np.ndarray, detector: float) -> None:
-    patch = draw_defect(rng, detector)
+def _put_swarm(rng: np.random.Generator, canvas: np.ndarray, detector: float) -> None:
+    """Many defects of one kind, as powder, precipitates or etch pits come."""
+    kind = KINDS[int(rng.integers(len(KINDS)))]
+    size, strength = float(np.exp(rng.uniform(np.log(3.0), np.log(30.0)))), float(rng.uniform(0.2, 1.5))
+    for _ in range(int(rng.integers(6, 40))):
+        patch = draw_defect(rng, detector, kind, size * float(np.exp(rng.normal(0, 0.3))))
+        _put_defect(rng, canvas, patch, strength * float(rng.uniform(0.6, 1.0)))
+
+
+def _put_defect(rng: np.random.Generator, canvas: np.ndarray, patch: Patch, strength: float | None = None) -> None:
     x, y = rng.uniform(0, canvas.shape[1] - 1, 2)
-    strength = float(np.exp(rng.uniform(np.log(0.08), np.log(1.2))))
+    if strength is None:
+        strength = float(np.exp(rng.uniform(np.log(0.08), np.log(1.2))))
     window, inner = _overlap(canvas.shape, patch, round(x), round(y))
     canvas[window] *= np.clip(1 + strength * patch.change[inner], 0.03, 4.0)
     np.clip(canvas[window], 1, 255, out=canvas[window])
