@@ -1,4 +1,4 @@
-"""Fitting the finder: it goes on where it was stopped, and what ships is the network that was fitted."""
+"""Fitting the finder: it goes on where it was stopped, from a bundle, with mined blanks; what ships was fitted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import pytest
 from PIL import Image
 
 from crater_ray.network import finder
+from crater_ray.network.bundle import Bundle
+from training.finder.begin import begin_from
 from training.finder.export import calibrated, folded_weights
 from training.finder.fit import Settings, fit
+from training.finder.mine import Mining, mine
+from training.finder.normalization import FusedNormalization
 from training.finder.sources import Order, collect
-from training.finder.stream import Batches
+from training.finder.stream import Batches, stream
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +41,7 @@ def test_a_stopped_fit_goes_on(fitted: Path) -> None:
 
 
 def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
-    model = finder.build(4, normalization=keras.layers.BatchNormalization)
+    model = finder.build(4, normalization=FusedNormalization)
     with np.load(fitted / "state.npz") as stored:
         for number, variable in enumerate(model.weights):
             variable.assign(stored[f"s{number}"])
@@ -48,3 +52,35 @@ def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
     shifted = np.asarray(finder.model_of(calibrated(weights, 2.0, -1.0))(images, training=False)["maps"])
     np.testing.assert_allclose(shifted[..., 0], 2 * maps[..., 0] - 1, atol=1e-3)
     np.testing.assert_allclose(shifted[..., 1:], maps[..., 1:], atol=1e-5)
+
+
+def test_a_fit_begins_where_a_bundle_is(fitted: Path) -> None:
+    """Calibration is taken back, and the normalisation that is put between changes nothing."""
+    weights = folded_weights(fitted, 4)
+    line = {"slope": 1.5, "offset": -7.0}
+    bundle = Bundle(calibrated(weights, **line), "local-contrast", 0.5, {"calibration": line}, architecture="finder-1")
+    model = finder.build(4, normalization=FusedNormalization)
+    images = np.random.default_rng(3).integers(0, 255, (4, 64, 64, 1), np.uint8)
+    begin_from(bundle, model, [images])
+    maps = np.asarray(finder.model_of(weights)(images, training=False)["maps"])
+    np.testing.assert_allclose(np.asarray(model(images, training=False)["maps"]), maps, atol=2e-3)
+    # As in training: the batch's own mean and variance are those that were put in.
+    np.testing.assert_allclose(np.asarray(model(images, training=True)["maps"]), maps, atol=2e-2)
+
+
+def test_the_worst_blanks_are_mined_and_shown_again(fitted: Path) -> None:
+    batches = Batches(fitted.parent / "sources", seed=5, size=64, images=4, workers=1)
+    weights, out = folded_weights(fitted, 4), fitted.parent / "mined.npz"
+    logits = mine(Mining(batches, blanks=24, keep=6), weights, out)
+    with np.load(out) as stored:
+        images, kept = stored["images"], stored["logit"]
+    np.testing.assert_array_equal(kept, np.sort(logits)[::-1][:6])
+    maps = np.asarray(finder.model_of(weights)(images[..., None], training=False)["maps"])
+    np.testing.assert_allclose(maps[..., 0].max(axis=(1, 2)), kept, atol=1e-3)
+    shown = stream(Batches(fitted.parent / "sources", size=64, images=4, workers=1, mined=out, mined_images=3))
+    drawn, targets = next(shown)
+    shown.close()
+    turned = {np.rot90(image, turn)[:, ::flip].tobytes() for image in images for turn in range(4) for flip in (1, -1)}
+    assert [image.tobytes() in turned for image in drawn[..., 0]] == [False, True, True, True]
+    assert not targets[1:, ..., 0].any()
+    assert (targets[1:, ..., 1] == 1).all()

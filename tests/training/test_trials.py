@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from tests.network.test_finder import finder_bundle
 from training.data_sets.backgrounds import Photograph
 from training.evaluation.judge import Answers, ask, judge, markdown
 from training.evaluation.trials import draw_trials
+from training.evaluation.visibility import SEEN, matched_filter_ratio
 
 
 def test_who_knows_the_truth_is_told_so() -> None:
@@ -37,3 +39,22 @@ def test_a_bundle_is_asked_as_a_scan_would() -> None:
     answers = ask(finder_bundle(), trials, "openvino-float")
     assert answers["foil"].score.shape == (4,)
     assert answers["foil"].place.shape == (4, 3)
+
+
+def test_the_matched_filter_knows_white_noise() -> None:
+    """In white noise its ratio is the root of the summed squares over the deviation; texture of its own size hides."""
+    rng = np.random.default_rng(4)
+    row, column = np.mgrid[:200, :240]
+    change = 20.0 * (np.hypot(row - 90, column - 130) < 6)
+    noise = rng.normal(0, 5, change.shape)
+    expected = np.sqrt(np.square(change).sum() / 25)
+    assert abs(matched_filter_ratio(change, 100 + noise, 130, 90, 12) / expected - 1) < 0.1
+    coarse = gaussian_filter(rng.normal(0, 1, change.shape), 3)
+    coarse *= 20 / coarse.std()
+    assert matched_filter_ratio(change, 100 + noise + coarse, 130, 90, 12) < 0.5 * expected
+    assert matched_filter_ratio(0 * change, 100 + noise, 130, 90, 12) == 0
+
+
+def test_craters_of_the_trials_can_be_seen() -> None:
+    trial = draw_trials([], [], 4)["foil"]
+    assert (trial.truth[trial.label == 1, 3] >= SEEN).all()

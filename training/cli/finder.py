@@ -37,6 +37,7 @@ def fit(
         str | None, typer.Option("--from", help="A bundle, or the folder of another fit, to begin from.")
     ] = None,
     mined: Annotated[Path | None, typer.Option(help="File of `finder-mine`: blanks to show again and again.")] = None,
+    stop: Annotated[int | None, typer.Option(help="Stop for now after so many batches, to mine.")] = None,
 ) -> None:
     """Fit the finder on endless scenes."""
     from training.finder.fit import Settings
@@ -44,7 +45,28 @@ def fit(
     from training.finder.stream import Batches
 
     batches = Batches(source, seed, mined=mined)
-    run(Settings(batches, steps=steps, rate=rate, dtype=precision, seed=seed, begin=begin), out)
+    run(Settings(batches, steps=steps, rate=rate, dtype=precision, seed=seed, begin=begin, stop=stop), out)
+
+
+def mine(
+    out: Annotated[Path, typer.Argument(help="File to write, .npz.")],
+    fitted: Annotated[Path, typer.Option("--fit", help="Folder of the fit so far.")],
+    source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
+    blanks: Annotated[int, typer.Option(help="Fresh scenes without craters to look through.")] = 100_000,
+    keep: Annotated[int, typer.Option(help="So many of the worst.")] = 4_000,
+    seed: Annotated[int, typer.Option(help="Decides the scenes.")] = 7_001,
+) -> None:
+    """Keep the blanks that the network so far takes most for craters, for `finder-fit --mined`."""
+    import numpy as np
+
+    from training.finder.export import folded_weights
+    from training.finder.mine import Mining
+    from training.finder.mine import mine as run
+    from training.finder.stream import Batches
+
+    logits = run(Mining(Batches(source, seed), blanks, keep), folded_weights(fitted), out)
+    edges = np.percentile(logits, (50, 90, 99, 99.9))
+    print(f"{len(logits):,} blanks; logits at 50, 90, 99 and 99.9%: {', '.join(f'{edge:.2f}' for edge in edges)}")
 
 
 def bundle(

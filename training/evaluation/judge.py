@@ -17,7 +17,7 @@ from training.evaluation.trials import Trial
 
 BUDGETS = (0.04, 0.01)
 EDGES = (3.0, 5.0, 8.0, 12.0, 20.0, 40.0)
-RATIOS = (0.0, 2.0, 4.0, 8.0, np.inf)
+RATIOS = (12.0, 20.0, 50.0, np.inf)
 CHUNK = 16
 
 
@@ -84,7 +84,7 @@ def _recall(trial: Trial, answers: Answers) -> dict[str, Any]:
             found[f"{low:g}-{high:g} px at {budget:.0%}"] = _share(hit[(diameter >= low) & (diameter < high)])
         for low, high in pairwise(RATIOS):
             inside = (trial.truth[:, 3] >= low) & (trial.truth[:, 3] < high)
-            found[f"contrast-to-noise {low:g}-{high:g} at {budget:.0%}"] = _share(hit[inside])
+            found[f"signal over noise {low:g}-{high:g} at {budget:.0%}"] = _share(hit[inside])
     return found
 
 

@@ -1,6 +1,6 @@
 """Trials: images of foreign origin on which any bundle is tried, and what is asked of it there.
 
-foil          foreign foil, half of the images with one visible crater
+foil          foreign foil, half of the images with one visible crater (see `training.evaluation.visibility`)
 photographs   the same craters in photographs that training never saw; thresholds from those photographs
 strange       photographs of kinds that training never saw, without craters
 crowded       5 to 40 craters of low contrast on foreign foil
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from training.data_sets.backgrounds import Photograph, cut
-from training.data_sets.foreign import draw_defect, draw_foil, draw_look, plant, put_crater
-from training.data_sets.sample import JPEG_QUALITY, Sample, develop, table_row
+from training.data_sets.foreign import DIAMETERS, STRENGTH, Look, draw_defect, draw_foil, draw_look, put_crater
+from training.data_sets.sample import JPEG_QUALITY, develop, table_row
+from training.evaluation.visibility import SEEN, matched_filter_ratio
 
 SHAPE = (384, 512)
 CROWD = (5, 41)
@@ -32,8 +32,8 @@ class Trial:
 
     Attributes:
         images: (n, h, w) uint8.
-        truth: (n, 4) float32: x, y and diameter in px of the one crater, and its contrast-to-noise; not a number
-            where there is none, or where there are many.
+        truth: (n, 4) float32: x, y and diameter in px of the one crater, and the signal over noise that a matched
+            filter has of it; not a number where there is none, or where there are many.
     """
 
     images: np.ndarray
@@ -51,10 +51,9 @@ def draw_trials(
     """Draw all trials, `count` images with and as many without a crater each; those without pictures are left out."""
     trials = {"foil": _trial([_on_foil(np.random.default_rng([seed, 1, n]), n % 2 == 1) for n in range(2 * count)])}
     if photographs:
-        samples = [
-            _on_photograph(np.random.default_rng([seed, 2, n]), photographs, n % 2 == 1) for n in range(2 * count)
-        ]
-        trials["photographs"] = _trial(samples)
+        trials["photographs"] = _trial(
+            [_on_photograph(np.random.default_rng([seed, 2, n]), photographs, n % 2 == 1) for n in range(2 * count)]
+        )
     if strange:
         trials["strange"] = _trial(
             [_on_photograph(np.random.default_rng([seed, 3, n]), strange, False) for n in range(count)]
@@ -64,38 +63,62 @@ def draw_trials(
     return trials
 
 
-def _trial(samples: list[Sample]) -> Trial:
-    names = ("x", "y", "diameter_px", "contrast_to_noise")
-    truth = np.array([[sample.row[name] for name in names] for sample in samples], np.float32)
-    return Trial(np.stack([sample.pixels for sample in samples]), truth)
+@dataclass(frozen=True)
+class _Taken:
+    """One image, uint8 (h, w), and the four numbers of `Trial.truth`."""
+
+    pixels: np.ndarray
+    truth: tuple[float, ...] = (np.nan,) * 4
 
 
-def _row(rng: np.random.Generator, source: str) -> dict[str, Any]:
-    return table_row(0, source=source, background="", quality=int(rng.integers(*JPEG_QUALITY)))
+def _trial(taken: list[_Taken]) -> Trial:
+    return Trial(np.stack([one.pixels for one in taken]), np.array([one.truth for one in taken], np.float32))
 
 
-def _on_foil(rng: np.random.Generator, crater: bool) -> Sample:
+def _finished(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
+    return develop(canvas, table_row(0, source="", background="", quality=int(rng.integers(*JPEG_QUALITY)))).pixels
+
+
+def _planted(rng: np.random.Generator, canvas: np.ndarray, noise: np.ndarray, look: Look) -> _Taken:
+    """One crater, fainter or clearer, but so clear that a matched filter sees it."""
+    diameter = float(np.exp(rng.uniform(*np.log(DIAMETERS))))
+    margin = diameter * 0.8 + 4.0
+    x, y = (float(rng.uniform(margin, length - 1 - margin)) for length in (canvas.shape[1], canvas.shape[0]))
+    strength, ratio = float(np.exp(rng.uniform(*np.log(STRENGTH)))), 0.0
+    seed = rng.spawn(1)[0].bit_generator.state
+    for _ in range(10):
+        image, same = canvas.copy(), np.random.default_rng()
+        same.bit_generator.state = seed
+        put_crater(same, image, (x, y, diameter), strength, look)
+        ratio = matched_filter_ratio(image - canvas, canvas + noise, x, y, diameter)
+        if ratio >= SEEN:
+            break
+        strength *= 1.4
+    return _Taken(_finished(rng, image + noise), (x, y, diameter, ratio))
+
+
+def _on_foil(rng: np.random.Generator, crater: bool) -> _Taken:
     canvas, look = draw_foil(rng, SHAPE), draw_look(rng)
     for _ in range(int(rng.poisson(2.0))):
         draw_defect(rng, canvas, look)
     noise = rng.normal(0.0, float(rng.uniform(1.0, 9.0)), SHAPE)
-    row = _row(rng, "foil")
-    return plant(rng, canvas, noise, look, row) if crater else develop(canvas + noise, row)
+    return _planted(rng, canvas, noise, look) if crater else _Taken(_finished(rng, canvas + noise))
 
 
-def _on_photograph(rng: np.random.Generator, photographs: Sequence[Photograph], crater: bool) -> Sample:
+def _on_photograph(rng: np.random.Generator, photographs: Sequence[Photograph], crater: bool) -> _Taken:
     canvas = cut(rng, photographs[int(rng.integers(len(photographs)))], SHAPE, plain=True).astype(np.float32)
-    row, none = _row(rng, "photograph"), np.zeros(SHAPE)
-    return plant(rng, canvas, none, draw_look(rng), row) if crater else develop(canvas, row)
+    if not crater:
+        return _Taken(_finished(rng, canvas))
+    return _planted(rng, canvas, np.zeros(SHAPE), draw_look(rng))
 
 
-def _crowded(rng: np.random.Generator) -> Sample:
+def _crowded(rng: np.random.Generator) -> _Taken:
     canvas, look = draw_foil(rng, SHAPE), draw_look(rng)
     for _ in range(int(rng.integers(*CROWD))):
         diameter = float(np.exp(rng.uniform(*np.log(CROWD_DIAMETERS))))
         x, y = (float(rng.uniform(diameter, length - diameter)) for length in (SHAPE[1], SHAPE[0]))
         put_crater(rng.spawn(1)[0], canvas, (x, y, diameter), float(rng.uniform(*CROWD_STRENGTH)), look)
-    return develop(canvas + rng.normal(0.0, float(rng.uniform(1.0, 5.0)), SHAPE), _row(rng, "crowd"))
+    return _Taken(_finished(rng, canvas + rng.normal(0.0, float(rng.uniform(1.0, 5.0)), SHAPE)))
 
 
 def _doubled(trial: Trial) -> Trial:

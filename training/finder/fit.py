@@ -31,6 +31,7 @@ class Settings:
         width: of the finder; see `crater_ray.network.finder.layer_table`.
         dtype: Keras policy.
         seed: of first weights.
+        stop: batches after which to stop for now; None for the end.
         begin: a bundle, or the folder of a fit, to begin from; None for fresh weights.
     """
 
@@ -41,6 +42,7 @@ class Settings:
     dtype: str = "mixed_bfloat16"
     seed: int = 0
     begin: str | None = None
+    stop: int | None = None
 
 
 def fit(settings: Settings, folder: Path) -> None:
@@ -94,7 +96,7 @@ def fit(settings: Settings, folder: Path) -> None:
     began, last, losses = time.monotonic() - state["seconds"], time.monotonic(), []
     for images, targets in stream(settings.batches, int(state["step"])):
         state["seconds"] = time.monotonic() - began
-        if state["step"] >= settings.steps:
+        if state["step"] >= min(settings.steps, settings.stop or settings.steps):
             break
         warm = min(1.0, (state["step"] + 1) / WARM_UP)
         cosine = 0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)

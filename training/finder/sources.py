@@ -68,7 +68,7 @@ def collect(order: Order, folder: Path, workers: int = 2) -> dict[str, int]:
     seeds = seed_library(order.seed_craters, order.seed)
     _write(folder / "seeds.npz", {f"{number:03d}": seed for number, seed in enumerate(seeds)})
     counts = {"train": len(train), "foil": order.simulated, "test": len(test), "unseen": len(unseen)}
-    card = {"seed": order.seed, "unseen": list(order.unseen), "seed_craters": order.seed_craters, **counts}
+    card = {"seed": order.seed, "unseen_kinds": list(order.unseen), "seed_craters": order.seed_craters, **counts}
     card["names"] = dict(zip(("train", "test", "unseen"), names, strict=True))
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return counts

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ class Batches:
         size: of the scenes, px.
         images: in a batch.
         workers: processes that draw.
+        blank: no scene has craters.
         mined: file of `training.finder.mine` with blanks that an earlier network took for craters; None for none.
         mined_images: of a batch that are such blanks, flipped and turned.
     """
@@ -36,6 +37,7 @@ class Batches:
     size: int = 192
     images: int = 16
     workers: int = 2
+    blank: bool = False
     mined: Path | None = None
     mined_images: int = 2
 
@@ -68,7 +70,8 @@ def _begin(batches: Batches) -> None:
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
     mined = None if batches.mined is None else read_mined(batches.mined)
-    _SOURCES = batches, read_sources(batches.sources), mined
+    sources = read_sources(batches.sources)
+    _SOURCES = batches, replace(sources, crater_share=0.0) if batches.blank else sources, mined
 
 
 def read_sources(folder: Path, blanks: str = "train.npz") -> Sources:

@@ -1,4 +1,4 @@
-"""Compact things that are no craters: pits without rims, beads, spheres, blisters, flakes, specks, strokes and steps."""
+"""Compact things that are no craters: rimless pits, beads, spheres, blisters, flakes, specks, strokes and steps."""
 
 from __future__ import annotations
 
