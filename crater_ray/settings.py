@@ -25,6 +25,7 @@ class ScanSettings:
         bundle: the network's folder; the shipped one by default.
         access: how to reach S3.
         base: for key lists, what relative entries are relative to.
+        column: for key lists that are tables, the column of images.
         selection: which images of the archive.
         threshold: from which score an image is a candidate; the bundle's typical threshold when None.
         engine: `auto`, or the name of one.
@@ -39,6 +40,7 @@ class ScanSettings:
     bundle: Path = DEFAULT
     access: Access = field(default_factory=Access)
     base: str | None = None
+    column: str | None = None
     selection: Selection = field(default_factory=Selection)
     threshold: float | None = None
     engine: str = "auto"
@@ -99,6 +101,7 @@ def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, A
         "source": store_at(settings.source).absolute(settings.source),
         "endpoint_url": settings.access.endpoint_url,
         "base": settings.base,
+        "column": settings.column,
         "limit": settings.selection.limit,
         "sample": settings.selection.sample,
         "seed": settings.selection.seed,

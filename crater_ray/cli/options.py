@@ -33,6 +33,12 @@ RunThreshold = Annotated[
     float | None,
     typer.Option("--threshold", metavar="T", help="Images from this score on are candidates.  (default: the run's)"),
 ]
+ListColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--column", metavar="NAME", help="The column of images in a key list; its number if the columns have no names."
+    ),
+]
 EngineName = Annotated[
     str,
     typer.Option(
@@ -87,13 +93,14 @@ class ScanOptions:
     ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long; write nothing.")] = False
 
-    def settings(self, source: str, out: str, base: str | None = None) -> ScanSettings:
+    def settings(self, source: str, out: str, base: str | None = None, column: str | None = None) -> ScanSettings:
         """The settings of a scan.
 
         Args:
             source: the archive; of a rescan, the earlier run.
             out: the run folder.
             base: for key lists, what relative entries are relative to.
+            column: for key lists that are tables, the column of images.
         """
         from crater_ray.network.bundle import DEFAULT
         from crater_ray.runs.manifest import Selection
@@ -106,6 +113,7 @@ class ScanOptions:
             bundle=self.bundle or DEFAULT,
             access=Access(self.endpoint_url, self.anonymous),
             base=base,
+            column=column,
             selection=Selection(self.limit, self.sample, self.seed),
             threshold=self.threshold,
             engine=self.engine,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crater_ray.cli.options import OutputRun, RunPath, ScanOptions, console_on, spread
+from crater_ray.cli.options import ListColumn, OutputRun, RunPath, ScanOptions, console_on, spread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,18 +22,21 @@ commands = typer.Typer()
 def scan(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help="A folder, s3://bucket/prefix, or a key list (.txt, .csv, .parquet)."),
+        typer.Argument(
+            metavar="SOURCE", help="A folder, s3://bucket/prefix, or a key list (.txt, .csv, .tsv, .parquet)."
+        ),
     ],
     out: OutputRun,
     base: Annotated[
         str | None,
         typer.Option("--base", metavar="DIR", help="What a key list's entries are relative to.  (default: its folder)"),
     ] = None,
+    column: ListColumn = None,
     *,
     options: ScanOptions,
 ) -> None:
     """Score every image of an archive. The same command again goes on where a stopped scan left off."""
-    settings = options.settings(source, out, base)
+    settings = options.settings(source, out, base, column)
     if options.dry_run:
         from crater_ray.scanning.dry_run import dry_run
 
@@ -55,8 +58,9 @@ def rescan(
     ] = None,
     keys: Annotated[
         str | None,
-        typer.Option("--keys", metavar="FILE", help="Only the images of this list (.txt, .csv, .parquet)."),
+        typer.Option("--keys", metavar="FILE", help="Only the images of this list (.txt, .csv, .tsv, .parquet)."),
     ] = None,
+    column: ListColumn = None,
     status: Annotated[
         list[str] | None,
         typer.Option("--status", metavar="STATUS", help="Only images with this status, as unreadable; repeatable."),
@@ -68,7 +72,7 @@ def rescan(
     from crater_ray.results import rescan as rescanning
 
     settings = options.settings(run, out)
-    conditions = rescanning.Conditions(where, keys, tuple(status or ()))
+    conditions = rescanning.Conditions(where, keys, tuple(status or ()), column)
     if options.dry_run:
         rescanning.dry_run(settings, console_on(), conditions)
         return

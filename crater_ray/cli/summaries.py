@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from crater_ray.images.status import OK
+from crater_ray.runs.left_out import left_out
 from crater_ray.watching.display import duration, say
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     else:
         say(console, "Nothing was left to do.")
     say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
+    for note in outcome.left_out:
+        say(console, note)
     _show_audit(check, console)
     if outcome.failed:
         say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
@@ -58,6 +61,8 @@ def show_check(run: Run, check: Check, declared: bool, console: Console) -> None
     rows = sum(footer.rows for footer in check.parts.values())
     if check.whole:
         say(console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})")
+        for note in left_out(run.record):
+            say(console, note)
         _show_audit(check, console)
         if not declared:
             say(console, "It has no _SUCCESS yet; running its scan command again writes it.")
@@ -85,6 +90,8 @@ def show_status(run: Run, check: Check, console: Console) -> None:
     table.add_row(
         "shards", f"{len(check.parts):,} done, {len(check.missing):,} missing, {len(check.problems):,} damaged"
     )
+    for note in left_out(run.record):
+        table.add_row("left out", note)
     table.add_row("status", _statuses(check) if done else "none yet")
     table.add_row("candidates", f"{check.candidates:,}")
     if check.audit:

@@ -46,6 +46,16 @@ def fetch(
             yield _verdict(next(answers[uri.partition("://")[0]]))
 
 
+def any_there(uris: Sequence[str], access: Access) -> bool:
+    """Whether any of these objects is there, as far as storage says; asks until one is. Their bytes are not read."""
+    for scheme in dict.fromkeys(uri.partition("://")[0] for uri in uris):
+        some = [uri for uri in uris if uri.startswith(f"{scheme}://")]
+        with closing(store_at(some[0], access).get_many(some, [None] * len(some), 0)) as answers:
+            if any(not isinstance(answer, FileNotFoundError) for answer in answers):
+                return True
+    return not uris
+
+
 def _verdict(answer: Answer) -> Fetched:
     match answer:
         case bytes() | memoryview() | StorageError():

@@ -10,11 +10,14 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
-from crater_ray.images.key_list import IMAGE_SUFFIXES, LIST_SUFFIXES, locate, read_key_list
+from crater_ray.images.key_list import LIST_SUFFIXES, locate, read_key_list
+from crater_ray.images.list_table import IMAGE_SUFFIXES
 from crater_ray.storage.access import Access
 from crater_ray.storage.base import Listed, Store
 from crater_ray.storage.registry import examples, store_at
 
+KINDS = 30
+"""So many kinds of files that were passed over are named."""
 LISTING = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),
@@ -32,24 +35,33 @@ class Listing:
     Attributes:
         source: the address as recorded with the run: absolute path or `s3://...`.
         batches: record batches of schema `LISTING`, `path` relative to the source; each can be taken once.
-        ignored: how many files were passed over because their name is not an image's, by suffix. Grows while
-            `batches` is consumed.
+        ignored: how many files were passed over because their name is not an image's, by suffix; of a key list how
+            many lines hold no entry. Grows while `batches` is consumed.
+        seen: whether storage listed the images; else nobody has looked yet whether they are there.
     """
 
     source: str
     batches: Iterable[pa.RecordBatch]
     ignored: Counter[str] = field(default_factory=Counter)
+    seen: bool = True
+
+    def passed_over(self) -> dict[str, int]:
+        """The commonest of `ignored`, most first, with the sum of all others: every file is counted."""
+        shown = dict(self.ignored.most_common(KINDS))
+        others = self.ignored.total() - sum(shown.values())
+        return shown | ({"(other suffixes)": others} if others else {})
 
 
-def open_archive(source: str, access: Access, base: str | None = None) -> Listing:
+def open_archive(source: str, access: Access, base: str | None = None, column: str | None = None) -> Listing:
     """Find out what a source is and begin to list it.
 
     Args:
-        source: a local folder, `s3://bucket/prefix`, or a key list: a .txt (one entry a line), .csv or .parquet
-            (column `uri`, `path`, `key` or `FileName`, else the first) file in any store.
+        source: a local folder, `s3://bucket/prefix`, or a key list in any store; see
+            `crater_ray.images.key_list.read_key_list`.
         access: how to reach object storage.
         base: for key lists: what relative entries are relative to (default: the list's own folder). An entry
-            without an image suffix is a key of the site's layout, `<base>/<key>/<key>-001.jpg`.
+            without a file's suffix is a key of the site's layout, `<base>/<key>/<key>-001.jpg`.
+        column: for key lists that are tables: the column of images, when it cannot be recognised.
 
     Returns:
         The listing. What is wrong with a folder is said while its `batches` are consumed, by the same exceptions.
@@ -63,11 +75,12 @@ def open_archive(source: str, access: Access, base: str | None = None) -> Listin
     store = store_at(source, access)
     address = store.absolute(source)
     if source.lower().endswith(LIST_SUFFIXES):
-        entries = read_key_list(source, access)
+        found = read_key_list(source, access, column)
         folder = address.rpartition("/")[0] if base is None else store_at(base).absolute(base)
-        return Listing(address, map(_batch, locate(entries, folder)))
-    if base is not None:
-        raise UsageError(f"--base goes with a key list (.txt, .csv, .parquet); received the source {source!r}")
+        return Listing(address, map(_batch, locate(found.entries, folder)), found.passed_over, seen=False)
+    for option, given in (("--base", base), ("--column", column)):
+        if given is not None:
+            raise UsageError(f"{option} goes with a key list ({', '.join(LIST_SUFFIXES)}); received {source!r}")
     listing = Listing(address, ())
     listing.batches = _images(store, address, listing.ignored)
     return listing
@@ -80,16 +93,29 @@ def _sources() -> str:
 def _images(store: Store, folder: str, ignored: Counter[str]) -> Iterator[pa.RecordBatch]:
     try:
         for page in store.objects(folder):
-            images = [found for found in page if found.name.lower().endswith(IMAGE_SUFFIXES)]
+            images = [found for found in page if _is_image(found.name)]
             if len(images) < len(page):
-                others = [found.name for found in page if not found.name.lower().endswith((*IMAGE_SUFFIXES, "/"))]
-                ignored.update(PurePosixPath(name).suffix.lower() or "(none)" for name in others)
+                ignored.update(_kind(found) for found in page if not _is_image(found.name) and found.name[-1:] != "/")
             if images:
                 yield _batch(images)
     except FileNotFoundError as problem:
         raise UsageError(f"{problem} Check SOURCE: it must be {_sources()}.") from None
     except Exception as problem:
         raise store.explain(problem, folder) from None
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.rpartition("/")[2].startswith("._")
+
+
+def _kind(found: Listed) -> str:
+    """What a file that is no image is counted as: its suffix, or what else tells it."""
+    name = PurePosixPath(found.name)
+    if name.name.startswith("._"):
+        return "._*"  # what macOS keeps beside a file, under the file's own suffix
+    if found.size is None:
+        return "(broken links)"
+    return name.suffix.lower() or "(none)"
 
 
 def _batch(rows: Sequence[Listed]) -> pa.RecordBatch:

@@ -37,11 +37,13 @@ class Conditions:
         where: the earlier row meets this condition; see `crater_ray.results.where`.
         keys: the image is in this list of keys or uris (.txt, .csv, .parquet).
         statuses: the earlier row has one of these.
+        column: the column of images in that list, when it cannot be recognised.
     """
 
     where: str | None = None
     keys: str | None = None
     statuses: tuple[str, ...] = ()
+    column: str | None = None
 
 
 def rescan(settings: ScanSettings, console: Console, conditions: Conditions = Conditions()) -> Outcome:
@@ -78,7 +80,11 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
 
     if conditions.where is not None:
         parse_where(conditions.where)
-    entries = None if conditions.keys is None else sorted(set(read_key_list(conditions.keys, settings.access)))
+    entries = None
+    if conditions.keys is not None:
+        entries = sorted(set(read_key_list(conditions.keys, settings.access, conditions.column).entries))
+    elif conditions.column is not None:
+        raise UsageError("--column goes with --keys FILE: it says which column of the list holds the images.")
     with open_existing(settings.source, settings.access) as old:
         before = old.record["settings"]
         told: dict[str, Any] = {
@@ -103,7 +109,8 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
 
         access = Access(settings.access.endpoint_url or before.get("endpoint_url"), settings.access.anonymous)
         selection = Selection(before.get("limit"), before.get("sample"), before.get("seed") or 0)
-        wanted = replace(settings, source=before["source"], access=access, base=before.get("base"), selection=selection)
+        wanted = replace(settings, source=before["source"], access=access, selection=selection)
+        wanted = replace(wanted, base=before.get("base"), column=before.get("column"))
         yield wanted, Choice(told, images)
 
 

@@ -11,6 +11,7 @@ from crater_ray.engines.choice import resolve
 from crater_ray.errors import CraterRayError
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import part
+from crater_ray.runs.left_out import passed_over
 from crater_ray.scanning.cluster import connected, devices, processors
 from crater_ray.scanning.loader import BLOCK_IMAGES, Loaded, load
 from crater_ray.scanning.scan import Choice, list_archive
@@ -42,17 +43,18 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
     engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
     screen = screen_of(settings, bundle)
     held = next(open_folder(settings.out, settings.access).names(), None)
-    passed_over = repeated = 0
+    ignored, repeated = "", 0
     if choice:
         table = choice.images()
     else:
         table, listing, repeated = list_archive(settings, console)
-        passed_over = listing.ignored.total()
+        ignored = passed_over(listing.passed_over())
     images = table.num_rows
     shards = -(-images // settings.shard_images)
     say(console, f"source   {settings.source if choice else listing.source}: {images:,} images")
-    if passed_over or repeated:
-        say(console, f"         {passed_over:,} other files passed over, {repeated:,} repeated entries taken once")
+    for note in (ignored, f"{repeated:,} repeated entries taken once" if repeated else ""):
+        if note:
+            say(console, f"         {note}")
     say(console, f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
     if held:
         say(console, "         it is not empty: a scan would go on with the run there, or refuse")

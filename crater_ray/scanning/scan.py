@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from crater_ray.engines.choice import resolve
 from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.images.fetch import any_there
 from crater_ray.images.listing import Listing, open_archive
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.bundle import load as load_bundle
@@ -21,10 +22,12 @@ from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.check import Check
 from crater_ray.runs.lease import Lease
+from crater_ray.runs.left_out import left_out, passed_over
 from crater_ray.runs.run import Run
 from crater_ray.runs.session import begin_session, continue_or_create, end_session
 from crater_ray.settings import ScanSettings, bundle_name, identity, threshold_of
 from crater_ray.storage.folder import open_folder
+from crater_ray.watching.display import say
 from crater_ray.watching.log import log, logging_to
 from crater_ray.watching.progress import Progress
 
@@ -43,6 +46,7 @@ class Outcome:
         seconds: of this session.
         first_result_seconds: until the first images were settled: start-up and listing.
         out: the run's address.
+        left_out: what was under the source but has no row; see `crater_ray.runs.left_out`.
     """
 
     check: Check
@@ -51,6 +55,7 @@ class Outcome:
     seconds: float
     first_result_seconds: float
     out: str
+    left_out: list[str]
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             )
         seconds = time.monotonic() - started
         first = (progress.first or time.monotonic()) - started
-        return Outcome(check, failed, progress.done, seconds, first, run.folder.uri)
+        return Outcome(check, failed, progress.done, seconds, first, run.folder.uri, left_out(run.record))
 
 
 def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, choice: Choice | None = None) -> Run:
@@ -183,9 +188,9 @@ def list_archive(settings: ScanSettings, console: Console) -> tuple[pa.Table, Li
     """List the source and make its manifest, with a count while it lasts.
 
     Raises:
-        UsageError: there is no image in it.
+        UsageError: there is no image in it, or nothing is where the first entries of a key list say.
     """
-    listing = open_archive(settings.source, settings.access, settings.base)
+    listing = open_archive(settings.source, settings.access, settings.base, settings.column)
     with console.status("listing ...") as status:
 
         def counted() -> Iterator[pa.RecordBatch]:
@@ -197,8 +202,14 @@ def list_archive(settings: ScanSettings, console: Console) -> tuple[pa.Table, Li
 
         table, repeated = manifest_file.build(counted(), settings.selection, settings.shard_images)
     if table.num_rows == 0:
-        seen = ", ".join(f"{count} {suffix}" for suffix, count in listing.ignored.most_common(5)) or "nothing"
-        raise UsageError(f"There is no JPEG, PNG or TIFF image in {listing.source}; found: {seen}.")
+        seen = passed_over(listing.passed_over()) or "nothing else either"
+        raise UsageError(f"There is no JPEG, PNG or TIFF image in {listing.source}; {seen}.")
+    first = table["uri"].slice(0, settings.shard_images).to_pylist()
+    if not listing.seen and not any_there(first, settings.access):
+        raise UsageError(
+            f"None of the first {len(first):,} images of {listing.source} is there; one of them: {first[0]}. Check "
+            "what its entries are relative to (--base), and which column holds them (--column)."
+        )
     return table, listing, repeated
 
 
@@ -207,7 +218,7 @@ def _freeze_manifest(run: Run, settings: ScanSettings, console: Console) -> None
     run.freeze(table, settings.shard_images)
     run.record["listing"] = {
         "images": table.num_rows,
-        "ignored_files": dict(listing.ignored.most_common(20)),
+        "ignored_files": listing.passed_over(),
         "repeated_entries": repeated,
         "listed": run_folder.now(),
     }
@@ -215,10 +226,10 @@ def _freeze_manifest(run: Run, settings: ScanSettings, console: Console) -> None
     shards = run.manifest.shards
     notes = [f"{table.num_rows:,} images in {shards:,} shard{'s' * (shards > 1)}"]
     if listing.ignored:
-        notes.append(f"{listing.ignored.total():,} files with other names passed over")
+        notes.append(passed_over(listing.passed_over()))
     if repeated:
         notes.append(f"{repeated:,} repeated entries taken once")
-    console.print(", ".join(notes), highlight=False)
+    say(console, "; ".join(notes))
 
 
 def _check_before(run: Run, console: Console) -> Check:

@@ -68,6 +68,10 @@ class Store(ABC):
         """An absolute address as a URI, in which every name can be written."""
         return address
 
+    def below(self, folder: str, name: str) -> str:
+        """The address of what has this name, with slashes, in a folder."""
+        return f"{folder.rstrip('/')}/{name}"
+
     def objects(self, folder: str, start: str = "") -> Iterator[Sequence[Listed]]:
         """Every object below a folder whose name begins with `start`; some at a time, as storage gives them.
 

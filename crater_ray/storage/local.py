@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +16,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from crater_ray.errors import UsageError
 from crater_ray.storage.base import Listed, Store
 from crater_ray.storage.bulk import Answer
-from crater_ray.storage.errors import ObjectError, StorageError, TooLarge, explain
+from crater_ray.storage.errors import ObjectError, StorageError, TooLarge
+from crater_ray.storage.walk import walk
 
 PAGE = 10_000
 """So many files are listed at a time."""
@@ -37,14 +40,17 @@ class LocalStore(Store):
         return "file://" + quote_from_bytes(os.fsencode(address))
 
     def objects(self, folder: str, start: str = "") -> Iterator[Sequence[Listed]]:
-        """Every file, in the order of its path; links are followed unless they go round."""
+        """Every file once, in the order of its path; links are followed, see `crater_ray.storage.walk`."""
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"{folder!r} {'is a file' if os.path.exists(folder) else 'does not exist'}.")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise UsageError(f"The folder {folder!r} may not be read. Check its permissions.")
         page: list[Listed] = []
-        for found in _walk(os.fsencode(folder), os.fsencode(start)):
-            page.append(found)
+        top = os.fsencode(folder)
+        for path in walk(top, os.fsencode(start)):
+            if _PARTIAL_NAME.fullmatch(os.path.basename(path)):
+                continue
+            page.append(_listed(path, os.path.join(top, path)))
             if len(page) == PAGE:
                 yield page
                 page = []
@@ -54,10 +60,12 @@ class LocalStore(Store):
     def get_within(self, address: str, longest: int) -> bytes:
         path = local_path(address)
         try:
-            with open(path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > longest:
-                    raise TooLarge(size)
+            with open(path, "rb", opener=_without_waiting) as file:
+                facts = os.fstat(file.fileno())
+                if not stat.S_ISREG(facts.st_mode):
+                    raise ObjectError("this is a pipe or a device, not a file")
+                if facts.st_size > longest:
+                    raise TooLarge(facts.st_size)
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError("the file is not there (any more)") from None
@@ -68,6 +76,10 @@ class LocalStore(Store):
         except ValueError as problem:  # a zero byte within a name
             raise ObjectError(f"the file's name cannot be used: {problem}") from None
         except OSError as problem:
+            if problem.errno == errno.ELOOP:
+                raise FileNotFoundError("the link leads to itself") from None
+            if problem.errno in (errno.ENAMETOOLONG, errno.ENXIO):  # ENXIO: a socket
+                raise ObjectError(f"the file cannot be opened ({problem.strerror})") from None
             raise StorageError(f"{os.fsdecode(path)}: {problem.strerror or problem}") from None
 
     def get_many(
@@ -122,6 +134,11 @@ def local_path(address: str) -> bytes:
     return os.fsencode(address)
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file, but does not wait for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _path(address: str) -> Path:
     return Path(os.fsdecode(local_path(address)))
 
@@ -129,33 +146,6 @@ def _path(address: str) -> Path:
 def visible(path: bytes) -> str:
     """A path as text. File names are bytes; those that are not UTF-8 keep their odd bytes as visible escapes."""
     return path.decode("utf-8", "backslashreplace")
-
-
-def _walk(top: bytes, start: bytes) -> Iterator[Listed]:
-    pending = [b""]
-    while pending:
-        below = pending.pop()
-        try:
-            with os.scandir(os.path.join(top, below) if below else top) as scan:
-                found = sorted(scan, key=lambda entry: entry.name)
-        except OSError as problem:
-            raise explain(problem, os.fsdecode(os.path.join(top, below))) from None
-        folders = []
-        for entry in found:
-            path = os.path.join(below, entry.name) if below else entry.name
-            if entry.is_dir(follow_symlinks=True) and not _loops(entry, top):
-                if not start or (path + b"/").startswith(start) or start.startswith(path + b"/"):
-                    folders.append(path)
-            elif path.startswith(start) and not _PARTIAL_NAME.fullmatch(entry.name):
-                yield _listed(path, os.path.join(top, path))
-        pending.extend(reversed(folders))
-
-
-def _loops(entry: os.DirEntry[bytes], top: bytes) -> bool:
-    if not entry.is_symlink():
-        return False
-    target = os.path.realpath(entry.path)
-    return target.startswith(os.path.realpath(top)) or os.path.realpath(top).startswith(target)
 
 
 def _listed(path: bytes, whole: bytes) -> Listed:

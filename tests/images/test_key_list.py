@@ -7,10 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from crater_ray.errors import UsageError
 from crater_ray.images.listing import Listing, open_archive
 from crater_ray.runs.manifest import build
+from crater_ray.scanning.loader import load
 from crater_ray.storage.access import Access
 from testbed.local_s3 import PUBLIC, LocalS3
 
@@ -72,3 +74,21 @@ def test_file_addresses_in_lists_name_any_file(tmp_path: Path) -> None:
     (tmp_path / "keys.txt").write_text((tmp_path / "a b%.jpg").as_uri() + "\n")
     found = keys_and_uris(open_archive(str(tmp_path / "keys.txt"), Access()))
     assert found == {"a b%": (tmp_path / "a b%.jpg").as_uri()}
+
+
+def test_entries_with_a_files_suffix_are_files_and_others_keys(tmp_path: Path) -> None:
+    files = ["x.bmp", "y.ome.tif", "z.JP2", "w.gif", "v.dm4", "u.pdf"]
+    keys = ["fc_0009B8MmpmMmazxkRHRU.21333", "fm_-1_-2", "I1126N.7"]
+    (tmp_path / "list.txt").write_text("\n".join(files + keys))
+    table, _ = build(open_archive(str(tmp_path / "list.txt"), Access()).batches)
+    expected = [*files, *(f"{key}/{key}-001.jpg" for key in keys)]
+    assert sorted(table["uri"].to_pylist()) == sorted(f"file://{tmp_path}/{name}" for name in expected)
+
+
+def test_what_is_no_readable_image_is_a_row_of_its_own(tmp_path: Path) -> None:
+    Image.new("L", (120, 100)).save(tmp_path / "x.bmp")
+    Image.new("L", (120, 100)).save(tmp_path / "#4 tray.png")
+    (tmp_path / "list.txt").write_text("x.bmp\n#4 tray.png\n")
+    table, _ = build(open_archive(str(tmp_path / "list.txt"), Access()).batches)
+    loaded, _ = load(table["uri"].to_pylist(), Access())
+    assert dict(zip(table["key"].to_pylist(), loaded.status, strict=True)) == {"#4 tray": "ok", "x": "unsupported"}

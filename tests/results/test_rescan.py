@@ -202,7 +202,7 @@ def test_lists_with_odd_keys(made: Path, tmp_path: Path, untrained: Path, quiet:
     else:
         pq.write_table(table, path)
     with open_existing(made) as old:
-        chosen = choose(old, None, read_key_list(str(path), Access()), (), 10)
+        chosen = choose(old, None, read_key_list(str(path), Access()).entries, (), 10)
     assert sorted(chosen["key"].to_pylist()) == sorted(ODD_KEYS)
 
 

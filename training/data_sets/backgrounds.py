@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from crater_ray.errors import UsageError
 from crater_ray.images.decode import decode
-from crater_ray.images.key_list import IMAGE_SUFFIXES
+from crater_ray.images.list_table import IMAGE_SUFFIXES
 from crater_ray.images.status import Refusal
 from crater_ray.storage.access import Access
 from crater_ray.storage.base import Store

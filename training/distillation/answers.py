@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from crater_ray.errors import UsageError
 from crater_ray.images.decode import decode
-from crater_ray.images.key_list import IMAGE_SUFFIXES
+from crater_ray.images.list_table import IMAGE_SUFFIXES
 from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS
