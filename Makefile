@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check docs docs-picture format lock clean
+.PHONY: help install install-dev chromium demo test test-quick chaos lint cluster-check docs-check docs docs-picture format calibrate lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -21,6 +21,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --require-hashes -r requirements.lock
 	$(PIP) install --quiet --no-deps --editable .
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib crater_ray >/dev/null || true  # or every first import would
 	@touch $@
 
 install-dev: $(VENV)/.installed-dev ## also install what tests, checks and training need
@@ -71,10 +72,14 @@ format: install-dev ## put the code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+calibrate: install ## measure on this machine how engines agree with float32, for the cards of the shipped bundles
+	for card in crater_ray/network/bundles/*/card.json; do \
+	  $(BIN)/crater-ray calibrate --bundle $$(dirname $$card) --engine all --write || exit 1; done
+
 lock: ## pin the dependencies anew (needs uv)
 	$(UV_COMPILE) pyproject.toml -o requirements.lock
-	$(UV_COMPILE) pyproject.toml --extra cpu --extra train --group dev -c requirements.lock -o requirements-dev.lock
-	$(UV_COMPILE) pyproject.toml --extra cpu --extra cluster -c requirements.lock -o cluster/cpu.lock
+	$(UV_COMPILE) pyproject.toml --extra train --group dev -c requirements.lock -o requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml --extra cluster -c requirements.lock -o cluster/cpu.lock
 	$(UV_COMPILE) pyproject.toml --extra gpu --extra cluster -c requirements.lock -o cluster/gpu.lock
 
 clean: ## remove what was made

@@ -39,9 +39,15 @@ def agreement(
         int | None, typer.Option("--layers", metavar="N", min=1, help="8-bit activations.  [default: all but the last]")
     ] = None,
     confirm: Annotated[
-        float,
-        typer.Option("--confirm", metavar="W", min=0, max=0.5, help="Scores this near the threshold again in float32."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--confirm",
+            metavar="W",
+            min=0,
+            max=0.5,
+            help="Scores this near the threshold again in float32.  [default: what it takes to keep enough]",
+        ),
+    ] = None,
     engine: options.Engine = "openvino",
     bundle: options.BundleName = "default",
     threshold: Annotated[float | None, typer.Option("--threshold", metavar="T", help="[default: the bundle's]")] = None,

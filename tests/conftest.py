@@ -52,6 +52,12 @@ def _no_credentials_of_the_user() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests keep between scans, such as compiled graphs, is not the user's, in every process that they start."""
+    os.environ["CRATER_RAY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_lower_priority() -> None:
     """Ray lets workers run at low priority: beside other work they would get next to nothing, and tests take hours."""
     os.environ.update(RAY_worker_niceness="0")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.engines.agreement import Agreement, compare
+from crater_ray.engines.choice import KEPT_SHARE
 from crater_ray.engines.registry import create, find
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
@@ -16,6 +17,8 @@ from crater_ray.network.finder import filled_up
 
 REFERENCE = "keras"
 """What every engine is compared with: the network itself in float32."""
+CONFIRMED_AT_MOST = 0.1
+"""Of the images. Where more would have to be computed again, an engine is not worth having."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,19 @@ class Calibrated:
         ranges: of the activations that become 8-bit numbers; None for an engine without.
         agreement: with `REFERENCE`.
         confirm: scores this near the threshold were computed again in float32.
+        confirmed_share: of the images, how many that were.
     """
 
     engine: str
     ranges: dict[str, float] | None
     agreement: Agreement
     confirm: float
+    confirmed_share: float = 0.0
 
     def entry(self) -> dict[str, Any]:
         """What the card says of it."""
         kept = {"kept_share": self.agreement.kept_share, "confirm": self.confirm}
+        kept["confirmed_share"] = round(self.confirmed_share, 4)
         return {"ranges": self.ranges, **asdict(self.agreement), **kept}
 
     def recorded(self, bundle: Bundle, measured_on: dict[str, Any]) -> Bundle:
@@ -66,7 +72,7 @@ def measure(
     calibrated_on: Iterable[np.ndarray],
     compared_on: Iterable[np.ndarray],
     threshold: float | None = None,
-    confirm: float = 0.0,
+    confirm: float | None = None,
     quantile: float = 1.0,
     layers: int | None = None,
 ) -> Calibrated:
@@ -78,7 +84,8 @@ def measure(
         calibrated_on: (n, height, width) uint8 images, one size per batch.
         compared_on: other ones.
         threshold: from which score an image is a candidate; the bundle's typical one when None.
-        confirm: have scores this near the threshold computed again in float32.
+        confirm: have scores this near the threshold computed again in float32; when None as near as it takes to keep
+            `KEPT_SHARE` of the candidates, unless that were more than `CONFIRMED_AT_MOST` of the images.
         quantile, layers: see `calibrate`.
 
     Raises:
@@ -87,12 +94,20 @@ def measure(
     entry = find(engine)
     entry.check()
     ranges = calibrate(bundle, calibrated_on, quantile, layers) if entry.calibrated else None
+    threshold = bundle.typical_threshold if threshold is None else threshold
     if entry.card:
-        tried = {**({"ranges": ranges} if ranges else {}), "confirm": confirm}
+        tried = {**({"ranges": ranges} if ranges else {}), "confirm": confirm or 0.0}
         bundle = replace(bundle, figures={**bundle.figures, entry.card: tried})
     other = create(engine, bundle, threshold=threshold)
     found = compare(create(REFERENCE, bundle), other, compared_on, bundle, threshold)
-    return Calibrated(engine, ranges, found, confirm)
+    if confirm is not None or entry.exact is None:
+        again = float(found.close(threshold, confirm).mean()) if confirm else 0.0
+        return Calibrated(engine, ranges, found.agreement(threshold), confirm or 0.0, again)
+    confirm = found.least_confirm(threshold, KEPT_SHARE)
+    again = float(found.close(threshold, confirm).mean()) if confirm else 0.0
+    if again > CONFIRMED_AT_MOST:
+        confirm = again = 0.0
+    return Calibrated(engine, ranges, found.agreement(threshold, confirm), confirm, again)
 
 
 def calibrate(

@@ -73,9 +73,14 @@ def build_finder_graph(
 
 
 def _contrast(x: Any) -> Any:
-    """What `crater_ray.network.finder.LocalContrast` does, operation by operation; (n, 1, height, width)."""
+    """What `crater_ray.network.finder.LocalContrast` does, operation by operation; (n, 1, height, width).
+
+    It is the same for images that are darker by a whole number, and squares of small numbers lose less in bfloat16:
+    in that, the contrast of the pixels as they are would come out with errors as large as itself.
+    """
     from openvino import opset13 as ops
 
+    x = ops.subtract(x, ops.round(ops.reduce_mean(x, np.array([1, 2, 3]), True), "half_to_even"))
     both = ops.concat([x, ops.multiply(x, x)], 1)
     both = ops.avg_pool(both, [CELL, CELL], [0, 0], [0, 0], [CELL, CELL], True)
     reach = NEIGHBOURHOOD // 2

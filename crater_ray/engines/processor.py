@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 from pathlib import Path
+from typing import Any
 
 WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
 """Values of ONEDNN_MAX_CPU_ISA that leave out the instructions for bfloat16."""
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OMP_NUM_THREADS")
+"""Environment variables by which people limit what is used of a processor."""
 
 
 def has_gpu() -> bool:
@@ -22,8 +27,35 @@ def computes_in_bfloat16() -> bool:
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
     if limit.upper() in WITHOUT_BFLOAT16:
         return False
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
+    flags = _facts()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def fingerprint() -> dict[str, Any]:
+    """What engines' speed and rounding depend on here: processor, its instructions, cores, limits; JSON values."""
+    lines = [line.split(":", 1) for line in _facts().splitlines() if ":" in line]
+    facts = {name.strip().lower(): value.strip() for name, value in reversed(lines)}
+    instructions = facts.get("flags") or facts.get("features") or ""
+    limits = {name: os.environ[name] for name in LIMITS if name in os.environ}
+    return {
+        "machine": platform.machine(),
+        "model": facts.get("model name") or facts.get("cpu part") or platform.processor(),
+        "instructions": hashlib.sha256(instructions.encode()).hexdigest()[:16],
+        "cores": cores(),
+        "limits": limits,
+    }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1
+
+
+def _facts() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -73,7 +73,7 @@ _entry_openvino = partial(
     kind="cpu",
     make_screen=_openvino_screen,
     package="openvino",
-    install="pip install 'crater-ray[cpu]'",
+    install="pip install openvino",
 )
 
 ENGINES: dict[str, Entry] = {
@@ -92,7 +92,7 @@ ENGINES: dict[str, Entry] = {
         _entry_openvino(
             name="openvino",
             numbers="int8",
-            about="the quickest on processors",
+            about="the quickest on most processors",
             make=_openvino_int8,
             card="openvino_int8",
             exact="openvino-float",
@@ -101,10 +101,11 @@ ENGINES: dict[str, Entry] = {
         _entry_openvino(
             name="openvino-bf16",
             numbers="bfloat16",
-            about="OpenVINO with rounding but without calibration",
+            about="for processors that compute in bfloat16; needs no calibration",
             make=partial(_openvino, numbers="bf16"),
             card="openvino_bf16",
             exact="openvino-float",
+            quick_here=processor.computes_in_bfloat16,
         ),
         _entry_openvino(
             name="openvino-float",

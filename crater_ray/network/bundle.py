@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 FORMAT = 1
+CARD = "card.json"
 PREPROCESSINGS: dict[str, tuple[str, ...]] = {
     stardust.ARCHITECTURE: get_args(stardust.Preprocessing),
     finder.ARCHITECTURE: ("local-contrast",),
@@ -108,7 +109,7 @@ class Bundle:
         np.savez(folder / "weights.npz", **{name: self.weights[name] for name in sorted(self.weights)})  # type: ignore[arg-type]
         if self.screen is not None:
             self.screen.save(folder)
-        (folder / "card.json").write_text(json.dumps(self.card(), indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(json.dumps(self.card(), indent=2) + "\n", encoding="utf-8")
         return folder
 
     def card(self) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def _check_weights(bundle: Bundle, folder: Path) -> None:
 
 def _read_card(folder: Path) -> dict[str, Any]:
     try:
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(
             f"No bundle at {str(folder)!r}: a bundle is a folder with card.json and weights.npz. "

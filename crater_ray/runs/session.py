@@ -42,9 +42,16 @@ def continue_or_create(folder: Folder, settings: dict[str, Any], facts: dict[str
     return run
 
 
-def begin_session(run: Run, shards: int) -> dict[str, Any]:
-    """Note that a session begins, with so many shards to do."""
+def begin_session(run: Run, shards: int, engine: dict[str, Any]) -> dict[str, Any]:
+    """Note that a session begins.
+
+    Args:
+        run: whose.
+        shards: to do.
+        engine: which one computes and why; JSON values.
+    """
     session: dict[str, Any] = {"started": run_folder.now(), "ended": None, "shards_to_do": shards}
+    session["engine"] = engine
     session["versions"] = versions()
     run.record["sessions"].append(session)
     run.write_record()

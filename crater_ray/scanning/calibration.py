@@ -12,11 +12,12 @@ import numpy as np
 
 from crater_ray.engines.calibration import Calibrated, measure
 from crater_ray.engines.choice import KEPT_SHARE
+from crater_ray.engines.registry import find, names_with_figures
 from crater_ray.errors import UsageError
 from crater_ray.images.decode import decode
 from crater_ray.images.fetch import fetch
 from crater_ray.images.status import Refusal
-from crater_ray.network.bundle import DEFAULT
+from crater_ray.network.bundle import CARD, DEFAULT
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.network.stardust import TILE
 from crater_ray.places.tiles import WHOLE_PIXELS, tile_corners
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BATCH = 16
+ALL = "all"
+"""Stands for every engine of which a card keeps figures and that is of use on this machine."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,11 @@ class CalibrationSettings:
     Attributes:
         source: the archive; None for simulated foils.
         bundle: the network's folder.
-        engine: name of the engine.
+        engine: name of the engine, or `ALL`.
         images: to compare on.
         calibration: other images, to take the ranges from.
         craters: share of the simulated images that hold a crater.
-        confirm: scores this near the threshold are computed again in float32.
+        confirm: scores this near the threshold are computed again in float32; as near as it takes when None.
         quantile: share of an image's values that a range covers.
         layers: how many activations become 8-bit numbers; all but the last when None.
         threshold: from which score an image is a candidate; the bundle's typical one when None.
@@ -59,7 +62,7 @@ class CalibrationSettings:
     images: int = 1_000
     calibration: int = 200
     craters: float = 0.5
-    confirm: float = 0.0
+    confirm: float | None = None
     quantile: float = 1.0
     layers: int | None = None
     threshold: float | None = None
@@ -68,43 +71,52 @@ class CalibrationSettings:
     access: Access = field(default_factory=Access)
 
 
-def calibrate(settings: CalibrationSettings, console: Console) -> Calibrated:
-    """Measure how an engine agrees with float32, say it, and keep it if asked to.
+def calibrate(settings: CalibrationSettings, console: Console) -> list[Calibrated]:
+    """Measure how engines agree with float32, say it, and keep it if asked to.
 
     Args:
         settings: what to do.
         console: where to say it.
 
     Raises:
-        UsageError: the engine cannot be had, or there are too few images.
+        UsageError: an engine cannot be had, or there are too few images.
     """
     bundle = load_bundle(settings.bundle)
-    if settings.write and settings.bundle is DEFAULT:
+    if settings.write and (settings.bundle is DEFAULT or not (settings.bundle / CARD).is_file()):
         raise UsageError(
             "The bundle that ships with crater-ray stays as it is: --write needs --bundle DIR, such as a copy of "
             f"{DEFAULT}."
         )
+    engines = [settings.engine]
+    if settings.engine == ALL:
+        engines = [name for name in names_with_figures() if find(name).installed and find(name).quick_here()]
+    for engine in engines:
+        find(engine).check()
+    measured = []
     with tempfile.TemporaryDirectory(prefix="crater-ray-calibration-") as scratch:
         if settings.source is None:
             first = _simulated(Path(scratch, "calibration"), settings.calibration, settings.seed + 1_000, settings)
             second = _simulated(Path(scratch, "compared"), settings.images, settings.seed, settings)
         else:
             first, second = _drawn(settings, console)
-        found = measure(
-            bundle,
-            settings.engine,
-            batches(first, settings.access),
-            batches(second, settings.access),
-            settings.threshold,
-            settings.confirm,
-            settings.quantile,
-            settings.layers,
-        )
-    _show(found, console)
-    if settings.write:
-        found.recorded(bundle, _measured_on(settings)).save(settings.bundle)
-        say(console, f"written to {settings.bundle / 'card.json'}")
-    return found
+        for engine in engines:
+            found = measure(
+                bundle,
+                engine,
+                batches(first, settings.access),
+                batches(second, settings.access),
+                settings.threshold,
+                settings.confirm,
+                settings.quantile,
+                settings.layers,
+            )
+            _show(found, console)
+            measured.append(found)
+            if settings.write:
+                bundle = found.recorded(bundle, _measured_on(settings))
+                bundle.save(settings.bundle)
+                say(console, f"written to {settings.bundle / CARD}")
+    return measured
 
 
 def batches(uris: Sequence[str], access: Access) -> Iterator[np.ndarray]:
@@ -166,5 +178,7 @@ def _show(found: Calibrated, console: Console) -> None:
     say(console, f"{found.engine} beside float32, on {it.images:,} images:")
     say(console, f"largest score difference  {it.largest_difference:.4f}  (mean {it.mean_difference:.4f})")
     say(console, f"candidates from {it.threshold:g}    {it.candidates:,}: {it.kept:,} kept, {it.gained:,} gained")
+    if found.confirm:
+        say(console, f"computed again in float32  {found.confirmed_share:.1%}, within {found.confirm:.2g} of it")
     if it.kept_share < KEPT_SHARE:
-        say(console, f"It keeps {it.kept_share:.2%} of the candidates; {KEPT_SHARE:.1%} are wanted. Try --confirm W.")
+        say(console, f"It keeps {it.kept_share:.2%} of the candidates; {KEPT_SHARE:.1%} are wanted.")

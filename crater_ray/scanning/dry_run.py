@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crater_ray.engines.choice import resolve
 from crater_ray.errors import CraterRayError
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import part
 from crater_ray.runs.left_out import passed_over
 from crater_ray.scanning.cluster import connected, devices, processors
+from crater_ray.scanning.engine import choose_engine
 from crater_ray.scanning.loader import BLOCK_IMAGES, Loaded, load
 from crater_ray.scanning.scan import Choice, list_archive
 from crater_ray.scanning.scorer import Scorer
@@ -40,7 +40,7 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
     import ray
 
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
+    engine = choose_engine(settings, bundle, console).engine
     screen = screen_of(settings, bundle)
     held = next(open_folder(settings.out, settings.access).names(), None)
     ignored, repeated = "", 0

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from crater_ray.engines.choice import resolve
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.fetch import any_there
 from crater_ray.images.listing import Listing, open_archive
@@ -25,6 +24,7 @@ from crater_ray.runs.lease import Lease
 from crater_ray.runs.left_out import left_out, passed_over
 from crater_ray.runs.run import Run
 from crater_ray.runs.session import begin_session, continue_or_create, end_session
+from crater_ray.scanning.engine import choose_engine
 from crater_ray.settings import ScanSettings, bundle_name, identity, threshold_of
 from crater_ray.storage.folder import open_folder
 from crater_ray.watching.display import say
@@ -95,7 +95,8 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
 
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
-    engine = resolve(settings.engine, bundle, screened=settings.screen, cluster=settings.address)
+    engine_choice = choose_engine(settings, bundle, console)
+    engine = engine_choice.engine
     run = open_run_folder(settings, bundle, engine, choice)
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
     with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
@@ -112,7 +113,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         progress.started = started
         failed: dict[int, str] = {}
         if todo:
-            session = begin_session(run, len(todo))
+            session = begin_session(run, len(todo), engine_choice.record())
             work = Work(
                 run,
                 settings.access,

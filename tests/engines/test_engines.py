@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from crater_ray.engines import processor as machine
-from crater_ray.engines.choice import resolve
+from crater_ray.engines.choice import Choice, choose, resolve
 from crater_ray.engines.keras_engine import SHAPES, KerasEngine
 from crater_ray.engines.processor import computes_in_bfloat16
 from crater_ray.engines.registry import create
@@ -35,29 +34,34 @@ def processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
-def test_auto_is_bfloat16_where_the_card_allows_it(processor: None, bundle: Bundle) -> None:
-    assert resolve("auto", bundle) == "keras"
+def test_auto_is_float32_where_the_card_allows_nothing_else(processor: None, bundle: Bundle) -> None:
+    """By OpenVINO, which needs no trial then."""
+    made = choose("auto", bundle)
+    assert made.engine == "openvino-float"
+    assert "99.5%" in str(made.why)
+    worse = {name: figures | {"kept_share": 0.99} for name, figures in GOOD.items()}
+    assert choose("auto", replace(bundle, figures=worse)) == made
+
+
+def test_auto_without_openvino(processor: None, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert resolve("auto", replace(bundle, figures=GOOD)) == "keras-bf16"
-    worse = replace(bundle, figures={"keras_bf16": {"kept_share": 0.99}})
-    assert resolve("auto", worse) == "keras"
+    assert resolve("auto", bundle) == "keras"
+    monkeypatch.setattr(machine, "computes_in_bfloat16", lambda: False)
+    assert choose("auto", replace(bundle, figures=GOOD)) == Choice("keras", "openvino is not installed")
 
 
-def test_auto_behind_a_screen_is_openvino_where_the_card_allows_it(processor: None, bundle: Bundle) -> None:
-    installed = importlib.util.find_spec("openvino") is not None
-    assert resolve("auto", replace(bundle, figures=GOOD), screened=True) == ("openvino" if installed else "keras-bf16")
-    assert resolve("auto", bundle, screened=True) == "keras"
-
-
-@pytest.mark.parametrize("what", ["gpu", "cluster", "processor"])
-def test_auto_is_float32_elsewhere(processor: None, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    match what:
-        case "gpu":
-            monkeypatch.setattr(machine, "has_gpu", lambda: True)
-        case "cluster":
-            monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-        case "processor":
-            monkeypatch.setattr(machine, "computes_in_bfloat16", lambda: False)
-    assert resolve("auto", replace(bundle, figures=GOOD)) == "keras"
+@pytest.mark.parametrize("what", ["GPU", "cluster"])
+def test_auto_is_keras_on_gpus_and_clusters(
+    processor: None, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if what == "GPU":
+        monkeypatch.setattr(machine, "has_gpu", lambda: True)
+    else:
+        monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    made = choose("auto", replace(bundle, figures=GOOD))
+    assert made.engine == "keras"
+    assert what in str(made.why)
 
 
 def test_unknown_engine_is_refused() -> None:

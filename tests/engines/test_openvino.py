@@ -79,11 +79,11 @@ def test_small_numbers_stay_near(bundle: Bundle, keras_engine: Engine) -> None:
     ranges = calibrate(bundle, [noise(3, 96, 110, seed=9)])
     calibrated = replace(bundle, figures={"openvino_int8": {"ranges": ranges}})
     batches = [noise(6, 96, 110, seed=1), noise(4, 120, 96, seed=2)]
-    exact = compare(keras_engine, keras_engine, batches, bundle, threshold=0.2)
+    exact = compare(keras_engine, keras_engine, batches, bundle, threshold=0.2).agreement(0.2)
     assert (exact.images, exact.largest_difference, exact.kept_share) == (10, 0.0, 1.0)
     for name in ("openvino", "openvino-bf16"):
         engine = create(name, calibrated)
-        found = compare(keras_engine, engine, batches, bundle, threshold=0.2)
+        found = compare(keras_engine, engine, batches, bundle, threshold=0.2).agreement(0.2)
         assert found.mean_difference < 0.1, name
         reference, other = keras_engine.score(batches[0]).peaks, engine.score(batches[0]).peaks
         assert np.corrcoef(reference.ravel(), other.ravel())[0, 1] > 0.98, name
@@ -106,7 +106,7 @@ def test_missing_calibration_and_missing_package_are_explained(
         resolve("openvino", bundle)
     assert resolve("openvino-bf16", bundle) == "openvino-bf16"
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"crater-ray\[cpu\]"):
+    with pytest.raises(UsageError, match="pip install openvino"):
         resolve("openvino")
     assert resolve("auto") == "keras"
 

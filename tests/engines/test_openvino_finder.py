@@ -37,3 +37,14 @@ def test_bytes_are_near() -> None:
     rounded = ov.compile_model(build_finder_graph(weights, ranges), "CPU", EXACT)
     maps = rounded([images()])["maps"]
     assert np.corrcoef(maps[..., 0].ravel(), answer["maps"][..., 0].ravel())[0, 1] > 0.99
+
+
+def test_bfloat16_is_near_where_bright_images_have_little_contrast() -> None:
+    """The square of a bright pixel has more digits than bfloat16; the variance of such pixels must survive."""
+    weights = random_weights(1)
+    pale = np.clip(200 + (images().astype(np.int16) - 120) // 8, 0, 255).astype(np.uint8)
+    exact, rounded = (
+        ov.compile_model(build_finder_graph(weights), "CPU", {"INFERENCE_PRECISION_HINT": numbers})([pale])["maps"]
+        for numbers in ("f32", "bf16")
+    )
+    assert np.abs(exact - rounded).mean() < 0.05 * np.abs(exact - exact.mean()).mean()
