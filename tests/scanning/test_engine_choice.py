@@ -49,7 +49,9 @@ def test_a_scan_by_openvino_imports_no_tensorflow(network: str, archive: Path, u
     assert not log.exists(), log.read_text()
     with open_existing(tmp_path / "run") as run:
         assert run.record["settings"]["engine"].startswith("openvino")
-    subprocess.run([sys.executable, "-c", "import importlib.util; importlib.util.find_spec('keras')"], env=environment)
+    subprocess.run(
+        [sys.executable, "-c", "import importlib.util; importlib.util.find_spec('keras')"], env=environment, check=True
+    )
     assert log.exists(), "the watch would have seen it"
 
 
