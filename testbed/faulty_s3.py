@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 ERRORS = {
+    "archived": (403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
     "403": (403, "AccessDenied", "Access Denied."),
     "500": (500, "InternalError", "We encountered an internal error. Please try again."),
     "503": (503, "SlowDown", "Reduce your request rate."),
@@ -34,7 +35,7 @@ class FaultyS3:
         endpoint_url: its address.
         share: probability of each fault for a GET of an object: `500`, `503`, `reset`, `cut` (the body ends before its
             announced length), `short` (a shorter body that announces itself as whole), `stall` (no answer for
-            `stall_seconds`), `hang` (the same in the middle of the body), `403`.
+            `stall_seconds`), `hang` (the same in the middle of the body), `403`, `archived` (in cold storage).
         only: GET faults befall only objects whose name contains this.
         put_share: the same for a PUT: `500`, `503`, `reset`, `stall` (nothing is stored), and `500 after`, `reset
             after`, `404 after`: the object is stored, but the answer says otherwise.

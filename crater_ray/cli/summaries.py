@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from crater_ray.images.status import OK
+from crater_ray.images.status import ARCHIVED, OK
 from crater_ray.runs.left_out import left_out
 from crater_ray.watching.display import duration, say
 
@@ -37,6 +37,11 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     else:
         say(console, "Nothing was left to do.")
     say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
+    if check.statuses[ARCHIVED]:
+        say(
+            console,
+            f"The archived are in cold storage. Restore them, then `crater-ray rescan RUN --status {ARCHIVED}`.",
+        )
     for note in outcome.left_out:
         say(console, note)
     _show_audit(check, console)

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 
-from crater_ray.images.status import MISSING, UNREADABLE, UNSUPPORTED, Refusal
+from crater_ray.images.status import ARCHIVED, MISSING, UNREADABLE, UNSUPPORTED, Refusal
 from crater_ray.storage.access import Access
 from crater_ray.storage.bulk import Answer
-from crater_ray.storage.errors import StorageError, TooLarge
+from crater_ray.storage.errors import Archived, StorageError, TooLarge
 from crater_ray.storage.registry import store_at
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -62,6 +62,8 @@ def _verdict(answer: Answer) -> Fetched:
             return answer
         case FileNotFoundError():
             return Refusal(MISSING, str(answer))
+        case Archived():
+            return Refusal(ARCHIVED, str(answer))
         case TooLarge():
             return Refusal(UNSUPPORTED, f"{answer.size:,} bytes: more than {MAX_BYTES:,} are refused")
         case MemoryError():

@@ -8,6 +8,7 @@ OK = "ok"
 UNREADABLE = "unreadable"
 UNSUPPORTED = "unsupported"
 MISSING = "missing"
+ARCHIVED = "archived"
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Refusal:
 
     Attributes:
         status: `unreadable` (damaged, empty, not an image), `unsupported` (sound, but nothing this network can
-            look at) or `missing`.
+            look at), `missing` or `archived` (in cold storage).
         reason: one line for the person who asks.
         height, width: pixels, where they are known.
     """

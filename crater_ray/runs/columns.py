@@ -91,7 +91,7 @@ COLUMNS = (
         pa.string(),
         "loader",
         "`ok`; `unreadable` (empty, truncated, not an image); `unsupported` (sound, but too small, too large or of "
-        "another kind); `missing` (listed, then gone).",
+        "another kind); `missing` (listed, then gone); `archived` (in cold storage, to be restored first).",
         nullable=False,
     ),
     Column("error", pa.string(), "loader", "Why it is not `ok`."),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crater_ray.errors import CraterRayError
+from crater_ray.scanning import preflight
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # each is handled where its block is
@@ -52,6 +53,7 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    expect_ray(address)
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
@@ -68,6 +70,14 @@ def connected(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def expect_ray(address: str | None) -> None:
+    """Make sure, within seconds, that `connected` can succeed; arguments and errors as there."""
+    import ray
+
+    if not ray.is_initialized():
+        preflight.check(address)
 
 
 def devices() -> list[Device]:

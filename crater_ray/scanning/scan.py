@@ -87,7 +87,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         CraterRayError: something failed; running the same command again goes on from there.
         KeyboardInterrupt: the user stopped it; likewise.
     """
-    from crater_ray.scanning.cluster import connected
+    from crater_ray.scanning.cluster import connected, expect_ray
     from crater_ray.scanning.pipeline import Pipeline
     from crater_ray.scanning.work import Work
     from crater_ray.watching.display import Display
@@ -102,6 +102,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
         run.reload()  # another scan may have ended while its lease was watched
         if not run.has_manifest():
+            expect_ray(settings.address)  # before hours of listing, not after
             if choice:
                 run.freeze(choice.images(), settings.shard_images)
             else:

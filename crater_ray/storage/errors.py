@@ -33,6 +33,18 @@ class TooLarge(ObjectError):
         return f"{self.size:,} bytes are too many"
 
 
+class Archived(ObjectError):
+    """The object lies in cold storage, from where it has to be restored before it can be read."""
+
+    def __init__(self) -> None:
+        super().__init__("the object is archived in cold storage: restore it, then `rescan --status archived`")
+
+
+def is_archived(text: str) -> bool:
+    """Whether an answer of storage, in whatever words, says that the object is in cold storage."""
+    return any(code in text for code in ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"))
+
+
 def explain(problem: Exception, where: str) -> CraterRayError:
     """Say in one line what a problem with a file or an object means and what to do about it.
 

@@ -12,7 +12,7 @@ from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.storage import errors
 from crater_ray.storage.base import Listed, Store
 from crater_ray.storage.bulk import Answer, Buffer
-from crater_ray.storage.errors import ObjectError, StorageError, TooLarge, one_line
+from crater_ray.storage.errors import Archived, ObjectError, StorageError, TooLarge, is_archived, one_line
 from crater_ray.storage.s3_clients import (
     REFUSED,
     bulk_store,
@@ -82,6 +82,8 @@ class S3Store(Store):
         except FileNotFoundError:
             raise FileNotFoundError(_NOT_THERE) from None
         except (BaseError, OSError) as problem:
+            if is_archived(str(problem)):
+                raise Archived from None
             if not (
                 isinstance(problem, PermissionDeniedError | UnauthenticatedError) or credentials_refused(str(problem))
             ):
@@ -103,6 +105,8 @@ class S3Store(Store):
             code = code_of(problem)
             if code in _GONE:
                 raise FileNotFoundError(_NOT_THERE) from None
+            if is_archived(code):
+                raise Archived from None
             if code in ("InvalidRequest", "InvalidURI", "KeyTooLongError"):
                 raise ObjectError(f"the store does not accept this key ({code})") from None
             raise StorageError(str(self.explain(problem, f"s3://{bucket}/{key}"))) from None
@@ -152,6 +156,8 @@ class S3Store(Store):
         code, text = code_of(problem), one_line(problem)
         if isinstance(problem, CraterRayError) or (isinstance(problem, OSError) and problem.errno is not None):
             return errors.explain(problem, where)
+        if is_archived(code):
+            return StorageError(f"{where} is archived in cold storage. Restore it, then run the same again.")
         if code == "NoSuchBucket":
             return UsageError(f"There is no bucket at {where}. Check the name and --endpoint-url.")
         if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
