@@ -73,7 +73,7 @@ def bundle(
     fitted: Annotated[Path, typer.Argument(help="Folder of the fit.")],
     out: Annotated[Path, typer.Argument(help="The bundle to write.")],
     source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
-    images: Annotated[int, typer.Option(help="Held-out scenes to calibrate on.")] = 1_000,
+    images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 4 times without.")] = 1_000,
     odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 3_000,
     name: Annotated[str, typer.Option(help="What people will call it.")] = "finder",
 ) -> None:
@@ -83,7 +83,7 @@ def bundle(
     from training.finder.calibrate import finder_bundle, held_out
     from training.finder.export import folded_weights
 
-    scenes = held_out(source, images, seed=1_000)
+    scenes = held_out(source, images, 4 * images, seed=1_000)
     trained = {
         "recipe": {"name": "finder"},
         **json.loads((fitted / "settings.json").read_text(encoding="utf-8")),

@@ -44,6 +44,7 @@ def retrain(
     from training.retraining.dense_layers import DenseSettings
     from training.retraining.retrain import BATCH_WHOLE, RetrainSettings, Sets
     from training.retraining.retrain import retrain as run
+    from training.retraining.retrain_finder import retrain_finder
 
     before = load(bundle or DEFAULT)
     sets = Sets(dataset.read(base), dataset.read(validation), dataset.read(test))
@@ -59,7 +60,10 @@ def retrain(
         "dense" if layers == "dense" else "all",
     )
     added = read_added(images, verdicts, sets.base.shape)
-    after, comparison = run(before, added, sets, settings, out / "fit")
+    if before.gives_maps:
+        after, comparison = retrain_finder(before, added, sets, settings)
+    else:
+        after, comparison = run(before, added, sets, settings, out / "fit")
     after.save(out)
     (out / "comparison.json").write_text(json.dumps(comparison, indent=2) + "\n", encoding="utf-8")
     print(table(comparison))

@@ -37,10 +37,10 @@ class Contender:
 
 def of_bundle(bundle: Bundle) -> Contender:
     """A network as a contender."""
-    from training.network.scoring import logits, probability
+    from training.network.scoring import bundle_logits, probability
 
     def score(data: DataSet) -> np.ndarray:
-        return probability(logits(bundle.weights, bundle.preprocessing, data))
+        return probability(bundle_logits(bundle, data))
 
     about = {"bundle": bundle.id, "typical_threshold": bundle.typical_threshold, "trained": bundle.trained}
     return Contender(f"{bundle.name} ({bundle.id})", score, bundle.typical_threshold, about)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crater_ray.network import finder
 from crater_ray.network.bundle import Bundle
+from training.finder.export import uncalibrated
 
 if TYPE_CHECKING:
     import keras
@@ -27,12 +28,7 @@ def begin_from(bundle: Bundle, model: keras.Model, images: Iterable[np.ndarray])
     """
     import keras
 
-    weights: dict[str, Any] = dict(bundle.weights)
-    line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
-    kernel, bias = weights["maps/kernel"].copy(), weights["maps/bias"].copy()
-    kernel[..., 0] /= line["slope"]
-    bias[0] = (bias[0] - line["offset"]) / line["slope"]
-    weights |= {"maps/kernel": kernel, "maps/bias": bias}
+    weights = uncalibrated(bundle)
     plain = finder.model_of(weights)
     active = [layer.name for layer in finder.layer_table(finder.width_of(weights)) if layer.active]
     look = keras.Model(plain.inputs, [plain.get_layer(name).output for name in active])

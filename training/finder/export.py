@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from crater_ray.network import finder
+from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import Weights
 
 
@@ -42,3 +43,9 @@ def calibrated(weights: Weights, slope: float, offset: float) -> Weights:
     kernel[..., 0] *= slope
     bias[0] = bias[0] * slope + offset
     return {**weights, "maps/kernel": kernel, "maps/bias": bias}
+
+
+def uncalibrated(bundle: Bundle) -> Weights:
+    """The weights of a bundle without the line that calibrates its scores: as they were fitted."""
+    line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
+    return calibrated(bundle.weights, 1 / line["slope"], -line["offset"] / line["slope"])

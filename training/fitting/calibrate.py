@@ -29,15 +29,20 @@ REVIEW_BUDGET = 0.04
 """Share of the blanks that the typical threshold lets through."""
 
 
-def platt(label: np.ndarray, logit: np.ndarray) -> tuple[float, float]:
+def platt(label: np.ndarray, logit: np.ndarray, odds: float = 1.0) -> tuple[float, float]:
     """Slope and offset that make `logit` (n,) agree best with `label` (n,) of 0 and 1.
 
     Targets are drawn in from 0 and 1 by one image each, as Platt does, so that a perfect separation stays finite.
-    Both classes weigh the same.
+
+    Args:
+        label: (n,) 1 with a crater and 0 without.
+        logit: (n,) of the network.
+        odds: so many blanks for one crater: what both classes weigh. Where craters are rare, the line is that of the
+            highest blanks, on which it then depends whether an image has a crater.
     """
     craters, blanks = int((label == 1).sum()), int((label == 0).sum())
-    target = np.where(label == 1, (craters + 1.0) / (craters + 2.0), 1.0 / (blanks + 2.0))
-    weight = np.where(label == 1, 0.5 / max(craters, 1), 0.5 / max(blanks, 1))
+    target = np.where(label == 1, (craters + 1.0) / (craters + 2.0), 1.0 / (blanks + 2.0) / odds)
+    weight = np.where(label == 1, 0.5 / max(craters, 1), 0.5 * odds / max(blanks, 1))
     centre, spread = float(np.mean(logit)), float(np.std(logit)) or 1.0
     scaled = (logit - centre) / spread
 
@@ -45,7 +50,8 @@ def platt(label: np.ndarray, logit: np.ndarray) -> tuple[float, float]:
         z = line[0] * scaled + line[1]
         return float(np.sum(weight * (np.logaddexp(0.0, z) - target * z)))
 
-    slope, offset = optimize.minimize(loss, np.array([1.0, 0.0]), method="BFGS").x
+    begin = np.array([1.0, -np.log(odds)])
+    slope, offset = optimize.minimize(loss, begin, method="BFGS" if odds == 1 else "Nelder-Mead").x
     slope = max(float(slope), 1e-3)
     return slope / spread, float(offset) - slope * centre / spread
 

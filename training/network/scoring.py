@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from crater_ray.network import finder
+from crater_ray.network.bundle import Bundle
 from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import DENSE, Preprocessing, Weights, apply_weights, build
 from training.backend import compiles
@@ -62,6 +64,24 @@ def pooled(
         ]
         if progress is not None:
             progress(int(rows[-1]) + 1, len(data))
+    return found
+
+
+def bundle_logits(bundle: Bundle, data: DataSet) -> np.ndarray:
+    """A bundle's logit for each image, float64 (n,), whatever its architecture."""
+    if not bundle.gives_maps:
+        return logits(bundle.weights, bundle.preprocessing, data)
+    return centre_logits(bundle.weights, data)
+
+
+def centre_logits(weights: Weights, data: DataSet, *, batch: int = 8) -> np.ndarray:
+    """A finder's logit of each image's strongest centre, float64 (n,)."""
+    model = finder.model_of(weights)
+    found = np.empty(len(data), np.float64)
+    for first in range(0, len(data), batch):
+        rows = np.arange(first, min(first + batch, len(data)))
+        maps = model(finder.filled_up(data.images(rows))[..., None], training=False)["maps"]
+        found[rows] = np.asarray(maps)[..., 0].reshape(len(rows), -1).max(axis=1)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from crater_ray.network.bundle import Bundle
 from training.data_sets.dataset import DataSet
 from training.evaluation.intervals import wilson
-from training.network.scoring import logits, probability
+from training.network.scoring import bundle_logits, probability
 from training.retraining.added import Added, as_data_set
 
 
@@ -18,7 +18,7 @@ def compare(before: Bundle, after: Bundle, added: Added, test: DataSet) -> dict[
     for name, one in (("before", before), ("after", after)):
         for place, data in (("test", test), ("added", held)):
             label = data.column("label")
-            flagged = probability(logits(one.weights, one.preprocessing, data)) >= one.typical_threshold
+            flagged = probability(bundle_logits(one, data)) >= one.typical_threshold
             table[f"{place} {name}"] = {
                 "craters_found": int(flagged[label == 1].sum()),
                 "craters": int((label == 1).sum()),

@@ -109,10 +109,7 @@ def retrain(
     Raises:
         UsageError: the test set is none, or nothing was judged.
     """
-    if sets.test.card.get("split") != "test":
-        raise UsageError(f"--test must be of the test split; received: {sets.test.card.get('split')!r}")
-    if len(added.label) == 0:
-        raise UsageError("There is no image to learn from: the verdicts name none.")
+    check(sets, added)
     learnt, held = added.split()
     before = _trial(bundle.weights, bundle, sets.validation, held)
     train = _pooled_both(bundle.weights, bundle, sets.base, learnt)
@@ -123,12 +120,12 @@ def retrain(
     def fit_all(some: Added, name: str) -> Weights:
         mixed = mix(sets.base, some)
         data = Data(mixed, sets.validation, mixed, sets.validation)
-        return fit(_halved(settings.fit), data, folder / name, InitialWeights(weights=dense), kept=bundle, say=say)
+        return fit(halved(settings.fit), data, folder / name, InitialWeights(weights=dense), kept=bundle, say=say)
 
     if settings.layers == "all":
         fitted = fit_all(learnt, "held-out")
         for name, part in parts.items():
-            tried[name] = _trial(_between(dense, fitted, part), bundle, sets.validation, held)
+            tried[name] = _trial(between(dense, fitted, part), bundle, sets.validation, held)
     whole = sets.validation.shape == TILE  # the scores of crops are no scale for those of whole images
     losses = {name: _held_out_loss(trial, calibrated=whole) for name, trial in tried.items()}
     chosen = min(losses, key=lambda name: losses[name])
@@ -136,9 +133,9 @@ def retrain(
     weights = tried[chosen].weights
     if chosen in parts:
         say("now with all judged images")
-        weights = _between(dense, fit_all(added, "all"), parts[chosen])
+        weights = between(dense, fit_all(added, "all"), parts[chosen])
     facts = {"from": bundle.id, "added": len(added.label), "layers": settings.layers, "seed": settings.fit.seed}
-    after = _successor(bundle, weights, facts)
+    after = successor(bundle, weights, facts)
     if whole and chosen != AS_IT_WAS:
         made = calibrate(weights, bundle.preprocessing, sets.validation)
         after = replace(after, weights=made.weights, typical_threshold=made.typical_threshold)
@@ -147,12 +144,22 @@ def retrain(
     return replace(after, figures={"retraining": comparison}), comparison
 
 
-def _halved(settings: Settings) -> Settings:
+def check(sets: Sets, added: Added) -> None:
+    """Raise `UsageError` where the test set is none, or nothing was judged."""
+    if sets.test.card.get("split") != "test":
+        raise UsageError(f"--test must be of the test split; received: {sets.test.card.get('split')!r}")
+    if len(added.label) == 0:
+        raise UsageError("There is no image to learn from: the verdicts name none.")
+
+
+def halved(settings: Settings) -> Settings:
+    """The same fit in half of the time."""
     budget = settings.budget
     return replace(settings, budget=Budget(budget.minutes / 2, budget.megapixels and budget.megapixels / 2))
 
 
-def _between(first: Weights, second: Weights, part: float) -> Weights:
+def between(first: Weights, second: Weights, part: float) -> Weights:
+    """Weights that lie a part of the way from the first to the second."""
     return {name: value + np.float32(part) * (second[name] - value) for name, value in first.items()}
 
 
@@ -176,7 +183,7 @@ def _held_out_loss(trial: Trial, *, calibrated: bool) -> float:
     return held_out_loss(weights, trial.held_out)
 
 
-def _successor(bundle: Bundle, weights: Weights, facts: dict[str, Any]) -> Bundle:
+def successor(bundle: Bundle, weights: Weights, facts: dict[str, Any]) -> Bundle:
     """The bundle with other weights; figures and screen are those of the old network, and left out."""
     return replace(
         bundle,

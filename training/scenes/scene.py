@@ -29,6 +29,7 @@ class Sources:
         drawn_share: how often a surface is drawn instead of taken from a picture.
         cutout_share: how often a crater is a cut-out instead of a height map.
         crater_share: how many scenes have craters at all.
+        defects: how many, over what training has.
         crowds: scenes may have many craters; else they have one, if any.
     """
 
@@ -37,6 +38,7 @@ class Sources:
     drawn_share: float = 0.3
     cutout_share: float = 0.4
     crater_share: float = 0.75
+    defects: float = 1.0
     crowds: bool = True
 
 
@@ -59,9 +61,9 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     side = max(48, round(size / camera.scale))
     canvas = draw_surface(rng, sources.pictures, side, sources.drawn_share)
     detector = rng.uniform(0, 2 * np.pi)
-    for _ in range(int(rng.poisson(rng.choice((0.0, 1.5, 5.0)) * (size / 192) ** 2))):
+    for _ in range(int(rng.poisson(rng.choice((0.0, 1.5, 5.0)) * (size / 192) ** 2 * sources.defects))):
         _put_defect(rng, canvas, draw_defect(rng, detector))
-    if rng.random() < 0.08:
+    if rng.random() < 0.08 * sources.defects:
         _put_swarm(rng, canvas, detector)
     placed: list[tuple[float, float, float, float]] = []
     canvas = camera.blur(canvas)

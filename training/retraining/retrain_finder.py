@@ -1,0 +1,101 @@
+"""Retraining a finder: as `training.retraining.retrain`, but all layers at once, and centres, not whole images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from crater_ray.errors import UsageError
+from crater_ray.network.bundle import Bundle
+from crater_ray.network.stardust import TILE, Weights
+from training.evaluation.intervals import budget_threshold
+from training.finder.calibrate import ODDS
+from training.finder.export import calibrated, uncalibrated
+from training.fitting.calibrate import REVIEW_BUDGET, platt
+from training.network.scoring import centre_logits, probability
+from training.retraining.added import Added, as_data_set
+from training.retraining.centres import fit_centres, place_verdicts
+from training.retraining.comparison import compare
+from training.retraining.retrain import (
+    ALL_LAYERS,
+    AS_IT_WAS,
+    PARTS_OF_THE_WAY,
+    RetrainSettings,
+    Sets,
+    between,
+    check,
+    halved,
+    successor,
+)
+
+
+def retrain_finder(
+    bundle: Bundle, added: Added, sets: Sets, settings: RetrainSettings, say: Callable[[str], None] = print
+) -> tuple[Bundle, dict[str, Any]]:
+    """Train a finder further on its training images and the added ones; compare before and after.
+
+    Args:
+        bundle: where to start.
+        added: craters and false positives with their verdicts.
+        sets: what else to learn from, and to choose and to judge on.
+        settings: budget and seed count; a finder has no dense layers.
+        say: is told how it goes.
+
+    Returns:
+        The new bundle and the comparison, as `training.retraining.retrain.retrain` gives them.
+
+    Raises:
+        UsageError: the test set is none, nothing was judged, or only dense layers were asked for.
+    """
+    check(sets, added)
+    if settings.layers == "dense":
+        raise UsageError("A finder has no dense layers: give --layers all.")
+    start = uncalibrated(bundle)
+    learnt, held = added.split()
+    budget, seed = halved(settings.fit).budget, settings.fit.seed
+
+    def fit_all(some: Added) -> Weights:
+        return fit_centres(start, sets.base, place_verdicts(start, some), budget, seed, say)
+
+    whole = sets.validation.shape == TILE  # the scores of crops are no scale for those of whole images
+    fitted = fit_all(learnt)
+    parts = {f"{part:.0%} of the way to {ALL_LAYERS}": part for part in PARTS_OF_THE_WAY} | {ALL_LAYERS: 1.0}
+    tried = {AS_IT_WAS: start} | {name: between(start, fitted, part) for name, part in parts.items()}
+    line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
+    odds = int(line.get("one_in", ODDS))
+    fallback = float(line["slope"]), float(line["offset"]) + float(np.log(odds))
+    losses = {name: _held_out_loss(weights, sets, held, None if whole else fallback) for name, weights in tried.items()}
+    chosen = min(losses, key=lambda name: losses[name])
+    say("held-out loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()) + f"; kept: {chosen}")
+    facts = {"from": bundle.id, "added": len(added.label), "layers": "all", "seed": seed}
+    after = successor(bundle, bundle.weights, facts)
+    if chosen != AS_IT_WAS:
+        say("now with all judged images")
+        weights = between(start, fit_all(added), parts[chosen])
+        after = replace(after, weights=calibrated(weights, line["slope"], line["offset"]))
+        if whole:
+            blanks = centre_logits(after.weights, sets.validation)[sets.validation.column("label") == 0]
+            after = replace(after, typical_threshold=budget_threshold(probability(blanks), REVIEW_BUDGET))
+    comparison = compare(bundle, after, added, sets.test) | {"held_out_loss": losses, "chosen": chosen}
+    comparison["better"] = chosen != AS_IT_WAS and comparison["recall_kept"]
+    return replace(after, figures={"retraining": comparison}), comparison
+
+
+def _held_out_loss(weights: Weights, sets: Sets, held: Added, line: tuple[float, float] | None) -> float:
+    """Mean cross-entropy of validation set and held-out images, craters and blanks of each counting the same.
+
+    Calibrated on the validation set where there is no line: an unsure network must not win by its modesty.
+    """
+    data = sets.validation, as_data_set(held)
+    logits = [centre_logits(weights, one) for one in data]
+    slope, offset = line or platt(data[0].column("label"), logits[0])
+    losses = []
+    for one, logit in zip(data, logits, strict=True):
+        label = one.column("label")
+        z = slope * logit + offset
+        loss = np.logaddexp(0.0, z) - label * z
+        losses.append(float(np.mean([loss[label == value].mean() for value in np.unique(label)])))
+    return float(np.mean(losses))
