@@ -12,6 +12,7 @@ from benchmarks.chaos import chaos
 from benchmarks.forward import forward
 from benchmarks.gallery import gallery
 from benchmarks.kills import kills
+from benchmarks.large_run import large_run
 from benchmarks.manifest import manifest
 from benchmarks.memory import memory
 from benchmarks.node_loss import node_loss
@@ -56,6 +57,7 @@ measuring = (
     gallery,
     memory,
     manifest,
+    large_run,
 )
 disturbing = (kills, node_loss, chaos)
 for command in (*measuring, *disturbing, readme):

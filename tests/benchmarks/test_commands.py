@@ -258,3 +258,14 @@ def test_screening_counts_what_it_lets_slip(measure: Measure, screened: Path, tm
     assert 0.5 < figures["pass_share"] < 0.75
     assert figures["audits_held"] == 20
     assert f"100.00% of {figures['candidates']}" in render([record])
+
+
+@pytest.mark.slow
+def test_commands_on_a_large_run(measure: Measure) -> None:
+    """Each command that reads a run does so, to its end; the run is as large as told."""
+    record = measure("large-run", "--rows", "1000", "--top", "20", "--distinct", "5")
+    rows = record["figures"]["rows"]
+    assert [row["command"] for row in rows] == [
+        *("status", "verify", "candidates", "compare", "rescan --where", "gallery")
+    ]
+    assert all(row["seconds"] > 0 and row["peak_mib"] > 50 for row in rows)
