@@ -88,7 +88,7 @@ def draw_targets(archive: Path, keys: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * PATIENCE)
-@pytest.mark.parametrize("network", ["default", "finder"])
+@pytest.mark.parametrize("network", ["stardust", "finder"])
 def test_the_loop_lowers_false_alarms_at_equal_recall(shared_ray: None, tmp_path: Path, network: str) -> None:
     """Many images without a crater have a mark that looks like craters: that is what the network has to learn."""
     assert all(any(said in block for block in BLOCKS) for said in SMALLER), "the page has other numbers now"

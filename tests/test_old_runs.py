@@ -97,7 +97,7 @@ def test_candidates_and_open_run(run: Path, cli: Cli, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_rescan_merge_and_compare(run: Path, endpoint: str, cli: Cli, shared_ray: None, tmp_path: Path) -> None:
-    assert bundle.load().id == BUNDLE
+    assert bundle.load(bundle.STARDUST).id == BUNDLE
     again, merged = tmp_path / "again", tmp_path / "merged"
     done(cli("rescan", run, "--out", again, "--endpoint-url", endpoint, "--engine", "keras", "--shard-images", "10"))
     with open_existing(run) as old, open_existing(again) as new:

@@ -60,7 +60,7 @@ def test_it_holds_every_file_of_crater_ray_and_nothing_else(wheel: Path) -> None
         names = {name for name in archive.namelist() if not name.split("/")[0].endswith(".dist-info")}
     files = {path for path in (ROOT / "crater_ray").rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
     assert names == {str(path.relative_to(ROOT)) for path in files}
-    assert {"crater_ray/py.typed", "crater_ray/network/bundles/default/weights.npz"} <= names
+    assert {"crater_ray/py.typed", "crater_ray/network/bundles/stardust/weights.npz"} <= names
     assert "crater_ray/results/gallery/assets/index.html" in names
 
 

@@ -38,8 +38,10 @@ PREPROCESSINGS: dict[str, tuple[str, ...]] = {
 MAX_WEIGHT_BYTES = 64_000_000
 SHIPPED = Path(__file__).parent / "bundles"
 """The folder of the bundles that ship inside the package."""
-DEFAULT = SHIPPED / "default"
-"""The one that is used unless another is asked for."""
+STARDUST, FINDER = SHIPPED / "stardust", SHIPPED / "finder"
+"""The network of the Stardust interstellar foil search, and ours."""
+DEFAULT = STARDUST
+"""The one that is used unless another is asked for, and by the name `default`."""
 
 
 @dataclass(frozen=True)
@@ -137,15 +139,15 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
     """Read and check a bundle folder.
 
     Args:
-        folder: the bundle, or the name of one that ships with the package; `DEFAULT` when not given.
+        folder: the bundle, or the name of one that ships with the package, or `default`; `DEFAULT` when not given.
 
     Raises:
         UsageError: there is no bundle, it was damaged or changed, or it is of another kind. Weights are read as
             plain arrays: a folder that holds pickled objects or code instead is refused, never run.
     """
     folder = Path(folder)
-    if not folder.exists() and str(folder) in shipped():
-        folder = SHIPPED / folder
+    if not folder.exists():
+        folder = DEFAULT if str(folder) == "default" else SHIPPED / folder if str(folder) in shipped() else folder
     card = _read_card(folder)
     try:
         with zipfile.ZipFile(folder / "weights.npz") as packed:

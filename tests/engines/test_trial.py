@@ -31,7 +31,7 @@ def processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def bundle() -> Bundle:
-    shipped = bundles.load()
+    shipped = bundles.load(bundles.STARDUST)
     card = shipped.figures["openvino_int8"] | {"kept_share": 1.0}
     return replace(shipped, figures=shipped.figures | {"openvino_int8": card})
 

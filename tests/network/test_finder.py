@@ -74,8 +74,8 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
 
 
 def test_bundles_that_ship_are_loaded_by_name() -> None:
-    assert shipped() == ["default", "finder"]
+    assert shipped() == ["finder", "stardust"]
     assert load("finder").gives_maps
     assert load("default").id == load().id
-    with pytest.raises(UsageError, match="default, finder"):
+    with pytest.raises(UsageError, match="finder, stardust"):
         load("nonesuch")

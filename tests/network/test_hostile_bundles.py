@@ -31,7 +31,7 @@ class Boom:
 def bundle_with(folder: Path, name: str) -> Path:
     """A copy of the shipped bundle with something else in the place of its weights."""
     folder.mkdir()
-    card = json.loads((bundle.DEFAULT / "card.json").read_text())
+    card = json.loads((bundle.STARDUST / "card.json").read_text())
     weights = folder / "weights.npz"
     if name == "pickled objects":
         np.savez(weights, allow_pickle=True, kernel=np.array([Boom(str(folder / "owned"))], object))
@@ -47,7 +47,7 @@ def bundle_with(folder: Path, name: str) -> Path:
         with zipfile.ZipFile(weights, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("kernel.npy", header.ljust(127) + b"\n" + bytes(200_000_000))
     else:
-        weights.write_bytes((bundle.DEFAULT / "weights.npz").read_bytes())
+        weights.write_bytes((bundle.STARDUST / "weights.npz").read_bytes())
         card |= {"card of numbers": {"typical_threshold": "high"}, "card of lists": {"trained": [1], "figures": 3}}[
             name
         ]

@@ -22,7 +22,7 @@ from crater_ray.simulate import simulate_archive, simulate_frame
 from crater_ray.simulate.frame import Frame
 from crater_ray.storage.access import Access
 
-BUNDLE = bundles.load(bundles.DEFAULT)
+BUNDLE = bundles.load(bundles.STARDUST)
 
 
 def test_detected_craters_are_where_they_are_said_to_be() -> None:

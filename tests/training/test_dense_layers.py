@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from crater_ray.errors import UsageError
-from crater_ray.network.bundle import DEFAULT, load
+from crater_ray.network.bundle import STARDUST, load
 from crater_ray.network.stardust import Weights
 from tests.made_runs import ODD_KEYS
 from training.data_sets.dataset import COLUMNS, DataSet
@@ -30,7 +30,7 @@ from training.retraining.dense_layers import (
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return load(DEFAULT).weights
+    return load(STARDUST).weights
 
 
 def pool(weights: Weights, images: int, seed: int, turned: bool = False) -> PooledFeatures:

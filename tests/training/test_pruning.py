@@ -12,7 +12,7 @@ import pytest
 
 from crater_ray.engines.keras_screen import KerasScreen
 from crater_ray.errors import UsageError
-from crater_ray.network.bundle import Bundle, load
+from crater_ray.network.bundle import STARDUST, Bundle, load
 from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, PARAMETERS, build, read_weights
 from training.data_sets.dataset import DataSet
@@ -40,7 +40,7 @@ def quiet(_: str) -> None:
 @pytest.fixture(scope="module")
 def teacher() -> Bundle:
     """The bundle that ships."""
-    return load()
+    return load(STARDUST)
 
 
 def test_with_all_filters_it_starts_as_the_teacher(teacher: Bundle, easy: dict[str, DataSet]) -> None:
