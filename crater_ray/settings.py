@@ -8,6 +8,7 @@ from typing import Any
 
 from crater_ray.engines.registry import find
 from crater_ray.errors import UsageError
+from crater_ray.images.crop import Crop
 from crater_ray.network.bundle import DEFAULT, Bundle
 from crater_ray.network.screen import Screen
 from crater_ray.runs.manifest import SHARD_IMAGES, Selection
@@ -30,6 +31,8 @@ class ScanSettings:
         threshold: from which score an image is a candidate; the bundle's typical threshold when None.
         engine: `auto`, or the name of one.
         screen: have the bundle's screen look first, and the network only at what it lets pass.
+        crop: which part of each image is looked at.
+        pixel_nm: width of a pixel in nm; as each file says when None.
         shard_images: images per shard, the unit of publishing and resuming.
         address: a Ray cluster to join; None for this machine alone.
         log: a file to append a structured log to; see `crater_ray.watching.log`.
@@ -45,6 +48,8 @@ class ScanSettings:
     threshold: float | None = None
     engine: str = "auto"
     screen: bool = False
+    crop: Crop = field(default_factory=Crop)
+    pixel_nm: float | None = None
     shard_images: int = SHARD_IMAGES
     address: str | None = None
     log: Path | None = None
@@ -109,5 +114,7 @@ def identity(settings: ScanSettings, bundle: Bundle, engine: str) -> dict[str, A
         "engine": engine,
         "threshold": threshold_of(settings, bundle),
         "screen": screen.id if screen else None,
+        "crop": None if settings.crop.auto else settings.crop.text,
+        "pixel_nm": settings.pixel_nm,
         "shard_images": settings.shard_images,
     }

@@ -39,6 +39,12 @@ ListColumn = Annotated[
         "--column", metavar="NAME", help="The column of images in a key list; its number if the columns have no names."
     ),
 ]
+PixelSize = Annotated[
+    float | None,
+    typer.Option(
+        "--pixel-size", metavar="NM", min=1e-3, help="Width of a pixel in nm, instead of what the files say of it."
+    ),
+]
 EngineName = Annotated[
     str,
     typer.Option(
@@ -80,6 +86,16 @@ class ScanOptions:
     ] = None
     engine: EngineName = "auto"
     screen: Screening = False
+    crop: Annotated[
+        str,
+        typer.Option(
+            "--crop",
+            metavar="PART",
+            help="What to look at: auto (all but an information bar), none (all), 1024x884+0+0, or what to leave out, "
+            "as bottom=64.",
+        ),
+    ] = "auto"
+    pixel_size: PixelSize = None
     shard_images: Annotated[
         int, typer.Option("--shard-images", metavar="N", help="Images that are published together.")
     ] = 1_000
@@ -102,6 +118,7 @@ class ScanOptions:
             base: for key lists, what relative entries are relative to.
             column: for key lists that are tables, the column of images.
         """
+        from crater_ray.images.crop import Crop
         from crater_ray.network.bundle import DEFAULT
         from crater_ray.runs.manifest import Selection
         from crater_ray.settings import ScanSettings
@@ -118,6 +135,8 @@ class ScanOptions:
             threshold=self.threshold,
             engine=self.engine,
             screen=self.screen,
+            crop=Crop(self.crop),
+            pixel_nm=self.pixel_size,
             shard_images=self.shard_images,
             address=self.address,
             log=self.log,

@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
-from crater_ray.cli.options import Anonymous, Endpoint, RunPath, RunThreshold, console_on, progress_on_stderr
+from crater_ray.cli.options import Anonymous, Endpoint, PixelSize, RunPath, RunThreshold, console_on, progress_on_stderr
 
 commands = typer.Typer()
 
 ImageTable = Annotated[
     Path | None, typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key.")
-]
-PixelSize = Annotated[
-    float | None, typer.Option("--pixel-size", metavar="NM", min=1e-3, help="Size of a pixel in nm, where known.")
 ]
 
 

@@ -45,6 +45,8 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     for note in outcome.left_out:
         say(console, note)
     _show_audit(check, console)
+    if check.bars:
+        say(console, check.bars.text())
     if outcome.failed:
         say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
         for shard, reason in sorted(outcome.failed.items())[:5]:
@@ -101,6 +103,8 @@ def show_status(run: Run, check: Check, console: Console) -> None:
     table.add_row("candidates", f"{check.candidates:,}")
     if check.audit:
         table.add_row("screen", check.audit.text() if done else "nothing screened yet")
+    if check.bars:
+        table.add_row("bars", check.bars.text())
     table.add_row("speed", _speed(run, check))
     table.add_row("state", "complete" if check.whole and run.success() else "not complete")
     console.print(table, highlight=False, markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -90,6 +90,8 @@ def merge(base: Run, rescans: Sequence[Run], out: str, access: Access, threshold
         check = merged.check()
         if merged.success() is None or len(done) < base.manifest.shards:
             merged.record["finished"] = run_folder.now()
+            if check.bars:
+                merged.record["bars"] = check.bars.record()
             merged.write_record()
             merged.finish(check)
         return Merged(check, merged.folder.uri, replaced, recovered, lost, checks[0].candidates)
@@ -125,7 +127,10 @@ def _open_output(folder: Folder, base: Run, rescans: Sequence[Run], threshold: f
         "threshold": rescans[-1].threshold if threshold is None else threshold,
         "merged_from": [{"run_id": run.id, "bundle": run.record["settings"]["bundle"]} for run in runs],
     }
-    return continue_or_create(folder, settings, {"bundle_cards": [run.record.get("bundle_card") for run in runs]})
+    facts: dict[str, Any] = {"bundle_cards": [run.record.get("bundle_card") for run in runs]}
+    if "sidecars" in base.record:
+        facts["sidecars"] = base.record["sidecars"]
+    return continue_or_create(folder, settings, facts)
 
 
 def _require_same_images(base: Run, rescan: Run) -> None:

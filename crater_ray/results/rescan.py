@@ -111,7 +111,7 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
         selection = Selection(before.get("limit"), before.get("sample"), before.get("seed") or 0)
         wanted = replace(settings, source=before["source"], access=access, selection=selection)
         wanted = replace(wanted, base=before.get("base"), column=before.get("column"))
-        yield wanted, Choice(told, images)
+        yield wanted, Choice(told, images, tuple(old.record.get("sidecars", ())))
 
 
 def choose(

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from crater_ray.runs import part
 from crater_ray.runs.audit import Audit
+from crater_ray.runs.bars import Bars
 from crater_ray.runs.manifest import Manifest
 from crater_ray.storage.folder import Folder
 
@@ -31,6 +32,7 @@ class Check:
         statuses: how many rows have which status.
         candidates: rows at or above the run's threshold.
         audit: what the audit of the screen found; None for runs without a screen.
+        bars: the information bars that were left out.
     """
 
     images: int
@@ -41,6 +43,7 @@ class Check:
     statuses: Counter[str] = field(default_factory=Counter)
     candidates: int = 0
     audit: Audit | None = None
+    bars: Bars = field(default_factory=Bars)
 
     @property
     def whole(self) -> bool:
@@ -96,6 +99,7 @@ def check_parts(
         for entry in rows["status"].value_counts().to_pylist():
             check.statuses[entry["values"]] += entry["counts"]
         check.candidates += count_candidates(rows, threshold)
+        check.bars.add(rows)
         if check.audit:
             check.audit.add(rows, threshold)
     return check

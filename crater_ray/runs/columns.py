@@ -34,8 +34,8 @@ class Column:
         nullable: whether a row may have no value.
         since: the version that brought it; parts of earlier ones do not have it and read as null. None for the
             columns that every part has.
-        of_pixels: for columns of the loader, the value of an image that could be read, from its gray pixels, (height,
-            width) uint8; other images have none.
+        of_pixels: for columns of the loader, the value of an image that could be read, from the gray pixels of its
+            picture, (height, width) uint8; other images have none.
     """
 
     name: str
@@ -95,8 +95,8 @@ COLUMNS = (
         nullable=False,
     ),
     Column("error", pa.string(), "loader", "Why it is not `ok`."),
-    Column("height", pa.int32(), "loader", "In pixels; null when unknown.", of_pixels=lambda image: image.shape[0]),
-    Column("width", pa.int32(), "loader", "In pixels; null when unknown.", of_pixels=lambda image: image.shape[1]),
+    Column("height", pa.int32(), "loader", "Of the image in its file, in pixels; null when unknown."),
+    Column("width", pa.int32(), "loader", "The same."),
     Column("score", pa.float32(), "scorer", "The network's answer, 0 to 1; null unless `ok`."),
     Column(
         "x",
@@ -129,6 +129,47 @@ COLUMNS = (
         "For an image scanned in tiles: its distinct places, best first, where there are several.",
         since="0.1.0",
     ),
+    Column(
+        "bar",
+        pa.int32(),
+        "loader",
+        "Rows at the bottom that were left out as the instrument's information bar; null when there is none.",
+        since="0.2.0",
+    ),
+    Column(
+        "bar_from",
+        pa.string(),
+        "loader",
+        "What told of the bar: `file` (its metadata) or `look` (its pixels).",
+        since="0.2.0",
+    ),
+    Column(
+        "pixel_nm",
+        pa.float32(),
+        "loader",
+        "Width of a pixel in nm: as given with `--pixel-size`, else as the microscope says; null when it does not.",
+        since="0.2.0",
+    ),
+    Column("instrument", pa.string(), "loader", "The microscope, by its own account.", since="0.2.0"),
+    Column("voltage_kv", pa.float32(), "loader", "Accelerating voltage in kV, by the same.", since="0.2.0"),
+    Column("magnification", pa.float32(), "loader", "As the microscope counts it.", since="0.2.0"),
+    Column(
+        "focus",
+        pa.float32(),
+        "loader",
+        "Fine detail as a multiple of what the noise alone would make: 1 is none, out of focus or an empty surface. "
+        "Compare it among images of one kind and compression. Null for an image of one gray level.",
+        since="0.2.0",
+    ),
+    Column("noise", pa.float32(), "loader", "Standard deviation of the noise, in gray levels.", since="0.2.0"),
+    Column(
+        "contrast",
+        pa.float32(),
+        "loader",
+        "From the 1st to the 99th percentile of the gray levels, as a part of 255.",
+        since="0.2.0",
+    ),
+    Column("saturated", pa.float32(), "loader", "Part of the pixels that are 0 or 255.", since="0.2.0"),
 )
 
 SCHEMA = pa.schema([column.field for column in COLUMNS])

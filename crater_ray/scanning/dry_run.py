@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crater_ray.errors import CraterRayError
+from crater_ray.images.picture import Reading
+from crater_ray.images.sidecars import suffixes_in
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import part
+from crater_ray.runs.bars import Bars
 from crater_ray.runs.left_out import passed_over
 from crater_ray.scanning.cluster import connected, devices, processors
 from crater_ray.scanning.engine import choose_engine
@@ -45,10 +48,11 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
     held = next(open_folder(settings.out, settings.access).names(), None)
     ignored, repeated = "", 0
     if choice:
-        table = choice.images()
+        table, sidecars = choice.images(), choice.sidecars
     else:
         table, listing, repeated = list_archive(settings, console)
-        ignored = passed_over(listing.passed_over())
+        ignored, sidecars = passed_over(listing.passed_over()), suffixes_in(listing.ignored)
+    reading = Reading(settings.crop, settings.pixel_nm, sidecars)
     images = table.num_rows
     shards = -(-images // settings.shard_images)
     say(console, f"source   {settings.source if choice else listing.source}: {images:,} images")
@@ -69,7 +73,7 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
         uris = [table["uri"][int(row)].as_py() for row in rows]
         scorer = ray.remote(Scorer).options(num_cpus=0, num_gpus=1 if device.gpu else 0)
         actor = scorer.remote(bundle, engine, 1.0, device.threads or None, settings.screen)
-        summary, pixels = ray.remote(load).options(num_returns=2).remote(uris, settings.access, True)
+        summary, pixels = ray.remote(load).options(num_returns=2).remote(uris, settings.access, True, None, reading)
         loaded: Loaded = ray.get(summary)
         if not loaded.readable:
             raise CraterRayError(
@@ -82,7 +86,21 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
         say(console, f"devices  {len(found)}: {name}" + (" and others" if len(found) > 1 else ""))
         unreadable = loaded.done - loaded.readable
         say(console, f"tried    {loaded.done} images at random, {unreadable} of them unreadable")
+        _say_what_was_seen(console, loaded)
         say(console, f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all")
+
+
+def _say_what_was_seen(console: Console, loaded: Loaded) -> None:
+    """What the images tried have of bars, and of pixel sizes."""
+    bars = Bars()
+    bars.note(*(loaded.values[name] for name in ("status", "bar", "bar_from")))
+    if bars:
+        say(console, f"bars     {bars.text()}")
+    sizes = [size for size in loaded.values["pixel_nm"] if size]
+    if sizes:
+        low, high = f"{min(sizes):.4g}", f"{max(sizes):.4g}"
+        width = low if low == high else f"{low} to {high}"
+        say(console, f"pixels   {width} nm wide, known for {len(sizes):,} of {loaded.readable:,} images")
 
 
 def _calibrate(actor: object, pixels: object, loaded: Loaded) -> float:

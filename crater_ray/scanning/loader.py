@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.images.decode import decode
 from crater_ray.images.fetch import fetch
+from crater_ray.images.picture import Picture, Reading, read_picture
 from crater_ray.images.pixels import pack
+from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import OK, UNREADABLE, Refusal
 from crater_ray.runs.columns import given_by
 from crater_ray.storage.access import Access
@@ -35,6 +36,7 @@ class Loaded:
     Attributes:
         done: how many images of the block were dealt with, from its start; the rest has to be asked for again.
         values: (done,) each, by name of the columns that a loader gives; None for null.
+        origins: (done,) left and top, in pixels: where in its file the part of an image begins that is looked at.
         readable: how many have pixels.
         bytes_read: from storage.
         seconds: fetching (waiting) and decoding (computing).
@@ -43,6 +45,7 @@ class Loaded:
 
     done: int = 0
     values: dict[str, list[Any]] = field(default_factory=lambda: {column.name: [] for column in given_by("loader")})
+    origins: list[tuple[int, int]] = field(default_factory=list)
     readable: int = 0
     bytes_read: int = 0
     seconds_fetching: float = 0.0
@@ -53,10 +56,11 @@ class Loaded:
     def status(self) -> list[str]:
         return self.values["status"]
 
-    def note(self, answer: np.ndarray | Refusal) -> None:
-        """Add the next image of the block, as it was decoded or refused."""
+    def note(self, answer: Picture | Refusal) -> None:
+        """Add the next image of the block, as it was read or refused."""
         self.done += 1
-        self.readable += isinstance(answer, np.ndarray)
+        self.readable += isinstance(answer, Picture)
+        self.origins.append((answer.left, answer.top) if isinstance(answer, Picture) else (0, 0))
         values = values_of(answer)
         for name, column in self.values.items():
             column.append(values.pop(name, None))
@@ -64,20 +68,24 @@ class Loaded:
             raise KeyError(f"crater_ray.runs.columns declares no column of the loader called {', '.join(values)}")
 
 
-def values_of(answer: np.ndarray | Refusal) -> dict[str, Any]:
+def values_of(answer: Picture | Refusal) -> dict[str, Any]:
     """What a loader says of an image, by name of column; those left out are null.
 
     Args:
-        answer: its pixels, (height, width) uint8, or why there are none.
+        answer: its picture, or why there is none.
     """
     if isinstance(answer, Refusal):
         return {"status": answer.status, "error": answer.reason, "height": answer.height, "width": answer.width}
-    of_pixels = {column.name: column.of_pixels(answer) for column in given_by("loader") if column.of_pixels}
-    return {"status": OK} | of_pixels
+    of_pixels = {column.name: column.of_pixels(answer.pixels) for column in given_by("loader") if column.of_pixels}
+    return {"status": OK} | answer.values() | of_pixels
 
 
 def load(
-    uris: Sequence[str], access: Access, last_try: bool = False, sizes: Sequence[int | None] | None = None
+    uris: Sequence[str],
+    access: Access,
+    last_try: bool = False,
+    sizes: Sequence[int | None] | None = None,
+    reading: Reading = Reading(),
 ) -> tuple[Loaded, pa.RecordBatch]:
     """Read and decode a block.
 
@@ -87,6 +95,7 @@ def load(
         last_try: storage has failed on this block before. If it still fails for some images but not for all, those
             images, not storage, are at fault, and become unreadable rows.
         sizes: in bytes, as listed; see `crater_ray.images.fetch`.
+        reading: how to read them.
 
     Returns:
         What became of each image, and the pixels of the readable ones as a batch; see `crater_ray.images.pixels`.
@@ -95,7 +104,7 @@ def load(
         StorageError: storage failed in a way that says nothing about the images.
     """
     with bounded_memory():
-        loaded, images = _load(uris, access, last_try, sizes)
+        loaded, images = _load(uris, access, last_try, sizes, reading)
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
     return loaded, pack(images)
@@ -131,30 +140,31 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
 
 
 def _load(
-    uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None
+    uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None, reading: Reading
 ) -> tuple[Loaded, list[tuple[int, np.ndarray]]]:
     loaded = Loaded()
     images: list[tuple[int, np.ndarray]] = []
     pixels = 0
     faults = 0
     fault: StorageError | None = None
+    sidecars = read_sidecars(uris, reading.sidecars, access, last_try)
     asked = time.perf_counter()
-    for data in fetch(uris, access, sizes, last_try):
+    for data, sidecar in zip(fetch(uris, access, sizes, last_try), sidecars, strict=True):
         fetched = time.perf_counter()
         if isinstance(data, StorageError):
             if not last_try:
                 raise data
             faults, fault = faults + 1, data
-            answer: np.ndarray | Refusal = Refusal(UNREADABLE, str(data))
+            answer: Picture | Refusal = Refusal(UNREADABLE, str(data))
         elif isinstance(data, Refusal):
             answer = data
         else:
             loaded.bytes_read += len(data)
-            answer = decode(data)
+            answer = read_picture(data, reading, sidecar)
         loaded.note(answer)
-        if isinstance(answer, np.ndarray):
-            images.append((loaded.done - 1, answer))
-            pixels += answer.size
+        if isinstance(answer, Picture):
+            images.append((loaded.done - 1, answer.pixels))
+            pixels += answer.pixels.size
         decoded = time.perf_counter()
         loaded.seconds_fetching += fetched - asked
         loaded.seconds_decoding += decoded - fetched

@@ -15,6 +15,8 @@ import pyarrow as pa
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.fetch import any_there
 from crater_ray.images.listing import Listing, open_archive
+from crater_ray.images.picture import Reading
+from crater_ray.images.sidecars import suffixes_in
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import manifest as manifest_file
@@ -65,10 +67,12 @@ class Choice:
     Attributes:
         settings: what the new run's settings say of the choice; a command that chose otherwise is refused on it.
         images: gives the manifest; called unless the new run has one already.
+        sidecars: suffixes of the text files that may lie beside the images.
     """
 
     settings: dict[str, Any]
     images: Callable[[], pa.Table]
+    sidecars: tuple[str, ...] = ()
 
 
 def scan(settings: ScanSettings, console: Console, choice: Choice | None = None) -> Outcome:
@@ -123,6 +127,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                 engine,
                 threshold_of(settings, bundle),
                 settings.screen,
+                Reading(settings.crop, settings.pixel_nm, tuple(run.record.get("sidecars", ()))),
             )
             ended = "failed"
             log.info("a session begins: %d of %d shards to do", len(todo), run.manifest.shards)
@@ -154,6 +159,8 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             run.record["finished"] = run_folder.now()
             if check.audit:
                 run.record["audit"] = check.audit.record()
+            if check.bars:
+                run.record["bars"] = check.bars.record()
             run.write_record()
             run.finish(check)
         elif not failed and not check.whole:
@@ -183,6 +190,8 @@ def open_run_folder(settings: ScanSettings, bundle: Bundle, engine: str, choice:
     facts: dict[str, Any] = {"bundle_card": card}
     if settings.screen and bundle.screen:
         facts["screen_promise"] = bundle.screen.promise
+    if choice and choice.sidecars:
+        facts["sidecars"] = list(choice.sidecars)
     return continue_or_create(open_folder(settings.out, settings.access), decides, facts)
 
 
@@ -224,6 +233,8 @@ def _freeze_manifest(run: Run, settings: ScanSettings, console: Console) -> None
         "repeated_entries": repeated,
         "listed": run_folder.now(),
     }
+    if sidecars := suffixes_in(listing.ignored):
+        run.record["sidecars"] = list(sidecars)
     run.write_record()
     shards = run.manifest.shards
     notes = [f"{table.num_rows:,} images in {shards:,} shard{'s' * (shards > 1)}"]

@@ -94,6 +94,7 @@ class ShardWork:
             for column in FROM_SCORER:
                 values[column.name] = column.empty(len(block))
                 values[column.name][scored.row] = scored.values[column.name]
+            _move(values, loaded.origins)
         new = np.flatnonzero(known & ~self._settled[block.start : block.stop])
         rows = block.start + new
         for name, some in values.items():
@@ -117,3 +118,14 @@ class ShardWork:
         arrays |= {column.name: column.array(self._values[column.name]) for column in FROM_LOADER + FROM_SCORER}
         arrays["bundle"] = pa.array([bundle] * self.images.num_rows, pa.string())
         return pa.table(arrays, schema=SCHEMA)
+
+
+def _move(values: dict[str, np.ndarray], origins: list[tuple[int, int]]) -> None:
+    """Count places from the file's first pixel, not from that of the part that was looked at."""
+    left, top = np.asarray(origins, np.float32).T
+    values["x"] += left
+    values["y"] += top
+    for row in np.flatnonzero((left != 0) | (top != 0)):
+        if places := values["places"][row]:
+            moved = [one | {"x": one["x"] + float(left[row]), "y": one["y"] + float(top[row])} for one in places]
+            values["places"][row] = moved

@@ -25,6 +25,7 @@ class Tasks:
 
         self._work = work
         self._access = ray.put(work.access)
+        self._reading = ray.put(work.reading)
         self._bundle = ray.put(work.bundle)
         self._weights = ray.put(work.bundle.weights)
         self._scorer = ray.remote(Scorer)
@@ -37,7 +38,7 @@ class Tasks:
         Returns:
             References to what became of each image, and to the pixels.
         """
-        summary, pixels = self._load.remote(uris, self._access, last_try, sizes)
+        summary, pixels = self._load.remote(uris, self._access, last_try, sizes, self._reading)
         return summary, pixels
 
     def localize(self, pixels: Any, unlocalized: Unlocalized) -> Any:

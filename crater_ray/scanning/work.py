@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from crater_ray.images.picture import Reading
 from crater_ray.network.bundle import Bundle
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
@@ -20,6 +21,7 @@ class Work:
         engine: name of a resolved engine.
         threshold: from which score an image is a candidate.
         screened: whether the bundle's screen looks first.
+        reading: how images are read.
     """
 
     run: Run
@@ -29,3 +31,4 @@ class Work:
     engine: str
     threshold: float
     screened: bool = False
+    reading: Reading = field(default_factory=Reading)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from crater_ray.images.picture import Picture
 from crater_ray.images.status import UNREADABLE, Refusal
 from crater_ray.results.where import parse_where
 from crater_ray.runs import columns, part
@@ -31,7 +32,7 @@ def work(images: int) -> ShardWork:
 def loaded(*answers: np.ndarray | Refusal) -> Loaded:
     block = Loaded()
     for answer in answers:
-        block.note(answer)
+        block.note(answer if isinstance(answer, Refusal) else Picture.of(answer))
     return block
 
 
@@ -87,7 +88,7 @@ def test_a_value_without_a_declared_column_is_an_error(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(loader, "values_of", lambda _: {"status": "ok", "mood": "sunny"})
     with pytest.raises(KeyError, match="mood"):
-        Loaded().note(np.zeros((2, 2), np.uint8))
+        Loaded().note(Picture.of(np.zeros((92, 92), np.uint8)))
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)

@@ -1,0 +1,106 @@
+"""The instrument's information bar, found by its look: rows below the picture that were drawn, not imaged.
+
+A bar begins abruptly, at the same row over the whole width, and what is below is one gray level with or without writing
+on it. A dark, overexposed or smooth part of a picture fades in, or has a border that does not follow a row; and where
+the brightness jumps from one scanned line to the next, there is a picture on both sides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MOST = 0.25
+"""A bar takes no more than this part of the height; where more looks like one, nothing is left out."""
+LEAST = 8
+"""Rows: fewer are lost lines, or a border."""
+SEEN = 12
+"""Rows at the bottom; the level that most of their pixels have is the bar's background, if there is a bar."""
+SAME = 2
+"""Gray levels: what is one level after lossy compression."""
+SPREAD = 32
+"""Gray levels: how far compression spreads writing and the picture into the background beside them."""
+STEP = 8
+"""Gray levels: how near the background is, where a file says that there is a bar."""
+FAR = 80
+"""Gray levels between background and writing."""
+BEGIN = 0.85
+"""Part of the bar's first row that is background, give or take `SPREAD`."""
+ABOVE = 0.6
+"""Part of the rows just above a bar that may be."""
+WRITTEN = 0.25
+"""Part of a row with writing that is."""
+FRAME = 4
+"""So many rows may be lines of a frame, or belong to neither bar nor picture, in a row."""
+BLOCK = 8
+"""Rows: side of a JPEG's blocks. One that has both picture and bar in it is clean of neither."""
+DRAWN = 0.2
+"""Part of a bar with writing that has exactly the background's level."""
+PLAIN = 0.97
+"""Part of a bar without writing that has its level."""
+
+
+def find_bar(pixels: np.ndarray) -> int:
+    """How many rows at the bottom of an image are an information bar; 0 when there is none.
+
+    Args:
+        pixels: (height, width) uint8, the whole image.
+    """
+    height = pixels.shape[0]
+    most = int(height * MOST)
+    if most < LEAST:
+        return 0
+    level = int(np.bincount(pixels[-SEEN:].ravel()).argmax())
+    if _part(pixels[-SEEN:], level, SPREAD).max() < BEGIN:
+        return 0
+    rows = pixels[height - most - FRAME :]
+    near = _part(rows, level, SPREAD)
+    begins = near >= BEGIN
+    for before in range(1, FRAME + 1):
+        begins[before:] &= near[:-before] <= ABOVE
+    begins[:FRAME] = False
+    for first in np.flatnonzero(begins):
+        if len(rows) - first < LEAST:
+            return 0
+        if _is_bar(rows[first:], near[first:], level):
+            return int(len(rows) - _with_frame(rows, int(first), level))
+    return 0
+
+
+def begins_at(pixels: np.ndarray, bar: int) -> bool:
+    """Whether an image changes abruptly so many rows above its end, where its file says that a bar begins."""
+    level = int(np.bincount(pixels[-bar:].ravel()).argmax())
+    rows = _part(pixels[-bar - FRAME : len(pixels) - bar + FRAME], level, STEP)
+    return bool(rows[:FRAME].max() <= ABOVE and rows[FRAME:].max() >= BEGIN)
+
+
+def _is_bar(rows: np.ndarray, near: np.ndarray, level: int) -> bool:
+    """Whether these rows, which begin abruptly, are drawn down to the last."""
+    lines = np.flatnonzero(np.append(near, 1) >= WRITTEN)
+    if np.diff(lines, prepend=-1).max() > FRAME + 1:
+        return False
+    clean = rows[BLOCK:] if len(rows) >= 2 * BLOCK else rows
+    same, far = _part(clean, level, SAME).mean(), 1 - _part(clean, level, FAR).mean()
+    if same >= PLAIN:
+        return True
+    blurred = 1 - far - _part(clean, level, SPREAD).mean()
+    black_or_white = level < SPREAD or level > 255 - SPREAD
+    return bool(0.005 <= far <= 0.5 and blurred <= 0.2 and same >= (DRAWN if black_or_white else 0.5))
+
+
+def _with_frame(rows: np.ndarray, first: int, level: int) -> int:
+    """The bar's first row with the line of a frame above its background, if there is one."""
+    line = int(np.median(rows[first - 1]))
+    if abs(line - level) <= SPREAD:
+        return first
+    alike = _part(rows[first - FRAME : first], line, SPREAD)[::-1]
+    thick = int((alike < BEGIN).argmax())
+    # A smooth picture is alike further up; above a line it is not.
+    return first - thick if thick and alike[thick] <= ABOVE else first
+
+
+def _part(rows: np.ndarray, level: int, spread: int) -> np.ndarray:
+    """The part of each row within so many gray levels of one, (rows,)."""
+    low, high = max(0, level - spread), min(255, level + spread)
+    # Unsigned: what is below wraps around to far above.
+    inside = np.count_nonzero(rows - np.uint8(low) <= np.uint8(high - low), axis=1)
+    return np.asarray(inside / rows.shape[1])
