@@ -16,6 +16,15 @@ ImageTable = Annotated[
     Path | None, typer.Option("--table", metavar="IMAGES.csv", help="The image table to join by key.")
 ]
 
+Sort = Annotated[
+    str | None,
+    typer.Option("--sort", metavar="COLUMN", help="Instead of by score: by a column, as focus, or -noise for falling."),
+]
+Flag = Annotated[
+    list[str] | None,
+    typer.Option("--flag", metavar="CONDITION", help="Flag images whose row meets it, as 'focus < 1.1'; repeatable."),
+]
+
 
 @commands.command()
 def candidates(
@@ -39,6 +48,8 @@ def candidates(
         Path | None,
         typer.Option("--reimage", metavar="FILE", help="Write where to look again at higher magnification, as CSV."),
     ] = None,
+    sort: Sort = None,
+    flag: Flag = None,
     pixel_size: PixelSize = None,
     endpoint_url: Endpoint = None,
 ) -> None:
@@ -46,6 +57,7 @@ def candidates(
     from crater_ray.errors import UsageError
     from crater_ray.results import candidates as lists
     from crater_ray.results.image_table import read_image_table
+    from crater_ray.results.order import flagged, in_order
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
 
@@ -57,7 +69,8 @@ def candidates(
         most = None if budget is None else lists.read_budget(budget, opened.manifest.images)
         if most is not None:
             cut = lists.threshold_for_budget(opened, most)
-        found = lists.list_candidates(opened, cut, image_table).slice(0, most)
+        found = lists.list_candidates(opened, cut, image_table, pixel_size).slice(0, most)
+        found = in_order(flagged(found, flag or ()), sort)
         written = []
         if csv:
             lists.write_csv(found, csv)
@@ -65,7 +78,7 @@ def candidates(
         if per_foil:
             written.append(f"by foil ({lists.write_foils(found, per_foil):,} foils): {per_foil}")
         if reimage:
-            lists.write_csv(lists.reimaging_list(found, pixel_size), reimage)
+            lists.write_csv(lists.reimaging_list(found), reimage)
             written.append(f"for re-imaging: {reimage}")
         if csv != "-":
             lists.show_candidates(found, cut, opened, written, console_on(sys.stdout))
@@ -153,6 +166,8 @@ def gallery(
     threshold: RunThreshold = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to.  (default: RUN-gallery)")] = None,
     table: ImageTable = None,
+    sort: Sort = None,
+    flag: Flag = None,
     pixel_size: PixelSize = None,
     whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
     anonymous: Anonymous = False,
@@ -176,6 +191,8 @@ def gallery(
                 threshold=threshold,
                 image_table=image_table,
                 pixel_nm=pixel_size,
+                sort=sort,
+                flags=flag or (),
                 whole=whole_images,
                 progress=tell,
             )

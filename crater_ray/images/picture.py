@@ -95,6 +95,12 @@ def read_picture(
     return pixels if isinstance(pixels, Refusal) else picture_in(pixels, data, reading, sidecar)
 
 
+def pixels_of(data: bytes | memoryview) -> np.ndarray | Refusal:
+    """The pixels of an image file that are looked at, its information bar left out, or why there are none."""
+    picture = read_picture(data)
+    return picture if isinstance(picture, Refusal) else picture.pixels
+
+
 def picture_in(
     pixels: np.ndarray, data: bytes | memoryview, reading: Reading = Reading(), sidecar: str | None = None
 ) -> Picture | Refusal:

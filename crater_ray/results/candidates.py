@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import pyarrow.csv as pacsv
 from crater_ray.errors import UsageError
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
+from crater_ray.results.order import BETWEEN
 from crater_ray.runs.columns import SCHEMA
 from crater_ray.storage.errors import explain
 from crater_ray.watching.display import say
@@ -36,22 +38,34 @@ CUT_OFFS = (0.5, 0.1, 0.01)
 REIMAGE = ("foil", "frame", "VMcode", "id", "x_coord", "y_coord", "xymag", "zmag", "flags")
 
 
-def list_candidates(run: Run, threshold: float, image_table: pa.Table | None = None) -> pa.Table:
+def list_candidates(
+    run: Run, threshold: float, image_table: pa.Table | None = None, pixel_nm: float | None = None
+) -> pa.Table:
     """The run's candidates.
 
     Args:
         run: a run, complete or not.
         threshold: the lowest score that counts.
         image_table: rows about images, with a column `key`; its columns are added, empty where a key is not in it.
+        pixel_nm: width of a pixel in nm; as the run has it for each image when None.
 
     Returns:
-        `Prediction`, `FileName`, then `COLUMNS`, `foil`, `frame`, `flags` and the image table's columns; by falling
-        score, then by key.
+        `Prediction`, `FileName`, then `COLUMNS`, `diameter_nm`, `foil`, `frame`, `flags` and the image table's columns;
+        by falling score, then by key.
     """
-    table = Results(run).candidates(threshold, COLUMNS)
+    table = with_pixel_size(Results(run).candidates(threshold, COLUMNS), pixel_nm)
+    table = table.append_column("diameter_nm", pc.multiply(table["diameter"], table["pixel_nm"]))
     names = pc.replace_substring_regex(table["uri"], r"(?s)\A.*/", "")
     table = table.add_column(0, "FileName", names).add_column(0, "Prediction", table["score"])
     return join(table, image_table)
+
+
+def with_pixel_size(rows: pa.Table, pixel_nm: float | None) -> pa.Table:
+    """Rows whose `pixel_nm` is this one, if there is one."""
+    if pixel_nm is None:
+        return rows
+    place = rows.schema.get_field_index("pixel_nm")
+    return rows.set_column(place, "pixel_nm", pa.array([pixel_nm] * rows.num_rows, pa.float32()))
 
 
 def read_budget(text: str, images: int) -> int:
@@ -122,7 +136,7 @@ def write_foils(found: pa.Table, folder: Path) -> int:
                 if some.num_rows == 0:
                     continue
                 scores = some["Prediction"].to_numpy()
-                bad = pc.sum(pc.equal(some["flags"], "bad_focus")).as_py() or 0
+                bad = _flags(some)["bad_focus"]
                 above = [int((scores >= np.float32(cut)).sum()) for cut in CUT_OFFS]
                 writer.writerow([foil or "", some.num_rows, *above, bad, f"{scores.max():.6g}"])
                 write_csv(some, folder / f"{foil or 'no-foil'}.csv")
@@ -131,20 +145,21 @@ def write_foils(found: pa.Table, folder: Path) -> int:
     return len(foils)
 
 
-def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
+def reimaging_list(found: pa.Table) -> pa.Table:
     """Where to look again at higher magnification, foil by foil and frame by frame.
 
     Args:
         found: as `list_candidates` gives it.
-        pixel_nm: size of a pixel in nm, when known.
 
     Returns:
         `Prediction`, `FileName`, `key`; foil, frame, VMcode, coordinates and the like of the image table, as far as
         known; `x`, `y` of the crater in pixels from the centre of the image's first pixel; `right`, `down` from the
-        centre of the image, in pixels and, with `pixel_nm`, in um; `diameter`, in pixels and nm; `height`, `width`.
+        centre of the image, in pixels and, if the size of a pixel is known of any image, in um; `diameter`, in pixels
+        and nm; `height`, `width`.
         Places are empty where the network gave none. An image with several places has a line for each.
     """
     found = _a_line_for_each_place(found)
+    known = found["pixel_nm"].null_count < found.num_rows
     columns = {name: found[name] for name in ("Prediction", "FileName", "key")}
     columns |= {name: found[name] for name in REIMAGE if name in found.column_names}
     columns |= {name: found[name] for name in ("x", "y")}
@@ -152,11 +167,11 @@ def reimaging_list(found: pa.Table, pixel_nm: float | None) -> pa.Table:
         centre = pc.divide(pc.subtract(found[size].cast(pa.float32()), pa.scalar(1, pa.float32())), 2.0)
         offset = pc.subtract(found[at], centre.cast(pa.float32()))
         columns[f"{name}_px"] = offset
-        if pixel_nm is not None:
-            columns[f"{name}_um"] = pc.multiply(offset, pa.scalar(pixel_nm / 1000, pa.float32()))
+        if known:
+            columns[f"{name}_um"] = pc.multiply(offset, pc.divide(found["pixel_nm"], pa.scalar(1000, pa.float32())))
     columns["diameter_px"] = found["diameter"]
-    if pixel_nm is not None:
-        columns["diameter_nm"] = pc.multiply(found["diameter"], pa.scalar(pixel_nm, pa.float32()))
+    if known:
+        columns["diameter_nm"] = pc.multiply(found["diameter"], found["pixel_nm"])
     columns |= {name: found[name] for name in ("height", "width")}
     order = [("foil", "ascending"), ("frame", "ascending"), ("Prediction", "descending"), ("key", "ascending")]
     return pa.table(columns).sort_by(order)
@@ -181,13 +196,16 @@ def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[s
     from rich.markup import escape
     from rich.table import Table
 
-    with_foils = found["foil"].null_count < found.num_rows
+    with_foils = found["foil"].null_count < found.num_rows or bool(_flags(found))
+    with_nm = found["diameter_nm"].null_count < found.num_rows
     table = Table(title=None)
-    shown = [("score", "right"), ("key", "left"), ("x", "right"), ("y", "right"), ("file", "left")]
+    shown = [("score", "right"), ("key", "left"), ("x", "right"), ("y", "right")]
+    shown += [("nm", "right")] * with_nm + [("file", "left")]
     for name, justify in [*shown, *([("foil", "left"), ("flags", "left")] if with_foils else [])]:
         table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in found.slice(0, SHOWN).to_pylist():
-        place = ["" if row[name] is None else f"{row[name]:.0f}" for name in ("x", "y")]
+        numbers = ("x", "y", "diameter_nm") if with_nm else ("x", "y")
+        place = ["" if row[name] is None else f"{row[name]:.0f}" for name in numbers]
         foil = [f"{row['foil'] or ''} {row['frame'] or ''}".strip(), row["flags"] or ""] if with_foils else []
         names = (escape(repr(row[name])[1:-1]) for name in ("key", "FileName"))
         table.add_row(f"{row['Prediction']:.4f}", next(names), *place, next(names), *foil)
@@ -196,10 +214,14 @@ def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[s
     more = f", the best {SHOWN} shown" if found.num_rows > SHOWN else ""
     note = "" if run.success() else " The run is not complete."
     console.print(f"{found.num_rows:,} candidates at or above {threshold:.6g}{more}.{note}", highlight=False)
-    flagged = pc.sum(pc.equal(found["flags"], "bad_focus")).as_py()
-    if flagged:
-        console.print(f"{flagged:,} of them are flagged bad_focus; none is left out for it.", highlight=False)
+    for flag, count in _flags(found).most_common():
+        console.print(f"{count:,} of them are flagged {flag}; none is left out for it.", highlight=False, markup=False)
     for line in written:
         say(console, line)
     if not written and found.num_rows > SHOWN:
         console.print("Add --csv FILE for all of them.", highlight=False)
+
+
+def _flags(found: pa.Table) -> Counter[str]:
+    """How many images have which flag."""
+    return Counter(flag for flags in found["flags"].to_pylist() if flags for flag in flags.split(BETWEEN))

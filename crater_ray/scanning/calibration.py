@@ -14,8 +14,8 @@ from crater_ray.engines.calibration import Calibrated, measure
 from crater_ray.engines.choice import KEPT_SHARE
 from crater_ray.engines.registry import find, names_with_figures
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import decode
 from crater_ray.images.fetch import fetch
+from crater_ray.images.picture import pixels_of
 from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import CARD, DEFAULT
 from crater_ray.network.bundle import load as load_bundle
@@ -130,7 +130,7 @@ def batches(uris: Sequence[str], access: Access) -> Iterator[np.ndarray]:
     for data in fetch(uris, access, last_try=True):
         if isinstance(data, Exception):
             raise data
-        image = data if isinstance(data, Refusal) else decode(data)
+        image = data if isinstance(data, Refusal) else pixels_of(data)
         if isinstance(image, Refusal):
             continue
         for piece in _pieces(image):

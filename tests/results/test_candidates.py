@@ -146,9 +146,9 @@ def test_a_frame_with_several_places_has_a_line_for_each(tmp_path: Path) -> None
         {"x": 10.0, "y": 20.0, "score": 0.75, "diameter": None},
     ]
     rows = [row("I1009N_7", 0.9, x=700.0, y=5.0, diameter=20.0, places=more), row("I1009N_8", 0.8, x=1.0, y=2.0)]
-    found = list_candidates(make_run(tmp_path / "run", rows), 0.5)
+    found = list_candidates(make_run(tmp_path / "run", rows), 0.5, pixel_nm=50.0)
     assert found.num_rows == 2
-    lines = reimaging_list(found, 50.0).to_pylist()
+    lines = reimaging_list(found).to_pylist()
     assert [(one["key"], one["x"], one["diameter_nm"]) for one in lines] == [
         ("I1009N_7", 700, 1000),
         ("I1009N_7", 10, None),
@@ -184,7 +184,7 @@ def test_a_table_that_knows_none_of_the_images(tmp_path: Path) -> None:
     (tmp_path / "images.csv").write_text("filename,file_comment,score\nother,real I1126N 1 2 0,5\n")
     found = list_candidates(run, 0.5, read_image_table(tmp_path / "images.csv"))
     assert (found["foil"].to_pylist(), found["table_score"].to_pylist()) == ([None], [None])
-    assert reimaging_list(found, None).num_rows == 1
+    assert reimaging_list(found).num_rows == 1
 
 
 def test_no_candidates_make_an_empty_list(tmp_path: Path, images: Path) -> None:
@@ -192,7 +192,7 @@ def test_no_candidates_make_an_empty_list(tmp_path: Path, images: Path) -> None:
     found = list_candidates(run, 0.5, read_image_table(images))
     write_csv(found, tmp_path / "empty.csv")
     assert read(tmp_path / "empty.csv") == []
-    assert reimaging_list(found, 50.0).num_rows == 0
+    assert reimaging_list(found).num_rows == 0
 
 
 @pytest.mark.parametrize(

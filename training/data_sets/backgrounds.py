@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import decode
 from crater_ray.images.list_table import IMAGE_SUFFIXES
+from crater_ray.images.picture import pixels_of
 from crater_ray.images.status import Refusal
 from crater_ray.storage.access import Access
 from crater_ray.storage.base import Store
@@ -130,7 +130,7 @@ def _read_objects(store: Store, folder: str, limit: int) -> list[Photograph]:
 
 
 def _grey(data: bytes, name: str) -> np.ndarray:
-    pixels = decode(data)
+    pixels = pixels_of(data)
     if isinstance(pixels, Refusal):
         raise UsageError(f"The background {name!r} cannot be read as an image: {pixels.reason}. Remove it.")
     return pixels

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import decode
+from crater_ray.images.picture import pixels_of
 from crater_ray.images.status import Refusal
 from training.data_sets.dataset import ADDED, COLUMNS, DataSet
 from training.data_sets.sample import table_row
@@ -133,7 +133,7 @@ def _read(folder: Path, key: str) -> np.ndarray:
     for pattern in (f"{exact}.*", f"{exact}/{name}-*.*", exact):
         for path in sorted(folder.glob(pattern)):
             if path.is_file():
-                pixels = decode(path.read_bytes())
+                pixels = pixels_of(path.read_bytes())
                 if isinstance(pixels, Refusal):
                     raise UsageError(f"{str(path)!r} cannot be read as an image: {pixels.reason}")
                 return pixels

@@ -32,6 +32,7 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.results.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
+from crater_ray.results.order import BETWEEN
 from crater_ray.storage.access import Access
 from crater_ray.storage.errors import explain
 from crater_ray.watching.display import say
@@ -46,7 +47,9 @@ WORTH_A_POOL = 10
 ASSETS = ("style.css", "state.js", "scale.js", "chart.js", "cards.js", "zoom.js", "app.js")
 MARKER = "summary.js"
 DETAILS = ("VMcode", "id", "frame", "flags", "bad_focus", "tech", "comment", "bundle")
-"""Columns that a picture's details show, where there are any."""
+QUALITY = ("focus", "noise", "contrast", "saturated")
+MEASURED = (*QUALITY, "pixel_nm", "voltage_kv", "magnification")
+"""Columns that a picture's details show, where there are any; the measured ones with four digits."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,11 @@ class Gallery:
     Attributes:
         title: of the page.
         candidates: in the order in which to show them: `key`, `uri`, `score`, `x`, `y`, `diameter` (estimated from the
-            pixels when all of them are empty); optionally `places`, `foil`, `group`
-            (such as gained or lost), `note` (a line about it) and any of `DETAILS`.
+            pixels when all of them are empty); optionally `places`, `foil`, `group` (such as gained or lost), `note` (a
+            line about it), `instrument`, `bar` and any of `DETAILS` and `MEASURED`.
         facts: about the run, for the page's head: run_id, bundle, source, threshold and so on; JSON values.
         distribution: see `crater_ray.results.gallery.distribution`, as JSON values.
-        pixel_nm: size of a pixel in nm, when known.
+        pixel_nm: width of a pixel in nm; as `candidates` have it for each image when None.
         extra: an SVG drawing made by this package (never of names) that the page shows below its head.
     """
 
@@ -164,9 +167,11 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
 
 
 def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict[str, Any]]:
-    names = [name for name in ("x", "y", "uri", "note", "group", *DETAILS) if name in table.column_names]
+    shown = ("x", "y", "uri", "note", "group", "instrument", "bar", *DETAILS, *MEASURED)
     chunk = table.slice(number * CHUNK, CHUNK)
-    rows = chunk.select(names).to_pylist()
+    rows = chunk.select([name for name in shown if name in table.column_names]).to_pylist()
+    for row in rows:
+        row |= {name: _short(row[name]) for name in MEASURED if name in row}
     if "places" in table.column_names:
         for row, places in zip(rows, chunk["places"].to_pylist(), strict=True):
             row["places"] = [_described(place) for place in (places or ())[1:]]
@@ -174,6 +179,15 @@ def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict
         {name: value for name, value in row.items() if value not in (None, "", [])} | asdict(picture)
         for row, picture in zip(rows, pictures, strict=True)
     ]
+
+
+def _texts(table: pa.Table, name: str) -> list[str | None]:
+    texts: list[str | None] = table[name].to_pylist() if name in table.column_names else []
+    return texts
+
+
+def _short(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.4g}")
 
 
 def _described(place: dict[str, float | None]) -> str:
@@ -185,7 +199,7 @@ def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
     table = gallery.candidates
     # float32 in its shortest form: comparing it with a typed threshold then gives what the run's own comparison does.
     scores = [None if score is None else float(str(np.float32(score))) for score in table["score"].to_pylist()]
-    summary = {
+    summary: dict[str, Any] = {
         "facts": gallery.facts | {"made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
         "distribution": gallery.distribution,
         "pixel_nm": gallery.pixel_nm,
@@ -202,6 +216,13 @@ def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
             names = sorted({value for value in values if value is not None})
             place = {value: index for index, value in enumerate(names)}
             summary[name] = {"names": names, "of": [place.get(value, -1) for value in values]}
+    for name in QUALITY:
+        if name in table.column_names and table[name].null_count < table.num_rows:
+            summary.setdefault("quality", {})[name] = [_short(number) for number in table[name].to_pylist()]
+    flags = [text.split(BETWEEN) if text else [] for text in _texts(table, "flags")]
+    if any(flags):
+        kinds = sorted({flag for some in flags for flag in some})
+        summary["flags"] = {"names": kinds, "of": [[kinds.index(flag) for flag in some] for some in flags]}
     return summary
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from crater_ray.results.gallery.distribution import distribution
 from crater_ray.results.gallery.pages import Gallery, Written, write
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
+from crater_ray.results.order import flagged, in_order
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 
@@ -23,6 +24,8 @@ def write_gallery(
     threshold: float | None = None,
     image_table: pa.Table | None = None,
     pixel_nm: float | None = None,
+    sort: str | None = None,
+    flags: Sequence[str] = (),
     whole: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Written:
@@ -34,13 +37,14 @@ def write_gallery(
         access: how to reach the images.
         threshold: the lowest score that is shown; the run's when None.
         image_table: foils, frames, VMcodes, as `crater_ray.results.image_table.read_image_table` gives it.
-        pixel_nm: size of a pixel in nm, when known.
+        pixel_nm: width of a pixel in nm; as the run has it for each image when None.
+        sort, flags: in which order they come and which are flagged; see `crater_ray.results.order`.
         whole: copy the whole images as well.
         progress: called with candidates done and candidates in all.
     """
     results = Results(run)
     cut = run.threshold if threshold is None else threshold
-    candidates = join(results.candidates(cut), image_table)
+    candidates = in_order(flagged(join(results.candidates(cut), image_table), flags), sort)
     settings = run.record["settings"]
     facts = {
         "run_id": run.id,
@@ -51,6 +55,7 @@ def write_gallery(
         "threshold": cut,
         "images": run.manifest.images,
         "complete": results.complete,
+        **({"sort": sort} if sort else {}),
     }
     counted = distribution(results.parts(["status", "score"]), [cut, run.threshold]).as_json()
     name = run.folder.uri.rstrip("/").rpartition("/")[2]

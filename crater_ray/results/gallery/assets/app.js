@@ -20,18 +20,31 @@ craterRay.start = (data) => {
   function choose() {
     const [least, foil, group] = [threshold(), get("foil").value, get("group").value];
     const [wanted, text] = [get("verdict").value, get("search").value.toLowerCase()];
+    const flag = get("flag").value;
     chosen = [];
     for (let i = 0; i < data.keys.length; i += 1) {
       if (data.scores[i] !== null && data.scores[i] < least) continue;
       if (foil !== "" && data.foil.of[i] !== Number(foil)) continue;
       if (group !== "" && data.group.of[i] !== Number(group)) continue;
+      if (flag === "none" && data.flags.of[i].length) continue;
+      if (flag !== "" && flag !== "none" && !data.flags.of[i].includes(Number(flag))) continue;
       if (text && !data.keys[i].toLowerCase().includes(text)) continue;
       const verdict = wanted && craterRay.verdict(data.keys[i]);
       if (wanted && (wanted === "none" ? verdict : verdict !== wanted)) continue;
       chosen.push(i);
     }
+    order();
     page = 0;
     return show();
+  }
+
+  // The order of the folder, or one by image quality; images without a value come last.
+  function order() {
+    const [name, way] = get("sort").value.split(" ");
+    if (!name) return;
+    const values = name === "score" ? data.scores : data.quality[name];
+    const of = (i) => (values[i] === null ? Infinity : way === "falling" ? -values[i] : values[i]);
+    chosen.sort((a, b) => of(a) - of(b) || a - b);
   }
 
   const pages = () => Math.max(1, Math.ceil(chosen.length / data.chunk));
@@ -205,6 +218,16 @@ craterRay.start = (data) => {
   get("facts").textContent = [...parts, facts.note].filter(Boolean).join(" · ");
   fill(get("foil"), data.foil ? data.foil.names : [], "all");
   fill(get("group"), data.group ? data.group.names : [], "all");
+  fill(get("flag"), data.flags ? data.flags.names : [], "any");
+  if (data.flags) get("flag").append(craterRay.element("option", { value: "none", textContent: "not flagged" }));
+  const orders = [["", facts.sort ? `as made: ${facts.sort}` : "best score first"]];
+  if (facts.sort) orders.push(["score falling", "best score first"]);
+  const worst = { focus: "rising", noise: "falling", contrast: "rising", saturated: "falling" };
+  for (const name of Object.keys(data.quality || {})) {
+    for (const way of ["rising", "falling"]) orders.push([`${name} ${way}`, `${name}, ${way === worst[name] ? "worst" : "best"} first`]);
+  }
+  get("sort").append(...orders.map(([value, textContent]) => craterRay.element("option", { value, textContent })));
+  get("sort").parentElement.hidden = orders.length < 2;
   get("statuses").tBodies[0].append(...data.distribution.statuses.map(([status, count]) => craterRay.element("tr", {},
     craterRay.element("td", { textContent: status }), craterRay.element("td", { textContent: craterRay.count(count) }))));
   get("threshold").max = thresholds.length - 1;
@@ -212,7 +235,7 @@ craterRay.start = (data) => {
   get("reviewer").value = craterRay.reviewer();
 
   get("threshold").addEventListener("input", showThreshold);
-  for (const id of ["threshold", "foil", "group", "verdict"]) get(id).addEventListener("change", choose);
+  for (const id of ["threshold", "foil", "group", "verdict", "flag", "sort"]) get(id).addEventListener("change", choose);
   get("search").addEventListener("input", choose);
   get("reviewer").addEventListener("change", () => craterRay.reviewer(get("reviewer").value.trim()));
   get("previous").addEventListener("click", () => turnTo(page - 1));

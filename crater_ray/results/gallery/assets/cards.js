@@ -17,7 +17,7 @@ craterRay.showVerdict = (holder, verdict) => {
 };
 
 craterRay.crop = (details, stretched) => {
-  const { crop, columns, pixel_nm: nm } = craterRay.data();
+  const { crop, columns } = craterRay.data();
   const zoom = 192 / crop;
   const holder = craterRay.element("div", { className: "crop" });
   if (details.problem) {
@@ -40,7 +40,7 @@ craterRay.crop = (details, stretched) => {
     holder.append(ring);
   }
   const bar = craterRay.element("div", { className: "scale" });
-  craterRay.drawScale(bar, 192, scale * zoom, nm);
+  craterRay.drawScale(bar, 192, scale * zoom, craterRay.nm(details));
   holder.append(bar);
   return holder;
 };
@@ -57,7 +57,7 @@ craterRay.card = (index, details, options) => {
   crop.addEventListener("click", () => options.open(index));
   const about = [data.groupOf(index), details.note, craterRay.diameter(details), [data.foilOf(index), details.frame].filter((v) => v || v === 0).join(" "), details.VMcode];
   const line = craterRay.element("div", { className: "about", textContent: about.filter(Boolean).join(" · ") });
-  if (details.flags) line.append(" ", craterRay.element("span", { className: "flag", textContent: details.flags.replace("_", " ") }));
+  if (details.flags) line.append(" ", craterRay.element("span", { className: "flag", textContent: details.flags.replaceAll("_", " ") }));
   const verdicts = craterRay.element("div", { className: "verdicts" }, ...craterRay.verdictButtons((v) => options.give(index, v), false));
   card.append(
     crop,

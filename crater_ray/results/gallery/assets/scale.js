@@ -36,8 +36,11 @@ craterRay.stretch = (low, high) => {
   return `brightness(${1 / (a + b)}) contrast(${(a + b) / (b - a)})`;
 };
 
+// Width of a pixel: as told for the whole gallery, else as the microscope says of this image.
+craterRay.nm = (details) => craterRay.data().pixel_nm || details.pixel_nm;
+
 craterRay.diameter = (details) => {
-  const nm = craterRay.data().pixel_nm;
+  const nm = craterRay.nm(details);
   if (!details.diameter) return "";
   return `\u2300 ${details.diameter.toFixed(0)} px${nm ? ` (${(details.diameter * nm).toPrecision(2) * 1} nm)` : ""}`;
 };

@@ -25,7 +25,7 @@ craterRay.zoom = (options) => {
       ring.style.width = ring.style.height = `${2 * craterRay.RING * scale}px`;
     }
     get("zoom-level").textContent = `${scale >= 1 ? scale.toFixed(1) : scale.toFixed(2)}×`;
-    craterRay.drawScale(get("zoom-scale"), Math.min(viewport.clientWidth, current.width * scale), scale, craterRay.data().pixel_nm);
+    craterRay.drawScale(get("zoom-scale"), Math.min(viewport.clientWidth, current.width * scale), scale, craterRay.nm(current.details));
     if (current.details.x !== undefined && wanted > before) toEvidence();
     else viewport.scrollTo(centre.x * scale / before - viewport.clientWidth / 2, centre.y * scale / before - viewport.clientHeight / 2);
   }
@@ -44,6 +44,10 @@ craterRay.zoom = (options) => {
     if (details.width) rows.push(["size", `${details.width} × ${details.height} px`]);
     rows.push(["about", craterRay.diameter(details)], ["change", data.groupOf(index)], ["", details.note], ["foil", data.foilOf(index)]);
     for (const name of ["frame", "VMcode", "id", "flags", "bad_focus", "tech", "comment", "bundle"]) rows.push([name, details[name]]);
+    const measured = [["focus", "", ""], ["noise", "", " gray levels"], ["contrast", "", ""], ["saturated", "", ""],
+      ["instrument", "", ""], ["voltage_kv", "voltage", " kV"], ["magnification", "", "×"], ["pixel_nm", "pixel", " nm"],
+      ["bar", "bar left out", " rows"]];
+    for (const [name, label, unit] of measured) if (details[name] !== undefined) rows.push([label || name, `${details[name]}${unit}`]);
     rows.push(["address", details.uri]);
     if (details.problem) rows.push(["picture", details.problem]);
     const known = rows.filter(([, value]) => value !== undefined && value !== "");
