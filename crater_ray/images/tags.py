@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
+
+import numpy as np
 
 MAX_TEXT = 1_000_000
 """Bytes of a text; what is longer is no microscope's."""
+MAX_ENTRIES = 4_096
+"""Entries of a TIFF directory that are looked at; sound ones have some thirty."""
 ENDS = 65_536
 """Bytes at either end of a file that is not TIFF, where a text may stand."""
 
 DESCRIPTION, X_RESOLUTION, RESOLUTION_UNIT = 270, 282, 296
 ZEISS, FEI_SFEG, FEI_HELIOS, PHENOM, TESCAN = 34118, 34680, 34682, 34683, 50431
-_TEXTS = (DESCRIPTION, ZEISS, FEI_SFEG, FEI_HELIOS, PHENOM, TESCAN)
+TEXTS = (DESCRIPTION, ZEISS, FEI_SFEG, FEI_HELIOS, PHENOM, TESCAN)
+WANTED = (*TEXTS, X_RESOLUTION, RESOLUTION_UNIT)
 _PHENOM = (b"<FeiImage", b"</FeiImage>")
+_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1}
+"""Bytes of a value, by TIFF type; of those that texts and resolutions have."""
 _CENTIMETRES = {2: 2.54, 3: 1.0}
 """A TIFF's units of resolution, in cm."""
 
@@ -49,34 +55,41 @@ def read_tags(data: bytes | memoryview) -> Tags:
             end = part.find(_PHENOM[1], begin) if begin >= 0 else -1
             if end >= 0:
                 return Tags({PHENOM: part[begin:end].decode("utf-8", "replace")})
-    except Exception:  # hostile bytes make parsers raise OSError, ValueError, struct.error, KeyError, ...
+    except (ValueError, IndexError, OverflowError):  # what it points to is not there
         pass
     return Tags()
 
 
 def _of_tiff(data: bytes | memoryview) -> Tags:
-    import tifffile
+    """The tags of a TIFF's or BigTIFF's first directory that microscopes write; nothing else of it is read."""
+    order: Literal["<", ">"] = "<" if data[0] == ord("I") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    width = 8 if big else 4
+    wide = f"u{width}"
+    place = int.from_bytes(data[width : 2 * width], "little" if order == "<" else "big")
+    count = int(np.frombuffer(data, f"{order}u{8 if big else 2}", 1, place)[0])
+    layout = [("tag", "u2"), ("kind", "u2"), ("count", wide), ("value", f"V{width}")]
+    start, entry = place + (8 if big else 2), np.dtype(layout).newbyteorder(order)
+    entries = np.frombuffer(data, entry, min(count, MAX_ENTRIES), start)
+    found: dict[int, bytes] = {}
+    for number in np.flatnonzero(np.isin(entries["tag"], WANTED)).tolist():
+        length = int(entries["count"][number]) * _BYTES.get(int(entries["kind"][number]), 0)
+        at = start + (number + 1) * entry.itemsize - width
+        if length > width:
+            at = int(np.frombuffer(data, order + wide, 1, at)[0])
+        found.setdefault(int(entries["tag"][number]), bytes(data[at : at + min(length, MAX_TEXT)]))
+    per_unit = _ratio(found.get(X_RESOLUTION, b""), order)
+    unit = np.frombuffer(found.get(RESOLUTION_UNIT, b"\0\0"), order + "u2")
+    centimetres = _CENTIMETRES.get(int(unit[0])) if len(unit) else None
+    texts = {number: in_words(raw) for number, raw in found.items() if number in TEXTS}
+    return Tags(texts, per_unit, per_unit / centimetres if per_unit and centimetres else None)
 
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        tags = file.pages.first.tags
-        texts = {}
-        for number in _TEXTS:
-            tag = tags.get(number)
-            if tag is not None:
-                stop = tag.valueoffset + min(tag.valuebytecount, MAX_TEXT)
-                texts[number] = in_words(bytes(data[tag.valueoffset : stop]))
-        per_unit = _ratio(tags, X_RESOLUTION)
-        unit = tags.get(RESOLUTION_UNIT)
-        unit_cm = _CENTIMETRES.get(int(unit.value)) if unit is not None else None
-    return Tags(texts, per_unit, per_unit / unit_cm if per_unit and unit_cm else None)
 
-
-def _ratio(tags: Any, number: int) -> float | None:
-    tag = tags.get(number)
-    if tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2:
+def _ratio(raw: bytes, order: str) -> float | None:
+    if len(raw) != 8:
         return None
-    above, below = tag.value
-    return above / below if above > 0 and below > 0 else None
+    above, below = np.frombuffer(raw, order + "u4").tolist()
+    return above / below if above and below else None
 
 
 def in_words(raw: bytes) -> str:
