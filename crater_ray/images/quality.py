@@ -1,4 +1,4 @@
-"""How good an image is, from a sample of its pixels: focus, noise, contrast and saturation, in some 0.2 ms."""
+"""How good an image is, from a sample of its pixels: focus, noise, contrast and saturation, in some 0.1 ms."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SAMPLE = 40_000
-"""Pixels that are looked at, about: bands of rows, evenly spread over the image."""
-BAND = 12
-"""Rows of a band."""
+TILES, TILE = 10, (8, 256)
+"""So many pieces of an image are looked at, and how many rows and columns each has: some 20,000 pixels in all."""
+GOLDEN = 0.6180339887498949
+"""Steps of this part of the width spread the pieces evenly over it, however many there are."""
 LEAST_NOISE = 1.0
 """Gray levels: the least noise that focus is measured against. What less there is, compression has left over."""
 MEDIAN = 0.6744897501960817
@@ -46,27 +46,27 @@ def measure(pixels: np.ndarray) -> Quality:
     Args:
         pixels: (height, width) uint8, of at least 3x3.
     """
-    bands = _bands(pixels)
-    levels = np.bincount(bands.ravel(), minlength=256)
-    reached = np.cumsum(levels) / bands.size
-    low, high = (int(np.searchsorted(reached, share)) for share in (0.01, 0.99))
-    saturated = float(levels[0] + levels[255]) / bands.size
-    values = bands.astype(np.int16)
+    tiles = _tiles(pixels)
+    levels = np.bincount(tiles[:, ::2, ::2].ravel(), minlength=256)
+    reached = levels.cumsum()
+    low, high = reached.searchsorted((0.01 * reached[-1], 0.99 * reached[-1]))
+    saturated = float(levels[0] + levels[255]) / float(reached[-1])
+    values = tiles.astype(np.int16)
     noise = _noise(values)
-    return Quality(_focus(values, noise), noise, (high - low) / 255, saturated)
+    return Quality(_focus(values, noise), noise, float(high - low) / 255, saturated)
 
 
-def _bands(pixels: np.ndarray) -> np.ndarray:
-    """A sample of the rows, (bands, rows, width)."""
+def _tiles(pixels: np.ndarray) -> np.ndarray:
+    """Pieces of an image, spread over it, (tiles, rows, columns)."""
     height, width = pixels.shape
-    rows = min(BAND, height)
-    count = int(np.clip(SAMPLE // (rows * width), 1, height // rows))
-    tops = np.linspace(0, height - rows, count).astype(int)
-    return np.stack([pixels[top : top + rows] for top in tops])
+    rows, columns = min(TILE[0], height), min(TILE[1], width)
+    tops = np.linspace(0, height - rows, TILES).astype(int).tolist()
+    lefts = (np.arange(TILES) * GOLDEN % 1 * (width - columns + 1)).astype(int).tolist()
+    return np.stack([pixels[y : y + rows, x : x + columns] for y, x in zip(tops, lefts, strict=True)])
 
 
 def _noise(values: np.ndarray) -> float:
-    """Standard deviation of the noise of (bands, rows, width) int16, rows and width at least 3."""
+    """Standard deviation of the noise of (tiles, rows, columns) int16, at least 3x3."""
     twice = values[:, :, :-2] - 2 * values[:, :, 1:-1] + values[:, :, 2:]
     mask = np.abs(twice[:, :-2] - 2 * twice[:, 1:-1] + twice[:, 2:]).ravel()
     counts = np.bincount(mask)
@@ -80,7 +80,7 @@ def _noise(values: np.ndarray) -> float:
 
 
 def _focus(values: np.ndarray, noise: float) -> float | None:
-    """Strength of detail in (bands, rows, width) int16, as a multiple of what this noise makes."""
+    """Strength of detail in (tiles, rows, columns) int16, as a multiple of what this noise makes."""
     if (values == values.flat[0]).all():
         return None
     rows, width = values.shape[1] // 2 * 2, values.shape[2] // 2 * 2

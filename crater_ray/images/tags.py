@@ -11,8 +11,8 @@ MAX_TEXT = 1_000_000
 """Bytes of a text; what is longer is no microscope's."""
 MAX_ENTRIES = 4_096
 """Entries of a TIFF directory that are looked at; sound ones have some thirty."""
-ENDS = 65_536
-"""Bytes at either end of a file that is not TIFF, where a text may stand."""
+START = 16_384
+"""Bytes at the beginning of a file that is not TIFF, where a text may stand."""
 
 DESCRIPTION, X_RESOLUTION, RESOLUTION_UNIT = 270, 282, 296
 ZEISS, FEI_SFEG, FEI_HELIOS, PHENOM, TESCAN = 34118, 34680, 34682, 34683, 50431
@@ -47,14 +47,13 @@ def read_tags(data: bytes | memoryview) -> Tags:
         data: the whole file.
     """
     try:
-        start = bytes(data[:ENDS])
+        start = bytes(data[:START])
         if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
             return _of_tiff(data)
-        for part in (start, bytes(data[-ENDS:])):
-            begin = part.find(_PHENOM[0])
-            end = part.find(_PHENOM[1], begin) if begin >= 0 else -1
-            if end >= 0:
-                return Tags({PHENOM: part[begin:end].decode("utf-8", "replace")})
+        begin = start.find(_PHENOM[0])
+        end = start.find(_PHENOM[1], begin) if begin >= 0 else -1
+        if end >= 0:
+            return Tags({PHENOM: start[begin:end].decode("utf-8", "replace")})
     except (ValueError, IndexError, OverflowError):  # what it points to is not there
         pass
     return Tags()
