@@ -140,6 +140,14 @@ def _memory(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _large_run(record: dict[str, Any]) -> list[Row]:
+    what = f"run of {record['settings']['rows']:,} rows"
+    return [
+        (f"{what}: `{row['command']}`, seconds", f"{row['seconds']:,.1f}", f"{row['peak_mib']:,} MiB")
+        for row in record["figures"]["rows"]
+    ]
+
+
 def _manifest(record: dict[str, Any]) -> list[Row]:
     what = f"manifest of {record['settings']['keys']:,} keys"
     figures = record["figures"]
@@ -213,6 +221,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "screening": _screening,
     "memory": _memory,
     "manifest": _manifest,
+    "large-run": _large_run,
     "kills": _kills,
     "places": _places,
     "rescan": _rescan,

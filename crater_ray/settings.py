@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,17 @@ def bundle_name(bundle: Bundle, engine: str) -> str:
 def threshold_of(settings: ScanSettings, bundle: Bundle) -> float:
     """From which score an image is a candidate: as told, else as the bundle's card says."""
     return bundle.typical_threshold if settings.threshold is None else settings.threshold
+
+
+def without_needless_screen(settings: ScanSettings, bundle: Bundle) -> tuple[ScanSettings, str]:
+    """The settings without `--screen` where the network is as quick as a screen and has none; and what to say of it.
+
+    Args:
+        settings, bundle: of the scan.
+    """
+    if settings.screen and bundle.gives_maps and bundle.screen is None:
+        return replace(settings, screen=False), f"The network {bundle.name!r} needs no screen: --screen is left out."
+    return settings, ""
 
 
 def screen_of(settings: ScanSettings, bundle: Bundle) -> Screen | None:

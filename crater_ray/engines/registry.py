@@ -54,7 +54,7 @@ def _openvino_screen(bundle: Bundle, screen: Screen, threads: int | None) -> Scr
 def _stand_in(bundle: Bundle, threads: int | None) -> Engine:
     from crater_ray.engines.stand_in import StandIn
 
-    return StandIn()
+    return StandIn(bundle)
 
 
 def _stand_in_screen(bundle: Bundle, screen: Screen, threads: int | None) -> ScreenEngine:

@@ -19,7 +19,7 @@ from crater_ray.scanning.engine import choose_engine
 from crater_ray.scanning.loader import BLOCK_IMAGES, Loaded, load
 from crater_ray.scanning.scan import Choice, list_archive
 from crater_ray.scanning.scorer import Scorer
-from crater_ray.settings import ScanSettings, screen_of
+from crater_ray.settings import ScanSettings, screen_of, without_needless_screen
 from crater_ray.storage.folder import open_folder
 from crater_ray.watching.display import duration, say
 
@@ -43,6 +43,9 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
     import ray
 
     bundle = load_bundle(settings.bundle)
+    settings, note = without_needless_screen(settings, bundle)
+    if note:
+        say(console, note)
     engine = choose_engine(settings, bundle, console).engine
     screen = screen_of(settings, bundle)
     held = next(open_folder(settings.out, settings.access).names(), None)

@@ -27,7 +27,7 @@ from crater_ray.runs.left_out import left_out, passed_over
 from crater_ray.runs.run import Run
 from crater_ray.runs.session import begin_session, continue_or_create, end_session
 from crater_ray.scanning.engine import choose_engine
-from crater_ray.settings import ScanSettings, bundle_name, identity, threshold_of
+from crater_ray.settings import ScanSettings, bundle_name, identity, threshold_of, without_needless_screen
 from crater_ray.storage.folder import open_folder
 from crater_ray.watching.display import say
 from crater_ray.watching.log import log, logging_to
@@ -99,6 +99,9 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
 
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
+    settings, note = without_needless_screen(settings, bundle)
+    if note:
+        console.print(note, highlight=False, markup=False)
     engine_choice = choose_engine(settings, bundle, console)
     engine = engine_choice.engine
     run = open_run_folder(settings, bundle, engine, choice)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.engines.base import Engine
-from crater_ray.engines.registry import create, create_screen, find
+from crater_ray.engines.registry import create, create_screen
 from crater_ray.errors import CraterRayError
 from crater_ray.images.pixels import unpack
 from crater_ray.network.bundle import Bundle
@@ -137,7 +137,7 @@ class Scorer:
         self._problem: CraterRayError | None = None
         try:
             self._engine: Engine = create(engine, bundle, threads, threshold)
-            self._maps = bundle.gives_maps and find(engine).computes
+            self._maps = bundle.gives_maps
             self._threads = 1 if self._engine.kind == "cpu" else THREADS
             if self._screen:
                 self._screening = create_screen(engine, bundle, self._screen, threads)

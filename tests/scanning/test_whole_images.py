@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from crater_ray.engines.base import Kind
+from crater_ray.errors import UsageError
 from crater_ray.images.pixels import pack_stack
+from crater_ray.network.bundle import STARDUST, load
 from crater_ray.network.evidence import Maps
 from crater_ray.network.finder import STRIDE
 from crater_ray.scanning import whole_images
 from crater_ray.scanning.scorer import Scorer
 from crater_ray.scanning.whole_images import find_craters
+from crater_ray.settings import ScanSettings, screen_of, without_needless_screen
 from tests.network.test_finder import finder_bundle
 
 
@@ -68,3 +73,15 @@ def test_engines_agree_on_odd_sizes() -> None:
         Scorer(finder_bundle(), name, 0.5).score(pack_stack(images)) for name in ("keras", "openvino-float")
     )
     np.testing.assert_allclose(first.score, second.score, atol=1e-3)
+
+
+def test_a_finder_needs_no_screen() -> None:
+    """`--screen` is left out with a word; where a network lacks the screen that it needs, it stays an error."""
+    asked = ScanSettings("archive", "RUN", screen=True)
+    settings, note = without_needless_screen(asked, finder_bundle())
+    assert not settings.screen
+    assert "needs no screen" in note
+    stardust = replace(load(STARDUST), screen=None)
+    assert without_needless_screen(asked, stardust) == (asked, "")
+    with pytest.raises(UsageError, match="has no screen"):
+        screen_of(asked, stardust)
