@@ -42,6 +42,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
             console,
             f"The archived are in cold storage. Restore them, then `crater-ray rescan RUN --status {ARCHIVED}`.",
         )
+    _show_pages(check, console)
     for note in outcome.left_out:
         say(console, note)
     _show_audit(check, console)
@@ -53,6 +54,19 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
             say(console, f"  shard {shard}: {reason}")
         say(console, "Run the same command again to do only these.")
     say(console, f"run: {outcome.out}")
+
+
+def _pages(check: Check) -> str | None:
+    images, scored, left_out = check.pages
+    if not images:
+        return None
+    rest = f"; {left_out:,} more were not, smaller ones or too many: see pages_left_out" if left_out else ""
+    return f"{images:,} images have several pages: {scored:,} pages were scored{rest}"
+
+
+def _show_pages(check: Check, console: Console) -> None:
+    if pages := _pages(check):
+        say(console, pages)
 
 
 def _show_audit(check: Check, console: Console) -> None:
@@ -70,6 +84,7 @@ def show_check(run: Run, check: Check, declared: bool, console: Console) -> None
         say(console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})")
         for note in left_out(run.record):
             say(console, note)
+        _show_pages(check, console)
         _show_audit(check, console)
         if not declared:
             say(console, "It has no _SUCCESS yet; running its scan command again writes it.")
@@ -100,6 +115,8 @@ def show_status(run: Run, check: Check, console: Console) -> None:
     for note in left_out(run.record):
         table.add_row("left out", note)
     table.add_row("status", _statuses(check) if done else "none yet")
+    if pages := _pages(check):
+        table.add_row("pages", pages)
     table.add_row("candidates", f"{check.candidates:,}")
     if check.audit:
         table.add_row("screen", check.audit.text() if done else "nothing screened yet")

@@ -3,60 +3,92 @@
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
 
-from crater_ray.images.status import UNREADABLE, UNSUPPORTED, Refusal
+from crater_ray.images import tiff
+from crater_ray.images.bounds import MAX_PIXELS, MAX_SCANS, SMALLEST_SIDE, check_size
+from crater_ray.images.deep import deep_jpeg, deep_png, is_deep_png
+from crater_ray.images.jpeg import corner_unpainted, plain_jpeg
+from crater_ray.images.status import UNREADABLE, UNSUPPORTED, NotRead, Refusal
+from crater_ray.images.stretch import bands, gather, to_eight_bits
+
+__all__ = ["FORMATS", "MAX_PIXELS", "MAX_SCANS", "SMALLEST_SIDE", "Pages", "decode", "decode_pages"]
 
 FORMATS = ("JPEG", "PNG", "TIFF")
-SMALLEST_SIDE = 92
-"""Pixels: what one position of the network's last feature map sees, `crater_ray.network.stardust.RECEPTIVE_FIELD`."""
-MAX_PIXELS = 64_000_000
-"""Larger images are refused before a pixel is decoded: 64 MB as gray, at most about 800 MB while decoding."""
-MAX_SCANS = 100
-"""A progressive JPEG has some ten scans; one with thousands would keep a processor busy for hours."""
-BAND_PIXELS = 4_000_000
-"""Large images become gray so many pixels at a time: at once, 32-bit ones would take 1 GB beside themselves."""
-FILL = 128
-"""What libjpeg paints where a baseline JPEG's data ended early."""
-
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323
-
+_BY_PILLOW = ("JPEG", "PNG")
 _OTHER_FORMATS = (
     (b"GIF8", "GIF"),
     (b"BM", "BMP"),
     (b"RIFF", "WebP or another RIFF format"),
     (b"%PDF", "PDF"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"II\xbc", "JPEG XR"),
     (b"\x89HDF", "HDF5"),
     (b"SIMPLE  =", "FITS"),
 )
 
 
-def decode(data: bytes | memoryview) -> np.ndarray | Refusal:
+@dataclass(frozen=True)
+class Pages:
+    """What a file shows.
+
+    Attributes:
+        pages: number from 1, and (height, width) uint8 pixels, of its pages of full resolution, all of one size.
+        left_out: how many pictures of the file are not among them: of other sizes, or too many.
+    """
+
+    pages: list[tuple[int, np.ndarray]]
+    left_out: int = 0
+
+
+def decode(data: bytes | memoryview, page: int | None = None) -> np.ndarray | Refusal:
     """Decode a JPEG, PNG or TIFF of any pixel type to 8-bit gray.
 
-    Colour becomes luma, alpha is ignored, of several frames the first counts, and EXIF orientation is not applied:
-    positions refer to the pixels as stored. Images of more than 8 bits whose values go beyond 255 are stretched
-    linearly from their minimum and maximum to 0 and 255, which the network's own normalisation then undoes.
+    Colour becomes luma, alpha is ignored, and EXIF orientation is not applied: positions refer to the pixels as stored.
+    Images of 8 bits keep their levels; deeper ones are stretched as `crater_ray.images.stretch` says, which the
+    network's own normalisation then undoes.
 
     Args:
         data: the file's bytes.
+        page: the number, from 1, of the page that is wanted; the first of full resolution when None, and where there is
+            no such page.
 
     Returns:
         (height, width) uint8 pixels, or a `Refusal`. Never raises for what is in `data`.
+    """
+    decoded = decode_pages(data, page or 0)
+    return decoded if isinstance(decoded, Refusal) else decoded.pages[0][1]
+
+
+def decode_pages(data: bytes | memoryview, page: int | None = None) -> Pages | Refusal:
+    """Decode all pages of full resolution; see `decode`.
+
+    Args:
+        data: the file's bytes.
+        page: the number of the one that is wanted, 0 for the first; all when None.
+
+    Returns:
+        The pages, at least one, or a `Refusal`. Never raises for what is in `data`.
     """
     if len(data) == 0:
         return Refusal(UNREADABLE, "the file is empty (0 bytes)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decode(bytes(data))
+            file = bytes(data)
+            if file.startswith(tiff.MAGIC):
+                return Pages(*tiff.read_pages(file, page))
+            return Pages([(1, _decode(file))])
+    except NotRead as known:
+        return known.refusal
     except Image.DecompressionBombError:
         return Refusal(UNSUPPORTED, f"more than {MAX_PIXELS:,} pixels: refused as a possible decompression bomb")
     except UnidentifiedImageError:
@@ -67,81 +99,58 @@ def decode(data: bytes | memoryview) -> np.ndarray | Refusal:
         return Refusal(UNREADABLE, _one_line(f"{type(problem).__name__}: {problem}"))
 
 
-def _decode(data: bytes) -> np.ndarray | Refusal:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+def _decode(data: bytes) -> np.ndarray:
+    if (gray := plain_jpeg(data)) is not None:
+        return gray
+    try:
+        return _decode_by_pillow(data)
+    except (OSError, SyntaxError) as problem:
+        # Pillow reads JPEGs of 8 bits alone.
+        deep = deep_jpeg(data)
+        if deep is None:
+            raise problem from None
+        return deep
+
+
+def _decode_by_pillow(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data), formats=_BY_PILLOW) as image:
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            reason = f"{width}x{height} pixels: more than {MAX_PIXELS:,} are refused as a possible decompression bomb"
-            return Refusal(UNSUPPORTED, reason, height, width)
-        if min(width, height) < SMALLEST_SIDE:
-            reason = f"{width}x{height} pixels: the network needs at least {SMALLEST_SIDE} in each direction"
-            return Refusal(UNSUPPORTED, reason, height, width)
+        check_size(height, width)
         if image.format == "JPEG":
             # Of one plane and not progressive, the decoder reads the first scan alone; to count takes a while.
             many = "progressive" in image.info or image.mode != "L"
             scans = data.count(b"\xff\xda") if many else 1
             if scans > MAX_SCANS:
                 reason = f"a JPEG of {scans:,} scans: more than {MAX_SCANS} are refused, they take too long"
-                return Refusal(UNSUPPORTED, reason, height, width)
+                raise NotRead(Refusal(UNSUPPORTED, reason, height, width))
             if image.mode in ("RGB", "YCbCr"):
                 image.draft("L", None)  # the decoder then skips the colour planes
-        if isinstance(image, TiffImageFile):
-            if (pixels := _tile_pixels(image)) > MAX_PIXELS:
-                reason = f"tiles of {pixels:,} pixels: more than {MAX_PIXELS:,} are refused as a decompression bomb"
-                return Refusal(UNSUPPORTED, reason, height, width)
-            # It would read every EXIF block there is, and turn the image as EXIF says.
-            image.load_end = lambda: None  # type: ignore[method-assign]
+        elif is_deep_png(data):
+            return deep_png(data, height, width)
         image.load()
-        # Where EXIF says to turn a TIFF, Pillow gives the size of the turned image; a copy has that of its pixels.
-        stored = image if image.im.size == image.size else image.copy()
-        if stored.mode.startswith(("I", "F")):
-            return _stretch(stored)
-        if stored.mode == "L":
-            gray = np.asarray(stored)
+        if image.mode.startswith(("I", "F")):
+            values = np.asarray(image)
+            gray = to_eight_bits(gather(values.__getitem__, height, width))
+            assert gray is not None, "whole numbers are finite"
+        elif image.mode == "L":
+            gray = np.asarray(image)
         else:
-            gray = np.empty((stored.height, stored.width), np.uint8)
-            for band, pixels_of_band in _bands(stored):
-                gray[band] = pixels_of_band
-        if image.format == "JPEG" and (gray[-8:, -8:] == FILL).all() and _ends_early(data):
-            return Refusal(UNREADABLE, "its end marker comes before its end: the lower part is missing", height, width)
+            gray = np.empty((height, width), np.uint8)
+            for rows, band in _bands(image):
+                gray[rows] = band
+        if image.format == "JPEG" and corner_unpainted(gray) and _ends_early(data):
+            reason = "its end marker comes before its end: the lower part is missing"
+            raise NotRead(Refusal(UNREADABLE, reason, height, width))
         return gray
 
 
-def _tile_pixels(image: TiffImageFile) -> int:
-    """Pixels of a TIFF's tiles, which are decoded whole, however small the image in them is."""
-    sides = [image.tag_v2.get(tag, 0) for tag in (_TILE_WIDTH, _TILE_HEIGHT)]
-    return math.prod(side if isinstance(side, int) else 0 for side in sides)
-
-
 def _bands(image: Image.Image) -> Iterator[tuple[slice, np.ndarray]]:
-    """An image's rows, some at a time: 8-bit gray, or the numbers of an image of more bits."""
+    """The rows of an image in colours as 8-bit gray, some at a time."""
     width, height = image.size
-    rows = max(1, BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        band = image if rows >= height else image.crop((0, top, width, bottom))
-        if not band.mode.startswith(("I", "F")) and band.mode != "L":
-            band = band.convert("L")
-        yield slice(top, bottom), np.asarray(band)
-
-
-def _stretch(image: Image.Image) -> np.ndarray | Refusal:
-    width, height = image.size
-    low, high = np.float32(np.inf), np.float32(-np.inf)
-    for _, band in _bands(image):
-        values = band.astype(np.float32)
-        if not np.isfinite(values).all():
-            return Refusal(UNSUPPORTED, "the image holds values that are not finite numbers", height, width)
-        low, high = min(low, values.min()), max(high, values.max())
-    span = max(float(high) - float(low), 1e-30)
-    stretched = low < 0 or high > 255 or (high <= 1 and low < high)
-    gray = np.empty((height, width), np.uint8)
-    for rows, band in _bands(image):
-        values = band.astype(np.float32)
-        if stretched:
-            values = (values - low) * np.float32(255.0 / span)
-        gray[rows] = np.rint(values).astype(np.uint8)
-    return gray
+    for rows in bands(height, width):
+        whole = rows.stop - rows.start == height
+        band = image if whole else image.crop((0, rows.start, width, rows.stop))
+        yield rows, np.asarray(band.convert("L"))
 
 
 def _ends_early(jpeg: bytes) -> bool:

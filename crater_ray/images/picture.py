@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from crater_ray.images.bar import begins_at, find_bar
+from crater_ray.images.bounds import SMALLEST_SIDE
 from crater_ray.images.crop import Crop
-from crater_ray.images.decode import SMALLEST_SIDE, decode
+from crater_ray.images.decode import decode_pages
 from crater_ray.images.instrument import read_instrument
 from crater_ray.images.makers import Instrument
 from crater_ray.images.quality import measure
@@ -46,6 +47,9 @@ class Picture:
         bar: rows at the bottom that were left out as an information bar.
         bar_from: `FILE` or `LOOK`, what told of the bar; None where there is none.
         instrument: what the microscope says.
+        number: of the page of the file, from 1.
+        others: number and pixels of the file's other pages of this size, each without its own bar.
+        left_out: how many further pictures the file holds that are not looked at.
     """
 
     pixels: np.ndarray
@@ -56,6 +60,14 @@ class Picture:
     bar: int = 0
     bar_from: str | None = None
     instrument: Instrument = field(default_factory=Instrument)
+    number: int = 1
+    others: tuple[tuple[int, np.ndarray], ...] = ()
+    left_out: int = 0
+
+    @property
+    def pages(self) -> list[tuple[int, np.ndarray]]:
+        """Number and pixels of all its pages."""
+        return [(self.number, self.pixels), *self.others]
 
     @staticmethod
     def of(pixels: np.ndarray) -> Picture:
@@ -74,6 +86,8 @@ class Picture:
             "instrument": self.instrument.name,
             "voltage_kv": self.instrument.voltage_kv,
             "magnification": self.instrument.magnification,
+            "pages": len(self.pages),
+            "pages_left_out": self.left_out,
             **vars(quality),
         }
 
@@ -91,8 +105,15 @@ def read_picture(
     Returns:
         The picture, or why there is none. Never raises for what is in `data`.
     """
-    pixels = decode(data)
-    return pixels if isinstance(pixels, Refusal) else picture_in(pixels, data, reading, sidecar)
+    decoded = decode_pages(data)
+    if isinstance(decoded, Refusal):
+        return decoded
+    (number, pixels), *more = decoded.pages
+    picture = picture_in(pixels, data, reading, sidecar)
+    if isinstance(picture, Refusal):
+        return picture
+    others = tuple((other, _part(page, picture.instrument, reading)[0]) for other, page in more)
+    return replace(picture, number=number, others=others, left_out=decoded.left_out)
 
 
 def pixels_of(data: bytes | memoryview) -> np.ndarray | Refusal:
@@ -107,17 +128,23 @@ def picture_in(
     """The picture in an image that was decoded; (height, width) uint8 `pixels`, otherwise as `read_picture`."""
     height, width = pixels.shape
     said = read_instrument(read_tags(data), sidecar, height, width)
-    bar, source = _bar(pixels, said) if reading.crop.auto else (0, None)
-    rows, columns = reading.crop.part(height - bar, width)
-    part = pixels[rows, columns]
+    part, left, top, bar, source = _part(pixels, said, reading)
     if min(part.shape) < SMALLEST_SIDE:
-        left = f"{part.shape[1]}x{part.shape[0]} of {width}x{height} pixels"
+        remains = f"{part.shape[1]}x{part.shape[0]} of {width}x{height} pixels"
         needed = f"the network needs at least {SMALLEST_SIDE} in each direction"
-        reason = f"--crop {reading.crop.text} leaves {left}: {needed}"
+        reason = f"--crop {reading.crop.text} leaves {remains}: {needed}"
         return Refusal(UNSUPPORTED, reason, height, width)
     if reading.pixel_nm is not None:
         said = replace(said, pixel_nm=reading.pixel_nm)
-    return Picture(part, columns.start, rows.start, height, width, bar, source, said)
+    return Picture(part, left, top, height, width, bar, source, said)
+
+
+def _part(pixels: np.ndarray, said: Instrument, reading: Reading) -> tuple[np.ndarray, int, int, int, str | None]:
+    """What of a page is looked at, where it begins from the left and from the top, rows of its bar, what told of it."""
+    height, width = pixels.shape
+    bar, source = _bar(pixels, said) if reading.crop.auto else (0, None)
+    rows, columns = reading.crop.part(height - bar, width)
+    return pixels[rows, columns], columns.start, rows.start, bar, source
 
 
 def _bar(pixels: np.ndarray, said: Instrument) -> tuple[int, str | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,29 +11,38 @@ import pyarrow as pa
 PIXELS = pa.schema(
     [
         pa.field("row", pa.int32(), nullable=False),
+        pa.field("page", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("pixels", pa.large_binary(), nullable=False),
     ]
 )
-"""Per image: its row in the block, its size, and its (height, width) uint8 pixels. Sorted by height and width, so that
-images of one size lie in one piece of memory."""
+"""Per page: its image's row in the block, its number in the image's file, its size, and its (height, width) uint8
+pixels. Sorted by height and width, so that pages of one size lie in one piece of memory."""
 
 
-def pack(images: list[tuple[int, np.ndarray]]) -> pa.RecordBatch:
+class Page(NamedTuple):
+    """A page of an image: the image's row in the block, (height, width) uint8 pixels, its number in the file from 1."""
+
+    row: int
+    pixels: np.ndarray
+    number: int = 1
+
+
+def pack(images: Sequence[tuple[int, np.ndarray] | tuple[int, np.ndarray, int]]) -> pa.RecordBatch:
     """Put images into one batch of schema `PIXELS`; their pixels are copied once.
 
     Args:
-        images: each with its row in the block, (height, width) uint8, in any order; sorted in place.
+        images: their pages, in any order, with the members of `Page`.
     """
-    images.sort(key=lambda image: (image[1].shape, image[0]))
-    offsets = np.zeros(len(images) + 1, np.int64)
-    np.cumsum([image.size for _, image in images], out=offsets[1:])
+    pages = sorted((Page(*image) for image in images), key=lambda page: (page.pixels.shape, page.row, page.number))
+    offsets = np.zeros(len(pages) + 1, np.int64)
+    np.cumsum([page.pixels.size for page in pages], out=offsets[1:])
     pixels = np.empty(int(offsets[-1]), np.uint8)
-    for (_, image), start in zip(images, offsets, strict=False):
-        pixels[start : start + image.size] = image.reshape(-1)
-    heights, widths = ([image.shape[axis] for _, image in images] for axis in (0, 1))
-    return _batch([row for row, _ in images], heights, widths, offsets, pixels)
+    for page, start in zip(pages, offsets, strict=False):
+        pixels[start : start + page.pixels.size] = page.pixels.reshape(-1)
+    heights, widths = ([page.pixels.shape[axis] for page in pages] for axis in (0, 1))
+    return _batch([page.row for page in pages], [page.number for page in pages], heights, widths, offsets, pixels)
 
 
 def pack_stack(images: np.ndarray) -> pa.RecordBatch:
@@ -40,11 +50,12 @@ def pack_stack(images: np.ndarray) -> pa.RecordBatch:
     n, height, width = images.shape
     offsets = np.arange(n + 1, dtype=np.int64) * (height * width)
     pixels = np.ascontiguousarray(images).reshape(-1)
-    return _batch(np.arange(n), np.full(n, height), np.full(n, width), offsets, pixels)
+    return _batch(np.arange(n), np.ones(n), np.full(n, height), np.full(n, width), offsets, pixels)
 
 
 def _batch(
     rows: list[int] | np.ndarray,
+    pages: list[int] | np.ndarray,
     heights: list[int] | np.ndarray,
     widths: list[int] | np.ndarray,
     offsets: np.ndarray,
@@ -52,7 +63,7 @@ def _batch(
 ) -> pa.RecordBatch:
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(pixels)]
     binary = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers, null_count=0)
-    columns = [pa.array(numbers, pa.int32()) for numbers in (rows, heights, widths)]
+    columns = [pa.array(numbers, pa.int32()) for numbers in (rows, pages, heights, widths)]
     return pa.RecordBatch.from_arrays([*columns, binary], schema=PIXELS)
 
 

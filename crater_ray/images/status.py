@@ -26,3 +26,25 @@ class Refusal:
     reason: str
     height: int | None = None
     width: int | None = None
+
+
+class NotRead(Exception):
+    """A file, or a page of it, that has no pixels for us.
+
+    Attributes:
+        refusal: what its row says.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def damaged(reason: str) -> NotRead:
+    """The file is not whole."""
+    return NotRead(Refusal(UNREADABLE, reason))
+
+
+def unsupported(reason: str) -> NotRead:
+    """The file is sound, but its pixels are not read."""
+    return NotRead(Refusal(UNSUPPORTED, reason))

@@ -31,6 +31,8 @@ class Check:
         problems: one line for each part that is damaged, superfluous or disagrees with the manifest.
         statuses: how many rows have which status.
         candidates: rows at or above the run's threshold.
+        pages: of images of several pages, how many images there are, how many pages of them were scored, and how many
+            were not.
         audit: what the audit of the screen found; None for runs without a screen.
         bars: the information bars that were left out.
     """
@@ -42,6 +44,7 @@ class Check:
     problems: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     candidates: int = 0
+    pages: tuple[int, int, int] = (0, 0, 0)
     audit: Audit | None = None
     bars: Bars = field(default_factory=Bars)
 
@@ -100,6 +103,7 @@ def check_parts(
             check.statuses[entry["values"]] += entry["counts"]
         check.candidates += count_candidates(rows, threshold)
         check.bars.add(rows)
+        check.pages = tuple(map(sum, zip(check.pages, count_pages(rows), strict=True)))  # type: ignore[assignment]
         if check.audit:
             check.audit.add(rows, threshold)
     return check
@@ -138,3 +142,12 @@ def _in_order(last: pa.Array, keys: pa.Array) -> bool:
 def count_candidates(rows: pa.Table, threshold: float) -> int:
     """How many rows have a score at or above the threshold."""
     return int(pc.sum(pc.greater_equal(rows["score"], pa.scalar(threshold, pa.float32()))).as_py() or 0)
+
+
+def count_pages(rows: pa.Table) -> tuple[int, int, int]:
+    """How many images have several pages, how many of these pages were scored, and how many were not."""
+    if not {"pages", "pages_left_out"} <= set(rows.column_names):
+        return 0, 0, 0
+    scored, left_out = (pc.fill_null(rows[name], 0).to_numpy() for name in ("pages", "pages_left_out"))
+    several = scored + left_out > 1
+    return int(several.sum()), int(scored[several].sum()), int(left_out[several].sum())

@@ -170,6 +170,29 @@ COLUMNS = (
         since="0.2.0",
     ),
     Column("saturated", pa.float32(), "loader", "Part of the pixels that are 0 or 255.", since="0.2.0"),
+    Column(
+        "page",
+        pa.int32(),
+        "scorer",
+        "The page of the file that the score and the place are from, counted from 1: the best of those scored.",
+        since="0.2.0",
+    ),
+    Column(
+        "pages",
+        pa.int32(),
+        "loader",
+        "How many pages of the file were scored: all of its largest size, but those that say of themselves that they "
+        "are reduced versions.",
+        since="0.2.0",
+    ),
+    Column(
+        "pages_left_out",
+        pa.int32(),
+        "loader",
+        "How many other pictures the file holds that were not scored: smaller ones, or more than 64 million pixels "
+        "in all.",
+        since="0.2.0",
+    ),
 )
 
 SCHEMA = pa.schema([column.field for column in COLUMNS])

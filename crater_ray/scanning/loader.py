@@ -9,12 +9,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from crater_ray.images.fetch import fetch
 from crater_ray.images.picture import Picture, Reading, read_picture
-from crater_ray.images.pixels import pack
+from crater_ray.images.pixels import Page, pack
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import OK, UNREADABLE, Refusal
 from crater_ray.runs.columns import given_by
@@ -141,9 +140,9 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
 
 def _load(
     uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None, reading: Reading
-) -> tuple[Loaded, list[tuple[int, np.ndarray]]]:
+) -> tuple[Loaded, list[Page]]:
     loaded = Loaded()
-    images: list[tuple[int, np.ndarray]] = []
+    images: list[Page] = []
     pixels = 0
     faults = 0
     fault: StorageError | None = None
@@ -163,8 +162,9 @@ def _load(
             answer = read_picture(data, reading, sidecar)
         loaded.note(answer)
         if isinstance(answer, Picture):
-            images.append((loaded.done - 1, answer.pixels))
-            pixels += answer.pixels.size
+            for number, page in answer.pages:
+                images.append(Page(loaded.done - 1, page, number))
+                pixels += page.size
         decoded = time.perf_counter()
         loaded.seconds_fetching += fetched - asked
         loaded.seconds_decoding += decoded - fetched

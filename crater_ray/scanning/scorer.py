@@ -100,6 +100,11 @@ class Verdicts:
             self.values[name][where] = values
         self.peaks[where], self.positions[where] = some.peaks, some.positions
 
+    def of(self, some: np.ndarray) -> Verdicts:
+        """What is known of some images, by their indices."""
+        values = {name: values[some] for name, values in self.values.items()}
+        return Verdicts(values, self.peaks[some], self.positions[some])
+
     def put_place(self, where: slice | int, place: np.ndarray) -> None:
         """Note x, y and diameter, (..., 3)."""
         for name, numbers in zip(PLACE, place.T, strict=True):
@@ -172,18 +177,22 @@ class Scorer:
                 found.put(part, self._score_screened(images, look[part]))
             else:
                 found.put(part, self._score_images(images))
-        unlocalized = None if self._localizes else self._unlocalized(found)
+        found.values["page"][:] = batch["page"].to_numpy()
+        best = _best_pictures(row, found.values["score"])
+        if len(best) < n:
+            row, found = row[best], found.of(best)
+        unlocalized = None if self._localizes else self._unlocalized(found, best)
         seconds = time.perf_counter() - started
         note_scored(seconds)
         return Scored(row, found.values, seconds, unlocalized)
 
-    def _unlocalized(self, found: Verdicts) -> Unlocalized | None:
+    def _unlocalized(self, found: Verdicts, picture: np.ndarray) -> Unlocalized | None:
         # Images in tiles have been localised; they have no evidence that is theirs alone.
         index = np.flatnonzero((found.values["score"] >= self._threshold) & found.peaks.any(axis=1))
         if not len(index):
             return None
         middle = np.stack([found.values[name][index] for name in PLACE[:2]], axis=1)
-        return Unlocalized(index, middle, found.peaks[index], found.positions[index])
+        return Unlocalized(index, picture[index], middle, found.peaks[index], found.positions[index])
 
     def _score_screened(self, images: np.ndarray, audited: np.ndarray) -> Verdicts:
         screened = self._screening.look(images)
@@ -243,3 +252,10 @@ class Scorer:
             place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)
         best = int(score.argmax())
         return score[best], place[best], distinct_places(score, place, self._threshold)
+
+
+def _best_pictures(row: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Of each image the picture that scores best, and of equal ones the first: (images,) indices, in order."""
+    order = np.argsort(-score, kind="stable")
+    _, first = np.unique(row[order], return_index=True)
+    return np.sort(order[first])

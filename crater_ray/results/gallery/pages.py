@@ -152,8 +152,9 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
     for number, start in enumerate(range(0, table.num_rows, CHUNK)):
         rows = table.slice(start, CHUNK)
         numbers = (pc.fill_null(rows[name].cast(pa.float64()), np.nan).to_pylist() for name in ("x", "y", "diameter"))
-        places = zip(rows["uri"].to_pylist(), *numbers, strict=True)
-        subjects = [Subject(uri, x, y, diameter, estimate) for uri, x, y, diameter in places]
+        page = rows["page"].to_pylist() if "page" in rows.column_names else [None] * rows.num_rows
+        places = zip(rows["uri"].to_pylist(), *numbers, page, strict=True)
+        subjects = [Subject(uri, x, y, diameter, estimate, page) for uri, x, y, diameter, page in places]
         jobs.append((number, subjects, folder, access, whole))
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     if len(jobs) < WORTH_A_POOL or processes == 1:
@@ -172,6 +173,9 @@ def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict
     rows = chunk.select([name for name in shown if name in table.column_names]).to_pylist()
     for row in rows:
         row |= {name: _short(row[name]) for name in MEASURED if name in row}
+    if {"page", "pages"} <= set(table.column_names):
+        for row, page, pages in zip(rows, chunk["page"].to_pylist(), chunk["pages"].to_pylist(), strict=True):
+            row["page"] = f"{page}, the best of {pages}" if (pages or 1) > 1 else None
     if "places" in table.column_names:
         for row, places in zip(rows, chunk["places"].to_pylist(), strict=True):
             row["places"] = [_described(place) for place in (places or ())[1:]]

@@ -34,6 +34,7 @@ class Subject:
         x, y: where its crater is, in px; not a number when that is not known.
         diameter: of the crater, in px; not a number when there is none.
         estimate: look for a diameter in the pixels: the run, of an earlier version, has none.
+        page: the page of its file that the crater is on, from 1; None in runs of earlier versions.
     """
 
     uri: str
@@ -41,6 +42,7 @@ class Subject:
     y: float
     diameter: float = nan
     estimate: bool = False
+    page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,14 @@ def make_chunk(number: int, subjects: list[Subject], folder: Path, access: Acces
         if isinstance(data, StorageError | Refusal):
             pictures.append(Picture(problem=data.reason if isinstance(data, Refusal) else str(data)))
             continue
-        pixels = decode(data)
+        subject = subjects[position]
+        pixels = decode(data, subject.page)
         if isinstance(pixels, Refusal):
             pictures.append(Picture(problem=pixels.reason))
             continue
         row, column = divmod(position, COLUMNS)
         cell = sprite[row * CROP : (row + 1) * CROP, column * CROP : (column + 1) * CROP]
-        pictures.append(_draw(pixels, subjects[position], cell))
+        pictures.append(_draw(pixels, subject, cell))
         if whole:
             _write_whole(images / f"{position:02d}.jpg", data, pixels)
     path = folder / "sprites" / f"{number:04d}.jpg"

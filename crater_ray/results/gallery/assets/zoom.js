@@ -43,7 +43,7 @@ craterRay.zoom = (options) => {
     for (const place of details.places || []) rows.push(["also at", place]);
     if (details.width) rows.push(["size", `${details.width} × ${details.height} px`]);
     rows.push(["about", craterRay.diameter(details)], ["change", data.groupOf(index)], ["", details.note], ["foil", data.foilOf(index)]);
-    for (const name of ["frame", "VMcode", "id", "flags", "bad_focus", "tech", "comment", "bundle"]) rows.push([name, details[name]]);
+    for (const name of ["page", "frame", "VMcode", "id", "flags", "bad_focus", "tech", "comment", "bundle"]) rows.push([name, details[name]]);
     const measured = [["focus", "", ""], ["noise", "", " gray levels"], ["contrast", "", ""], ["saturated", "", ""],
       ["instrument", "", ""], ["voltage_kv", "voltage", " kV"], ["magnification", "", "×"], ["pixel_nm", "pixel", " nm"],
       ["bar", "bar left out", " rows"]];
