@@ -35,7 +35,7 @@ BLOCK = 8
 """Rows: side of a JPEG's blocks. One that has both picture and bar in it is clean of neither."""
 DRAWN = 0.2
 """Part of a bar with writing that has exactly the background's level."""
-COARSE, SLACK = 4, 0.1
+COARSE, SLACK = 8, 0.12
 """Columns between those of the first look, which most images do not pass, and how much less strict it is."""
 PLAIN = 0.97
 """Part of a bar without writing that has its level."""
@@ -52,7 +52,7 @@ def find_bar(pixels: np.ndarray) -> int:
     if most < LEAST:
         return 0
     rows = pixels[height - most - FRAME :]
-    if not _may_begin(rows[:, ::COARSE]):
+    if not _may_begin(np.ascontiguousarray(rows[:, ::COARSE])):
         return 0
     level = int(np.bincount(pixels[-SEEN:].ravel()).argmax())
     near = _part(rows, level, SPREAD)
@@ -110,6 +110,6 @@ def _with_frame(rows: np.ndarray, first: int, level: int) -> int:
 def _part(rows: np.ndarray, level: int, spread: int) -> np.ndarray:
     """The part of each row within so many gray levels of one, (rows,)."""
     low, high = max(0, level - spread), min(255, level + spread)
-    # Unsigned: what is below wraps around to far above.
-    inside = np.count_nonzero(rows - np.uint8(low) <= np.uint8(high - low), axis=1)
-    return np.asarray(inside / rows.shape[1])
+    # Unsigned: what is below wraps around to far above. To count bits is quicker than to count truths.
+    inside = np.packbits(rows - np.uint8(low) <= np.uint8(high - low), axis=1)
+    return np.asarray(np.bitwise_count(inside).sum(axis=1) / rows.shape[1])

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from crater_ray.images.makers import READERS, SIDECARS, Instrument, fields_of
 from crater_ray.images.quantities import NM, length_nm
-from crater_ray.images.tags import DESCRIPTION, Tags
+from crater_ray.images.tags import DESCRIPTION, NOTHING, Tags
 
 SENSIBLE_NM = (1e-3, 1e6)
 """A pixel of a microscope is between a picometre and a millimetre wide."""
@@ -27,6 +27,8 @@ def read_instrument(tags: Tags, sidecar: str | None, height: int, width: int) ->
         height, width: of the image in pixels, its bar included.
     """
     said = Instrument()
+    if sidecar is None and tags == NOTHING:  # as of nearly all JPEGs
+        return said
     for code, read in READERS.items():
         if code in tags.texts:
             said = _together(said, read(tags.texts[code]))

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TILES, TILE = 10, (8, 256)
-"""So many pieces of an image are looked at, and how many rows and columns each has: some 20,000 pixels in all."""
+SAMPLE = 16_384
+"""Pixels of an image that are looked at, about, in pieces spread over it."""
+ROWS, COLUMNS = 8, 1024
+"""Of a piece, at most."""
 GOLDEN = 0.6180339887498949
 """Steps of this part of the width spread the pieces evenly over it, however many there are."""
 LEAST_NOISE = 1.0
@@ -59,10 +61,11 @@ def measure(pixels: np.ndarray) -> Quality:
 def _tiles(pixels: np.ndarray) -> np.ndarray:
     """Pieces of an image, spread over it, (tiles, rows, columns)."""
     height, width = pixels.shape
-    rows, columns = min(TILE[0], height), min(TILE[1], width)
-    tops = np.linspace(0, height - rows, TILES).astype(int).tolist()
-    lefts = (np.arange(TILES) * GOLDEN % 1 * (width - columns + 1)).astype(int).tolist()
-    return np.stack([pixels[y : y + rows, x : x + columns] for y, x in zip(tops, lefts, strict=True)])
+    rows, columns = min(ROWS, height), min(COLUMNS, width)
+    count = max(2, SAMPLE // (rows * columns))
+    step, room = (height - rows) / (count - 1), width - columns + 1
+    corners = [(int(number * step), int(number * GOLDEN % 1 * room)) for number in range(count)]
+    return np.stack([pixels[y : y + rows, x : x + columns] for y, x in corners])
 
 
 def _noise(values: np.ndarray) -> float:

@@ -40,6 +40,10 @@ class Tags:
     per_cm: float | None = None
 
 
+NOTHING = Tags()
+"""Of a file in which no microscope says anything."""
+
+
 def read_tags(data: bytes | memoryview) -> Tags:
     """The texts in a file that microscopes write. Never raises for what is in `data`.
 
@@ -56,7 +60,7 @@ def read_tags(data: bytes | memoryview) -> Tags:
             return Tags({PHENOM: start[begin:end].decode("utf-8", "replace")})
     except (ValueError, IndexError, OverflowError):  # what it points to is not there
         pass
-    return Tags()
+    return NOTHING
 
 
 def _of_tiff(data: bytes | memoryview) -> Tags:
