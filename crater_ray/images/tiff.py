@@ -16,18 +16,28 @@ import numpy as np
 
 from crater_ray.images import tiff_directory as tags
 from crater_ray.images.bounds import MAX_PIXELS, check_size
-from crater_ray.images.colour import CMYK, ICC_LAB, ITU_LAB, LAB, PALETTE, RGB, WHITE_IS_ZERO, YCBCR, Samples, to_gray
+from crater_ray.images.colour import (
+    BLACK_IS_ZERO,
+    CMYK,
+    ICC_LAB,
+    ITU_LAB,
+    LAB,
+    PALETTE,
+    RGB,
+    WHITE_IS_ZERO,
+    YCBCR,
+    Samples,
+    to_gray,
+)
 from crater_ray.images.status import NotRead, Refusal, damaged, unsupported
 from crater_ray.images.tiff_directory import Directory, Tiff, copy_of
 from crater_ray.images.tiff_layout import JPEG, layout_of
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF and BigTIFF begin, in either byte order."""
-MEANINGS = {WHITE_IS_ZERO, 1, RGB, PALETTE, CMYK, YCBCR, LAB, ICC_LAB, ITU_LAB, 34892}
-NO_PICTURE = {4: "a transparency mask", 32803: "an undeveloped colour mosaic", 32844: "LogL", 32845: "LogLuv"}
 LINEAR_RAW = 34892
-VOID = 4
-"""SampleFormat of numbers that their writer did not declare: they are taken for unsigned ones."""
+MEANINGS = {WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB, ICC_LAB, ITU_LAB, LINEAR_RAW}
+NO_PICTURE = {4: "a transparency mask", 32803: "an undeveloped colour mosaic", 32844: "LogL", 32845: "LogLuv"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,9 @@ def samples_of(data: bytes, directory: Directory) -> Samples:
         NotRead: it cannot be read.
     """
     height, width = directory.size
-    meaning, compression = directory.number(tags.PHOTOMETRIC, 1), directory.number(tags.COMPRESSION, 1)
+    # Without this tag, as libtiff has it.
+    usual = RGB if directory.number(tags.SAMPLES, 1) >= 3 else BLACK_IS_ZERO
+    meaning, compression = directory.number(tags.PHOTOMETRIC, usual), directory.number(tags.COMPRESSION, 1)
     if meaning not in MEANINGS:
         raise unsupported(f"a TIFF of {NO_PICTURE.get(meaning, 'unknown colours')} (photometric {meaning}) is not read")
     layout = layout_of(directory, data)
@@ -143,9 +155,9 @@ def samples_of(data: bytes, directory: Directory) -> Samples:
     if meaning == YCBCR and compression == JPEG and values.shape[2] >= 3:
         meaning = RGB  # the decoder has turned it
     elif meaning == LINEAR_RAW:
-        meaning = RGB if values.shape[2] == 3 else 1
+        meaning = RGB if values.shape[2] == 3 else BLACK_IS_ZERO
     elif meaning == YCBCR and values.shape[2] == 1:
-        meaning = 1
+        meaning = BLACK_IS_ZERO
     samples = Samples(values, layout.bits, meaning, extra[0] if extra else 0, _palette(directory, values), no_data)
     if values.shape[2] < samples.colours:
         raise damaged(f"{values.shape[2]} samples a pixel instead of the {samples.colours} that its colours have")

@@ -15,6 +15,7 @@ from crater_ray.images.decode import decode
 from crater_ray.images.status import UNSUPPORTED, Refusal
 from crater_ray.images.tiff import samples_of
 from crater_ray.images.tiff_directory import Tiff
+from tests.images.test_hostile_images import gray_tiff, long, tiff
 
 HEIGHT, WIDTH = 96, 112
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
@@ -184,3 +185,27 @@ def test_what_is_no_picture_is_refused_by_name(name: str) -> None:
     assert isinstance(answer, Refusal)
     assert answer.status == UNSUPPORTED
     assert reason in answer.reason
+
+
+WITHOUT = {"lengths": 279, "rows of a strip": 278, "a photometric interpretation": 262, "a compression": 259}
+WRONG = {"lengths of 0": (279, 0), "short lengths": (279, 5), "lengths beyond the file": (279, 10**9)}
+WRONG |= {"more rows in a strip than in all": (278, 10**6), "planes of one sample": (284, 2)}
+WRONG |= {"undeclared numbers": (339, 4)}
+
+
+@pytest.mark.parametrize("name", [*WITHOUT, *WRONG])
+def test_directories_that_are_written_carelessly_are_understood(name: str) -> None:
+    tag, value = WRONG.get(name, (WITHOUT.get(name, 0), 0))
+    entries = [entry for entry in gray_tiff(WIDTH, HEIGHT) if entry[0] != tag]
+    if name in WRONG:
+        entries.append((tag, 4, 1, long(value)))
+    shown = decode(tiff(entries).ljust(400, b"\0") + PICTURE.tobytes())
+    assert isinstance(shown, np.ndarray), shown
+    assert np.array_equal(shown, PICTURE)
+
+
+def test_colours_without_a_photometric_interpretation_are_colours() -> None:
+    entries = [entry for entry in gray_tiff(WIDTH, HEIGHT, t277=3, t279=3 * PICTURE.size) if entry[0] != 262]
+    shown = decode(tiff(entries).ljust(400, b"\0") + np.repeat(PICTURE, 3).tobytes())
+    assert isinstance(shown, np.ndarray), shown
+    assert np.array_equal(shown, PICTURE)

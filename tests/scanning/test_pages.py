@@ -12,6 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from crater_ray.network import bundle as bundles
+from crater_ray.results.gallery.pictures import Subject, make_chunk
 from crater_ray.runs.check import count_pages
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.loader import load
@@ -82,6 +83,16 @@ def test_a_scan_says_which_page_and_what_it_left_out(ray_here: None, stacks: Pat
         assert "3 images have several pages: 7 pages were scored; 1 more" in said
     listed = cli("candidates", tmp_path / "run", "--threshold", "0", "--csv", "-").stdout
     assert "pages_left_out" in listed.splitlines()[0]
+
+
+def test_the_gallery_shows_the_page_of_the_candidate(stacks: Path, tmp_path: Path) -> None:
+    uri = (stacks / "second.tif").as_uri()
+    subjects = [Subject(uri, 60, 50), Subject(uri, 60, 50, page=2)]
+    first, second = make_chunk(0, subjects, tmp_path, Access(), whole=True)
+    assert first.problem is second.problem is None
+    assert first.high < 110 < 170 < second.low
+    shown = [np.asarray(Image.open(path)).mean() for path in sorted((tmp_path / "images").rglob("*.jpg"))]
+    assert shown[0] < 110 < 170 < shown[1]
 
 
 def test_runs_of_earlier_versions_have_no_pages() -> None:
