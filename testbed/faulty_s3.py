@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 ERRORS = {
+    "unpaid": (403, "AccessDenied", "Access Denied."),
     "archived": (403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
     "403": (403, "AccessDenied", "Access Denied."),
     "500": (500, "InternalError", "We encountered an internal error. Please try again."),
@@ -47,6 +48,8 @@ class FaultyS3:
         expired: requests signed with one of these access keys are refused ...
         expired_status: ... with this status (S3 says 400, other stores 401 or 403), as ExpiredToken ...
         expire_after: ... once so many GETs of objects have been answered; None: never.
+        payer: requests that do not say that their sender pays are refused.
+        region: requests signed for another region are refused, as stores with regions of their own do.
         puts: names of the objects that were stored, in order.
     """
 
@@ -64,6 +67,8 @@ class FaultyS3:
     expired: set[str] = field(default_factory=set)
     expired_status: int = 400
     expire_after: int | None = None
+    payer: bool = False
+    region: str | None = None
     puts: list[str] = field(default_factory=list)
 
     def refuses(self, authorization: str) -> bool:
@@ -145,6 +150,11 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
                 share = share if befallen[self.command, self.path] < proxy.times else {}
                 weights = list(share.values())
                 fault = rng.choices([*share, None], [*weights, max(0.0, 1 - sum(weights))])[0]
+                authorization = self.headers.get("Authorization", "")
+                if proxy.payer and self.headers.get("x-amz-request-payer") != "requester":
+                    fault = "unpaid"
+                elif proxy.region and authorization and f"/{proxy.region}/s3/" not in authorization:
+                    fault = "elsewhere"
                 if proxy.refuses(self.headers.get("Authorization", "")):
                     fault = "expired"
                 if fault:
@@ -162,6 +172,10 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
             elif fault == "404":
                 body = ERROR.format("NoSuchKey", "The specified key does not exist.").encode()
                 self.answer(404, body, len(body))
+            elif fault == "elsewhere":
+                code, text = "AuthorizationHeaderMalformed", f"the region is wrong; expecting '{proxy.region}'"
+                body = ERROR.format(code, text).replace("</Error>", f"<Region>{proxy.region}</Region></Error>").encode()
+                self.answer(400, body, len(body))
             elif fault in ERRORS:
                 status, code, text = ERRORS[fault]
                 body = ERROR.format(code, text).encode()

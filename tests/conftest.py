@@ -17,6 +17,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from testbed import local_azure, local_gcs
+from testbed.local_azure import LocalAzure
+from testbed.local_gcs import LocalGcs
 from testbed.local_s3 import ENVIRONMENT, LocalS3, serving
 
 CLI = str(Path(sys.executable).with_name("crater-ray"))
@@ -45,9 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_credentials_of_the_user() -> None:
     """Tests use the local server's credentials only, in every process that they start."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR"))]:
         del os.environ[name]
-    os.environ.update(ENVIRONMENT)
+    os.environ["CLOUDSDK_CONFIG"] = os.devnull
+    os.environ.update(ENVIRONMENT | local_gcs.ENVIRONMENT | local_azure.ENVIRONMENT)
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
@@ -66,6 +70,18 @@ def _no_lower_priority() -> None:
 @pytest.fixture(scope="session")
 def s3() -> Iterator[LocalS3]:
     with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[LocalGcs]:
+    with local_gcs.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[LocalAzure]:
+    with local_azure.serving() as server:
         yield server
 
 

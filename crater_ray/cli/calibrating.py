@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from crater_ray.cli.options import Anonymous, Endpoint, console_on
+from crater_ray.cli.options import Anonymous, Endpoint, RequesterPays, console_on
 from crater_ray.engines.registry import names_with_figures
 
 commands = typer.Typer()
@@ -48,6 +48,7 @@ def calibrate(
     write: Annotated[bool, typer.Option("--write", help="Keep both in the bundle's card.")] = False,
     anonymous: Anonymous = False,
     endpoint_url: Endpoint = None,
+    requester_pays: RequesterPays = False,
 ) -> None:
     """Measure how an engine agrees with float32 on your images; calibrate 8-bit numbers first. Exit 1 if it keeps too
     few candidates."""
@@ -67,7 +68,7 @@ def calibrate(
         threshold=threshold,
         seed=seed,
         write=write,
-        access=Access(endpoint_url, anonymous),
+        access=Access(endpoint_url, anonymous, requester_pays),
     )
     measured = run(settings, console_on(sys.stdout))
     if any(found.agreement.kept_share < KEPT_SHARE for found in measured):

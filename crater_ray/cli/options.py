@@ -19,14 +19,23 @@ if TYPE_CHECKING:
 
     from crater_ray.settings import ScanSettings
 
-RunPath = Annotated[str, typer.Argument(metavar="RUN", help="The run folder: a local path or s3://bucket/prefix.")]
+RunPath = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run folder: a local path, s3://..., gs://... or az://...")
+]
 OutputRun = Annotated[
     str,
-    typer.Option("--out", metavar="RUN", help="The new run's folder, or one to go on with: a local path or s3://..."),
+    typer.Option(
+        "--out",
+        metavar="RUN",
+        help="The new run's folder, or one to go on with: a local path, s3://..., gs://... or az://...",
+    ),
 ]
 Endpoint = Annotated[
     str | None,
-    typer.Option("--endpoint-url", metavar="URL", help="An S3-compatible service other than Amazon's."),
+    typer.Option("--endpoint-url", metavar="URL", help="A storage service other than Amazon's, Google's or Azure's."),
+]
+RequesterPays = Annotated[
+    bool, typer.Option("--requester-pays", help="Pay for the requests, where the bucket's owner does not (S3, Google).")
 ]
 Anonymous = Annotated[bool, typer.Option("--anonymous", help="Read the archive without credentials.")]
 RunThreshold = Annotated[
@@ -75,6 +84,7 @@ class ScanOptions:
     ] = None
     anonymous: Anonymous = False
     endpoint_url: Endpoint = None
+    requester_pays: RequesterPays = False
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="Only the first N images.")] = None
     sample: Annotated[int | None, typer.Option("--sample", metavar="N", help="Only N images at random.")] = None
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides which images --sample takes.")] = 0
@@ -128,7 +138,7 @@ class ScanOptions:
             source=source,
             out=out,
             bundle=self.bundle or DEFAULT,
-            access=Access(self.endpoint_url, self.anonymous),
+            access=Access(self.endpoint_url, self.anonymous, self.requester_pays),
             base=base,
             column=column,
             selection=Selection(self.limit, self.sample, self.seed),

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crater_ray.cli.options import Anonymous, Endpoint, PixelSize, RunPath, RunThreshold, console_on, progress_on_stderr
+from crater_ray.cli.options import (
+    Anonymous,
+    Endpoint,
+    PixelSize,
+    RequesterPays,
+    RunPath,
+    RunThreshold,
+    console_on,
+    progress_on_stderr,
+)
 
 commands = typer.Typer()
 
@@ -105,6 +115,7 @@ def compare(
     pixel_size: PixelSize = None,
     anonymous: Anonymous = False,
     endpoint_url: Endpoint = None,
+    requester_pays: RequesterPays = False,
 ) -> None:
     """Show what changed from one run to another: gained, lost and moved candidates, agreement of scores."""
     from crater_ray.results.candidates import write_csv
@@ -117,7 +128,7 @@ def compare(
     from crater_ray.storage.access import Access
 
     console = console_on(sys.stdout)
-    access = Access(endpoint_url, anonymous)
+    access = Access(endpoint_url, anonymous, requester_pays)
     with open_existing(run_a, access) as a, open_existing(run_b, access) as b:
         image_table = read_image_table(table) if table else None
         comparison = compare_runs(a, b, threshold, distance)
@@ -126,7 +137,7 @@ def compare(
         if csv != "-":
             show_comparison(comparison, a, b, distance, console)
         if page:
-            images = Access(endpoint_url or b.record["settings"].get("endpoint_url"), anonymous)
+            images = replace(access, endpoint_url=endpoint_url or b.record["settings"].get("endpoint_url"))
             with progress_on_stderr("pictures") as tell:
                 written = write_page(
                     comparison, a, b, page, images, image_table=image_table, pixel_nm=pixel_size, progress=tell
@@ -172,6 +183,7 @@ def gallery(
     whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
     anonymous: Anonymous = False,
     endpoint_url: Endpoint = None,
+    requester_pays: RequesterPays = False,
 ) -> None:
     """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
     from crater_ray.results.gallery.pages import show_written
@@ -180,9 +192,10 @@ def gallery(
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
 
-    with open_existing(run, Access(endpoint_url, anonymous)) as opened:
+    access = Access(endpoint_url, anonymous, requester_pays)
+    with open_existing(run, access) as opened:
         image_table = read_image_table(table) if table else None
-        access = Access(endpoint_url or opened.record["settings"].get("endpoint_url"), anonymous)
+        access = replace(access, endpoint_url=endpoint_url or opened.record["settings"].get("endpoint_url"))
         with progress_on_stderr("pictures") as tell:
             written = write_gallery(
                 opened,

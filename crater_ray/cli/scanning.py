@@ -23,7 +23,7 @@ def scan(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="A folder, s3://bucket/prefix, or a key list (.txt, .csv, .tsv, .parquet)."
+            metavar="SOURCE", help="A folder, s3://..., gs://..., az://..., or a key list (.txt, .csv, .tsv, .parquet)."
         ),
     ],
     out: OutputRun,

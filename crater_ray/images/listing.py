@@ -87,7 +87,7 @@ def open_archive(source: str, access: Access, base: str | None = None, column: s
 
 
 def _sources() -> str:
-    return f"a folder of images ({examples()}) or a key list ({', '.join(LIST_SUFFIXES)})"
+    return f"a folder of images ({examples(folders=True)}) or a key list ({', '.join(LIST_SUFFIXES)})"
 
 
 def _images(store: Store, folder: str, ignored: Counter[str]) -> Iterator[pa.RecordBatch]:

@@ -20,7 +20,6 @@ from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.settings import ScanSettings
-from crater_ray.storage.access import Access
 from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
@@ -107,7 +106,8 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
             )
             return table
 
-        access = Access(settings.access.endpoint_url or before.get("endpoint_url"), settings.access.anonymous)
+        access = settings.access
+        access = replace(access, endpoint_url=access.endpoint_url or before.get("endpoint_url"))
         selection = Selection(before.get("limit"), before.get("sample"), before.get("seed") or 0)
         wanted = replace(settings, source=before["source"], access=access, selection=selection)
         wanted = replace(wanted, base=before.get("base"), column=before.get("column"))

@@ -1,1 +1,1 @@
-"""Where objects lie: folders and S3, one small interface."""
+"""Where objects lie: folders, buckets and the web, one small interface."""

@@ -13,12 +13,14 @@ class Access:
     """How to reach object storage. Holds no credentials: those come from the environment's standard chain.
 
     Attributes:
-        endpoint_url: an S3-compatible service other than Amazon's, such as `http://127.0.0.1:9000`.
+        endpoint_url: a service other than the provider's own, such as `http://127.0.0.1:9000`.
         anonymous: do not sign requests.
+        requester_pays: who asks pays for the request, as the bucket wants it.
     """
 
     endpoint_url: str | None = None
     anonymous: bool = False
+    requester_pays: bool = False
 
     def __post_init__(self) -> None:
         if self.endpoint_url is None:
@@ -29,5 +31,5 @@ class Access:
         if parts.username or parts.password:
             raise UsageError(
                 "--endpoint-url must not hold credentials: they would be recorded with the run. "
-                "Put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or into a profile."
+                "Put them where the service's own tools look, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
             )

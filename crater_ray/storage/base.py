@@ -47,11 +47,13 @@ class Store(ABC):
         scheme: what its addresses begin with, without `://`.
         example: what an address of a folder in it looks like, for messages.
         local: whether its folders are folders of this machine's file system.
+        folders: whether it lists what lies below an address; else only key lists can name its objects.
     """
 
     scheme: ClassVar[str]
     example: ClassVar[str]
     local: ClassVar[bool] = False
+    folders: ClassVar[bool] = True
 
     def __init__(self, access: Access) -> None:
         self.access = access

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from crater_ray.errors import UsageError
 from crater_ray.storage.access import Access
 from crater_ray.storage.base import Store
-from crater_ray.storage.registry import store_at
+from crater_ray.storage.registry import examples, store_at
 
 
 class Folder:
@@ -72,6 +73,12 @@ class Folder:
 
 
 def open_folder(uri: str | Path, access: Access | None = None) -> Folder:
-    """A local folder, or one of any other store, such as `s3://bucket/prefix`; it need not exist yet."""
+    """A local folder, or one of any other store, such as `s3://bucket/prefix`; it need not exist yet.
+
+    Raises:
+        UsageError: it is no address of a folder.
+    """
     store = store_at(str(uri), access).with_credentials()
+    if not store.folders:
+        raise UsageError(f"A run lies in {examples(folders=True)}; received: {str(uri)!r}")
     return Folder(store, store.absolute(str(uri)))

@@ -6,11 +6,16 @@ import re
 
 from crater_ray.errors import UsageError
 from crater_ray.storage.access import Access
+from crater_ray.storage.azure import AzureStore
 from crater_ray.storage.base import Store
+from crater_ray.storage.google import GoogleStore
 from crater_ray.storage.local import LocalStore
 from crater_ray.storage.s3 import S3Store
+from crater_ray.storage.web import HttpsStore, HttpStore
 
-STORES: dict[str, type[Store]] = {store.scheme: store for store in (LocalStore, S3Store)}
+STORES: dict[str, type[Store]] = {
+    store.scheme: store for store in (LocalStore, S3Store, GoogleStore, AzureStore, HttpStore, HttpsStore)
+}
 """By scheme."""
 
 
@@ -37,7 +42,7 @@ def is_absolute(address: str) -> bool:
     return address.startswith("/")
 
 
-def examples() -> str:
-    """What an address may look like, for messages: `a local path or s3://bucket/prefix`."""
-    *several, last = (store.example for store in STORES.values())
+def examples(folders: bool = False) -> str:
+    """What an address may look like, for messages: `a local path or s3://bucket/prefix`; `folders`, one of a folder."""
+    *several, last = (store.example for store in STORES.values() if store.folders or not folders)
     return f"{', '.join(several)} or {last}"

@@ -18,6 +18,7 @@ from crater_ray.storage.s3_clients import (
     bulk_store,
     credentials_refused,
     forget_credentials,
+    learn_region,
     no_credentials,
     s3_client,
     signed_access,
@@ -84,6 +85,8 @@ class S3Store(Store):
         except (BaseError, OSError) as problem:
             if is_archived(str(problem)):
                 raise Archived from None
+            if learn_region(bucket, self.access, str(problem), store):
+                return self.get_within(address, longest)
             if not (
                 isinstance(problem, PermissionDeniedError | UnauthenticatedError) or credentials_refused(str(problem))
             ):
@@ -162,8 +165,9 @@ class S3Store(Store):
             return UsageError(f"There is no bucket at {where}. Check the name and --endpoint-url.")
         if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
             return StorageError(
-                f"Access to {where} was denied. If the archive is public, add --anonymous; "
-                "otherwise check that the credentials in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) may read and list it."
+                f"Access to {where} was denied. If the archive is public, add --anonymous; if those who ask pay, "
+                "--requester-pays; otherwise check that the credentials in use (AWS_PROFILE, AWS_ACCESS_KEY_ID) may "
+                "read and list it."
             )
         if code in REFUSED:
             return StorageError(

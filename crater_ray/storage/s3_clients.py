@@ -7,6 +7,8 @@ obstore fetches objects in bulk, at a seventh of boto3's CPU time per GET.
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,10 @@ REFUSED = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesN
 """Codes of answers that say that the credentials are not valid, or not any more."""
 
 _ENDPOINT_VARIABLES = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+
+
+_regions: dict[tuple[str, str | None], str] = {}
+"""Where buckets of other services lie, once they have said so."""
 
 
 @cache
@@ -46,9 +52,16 @@ def s3_client(access: Access) -> Any:
     try:
         session = boto3.Session()
         region = session.region_name or "us-east-1"
-        return session.client("s3", endpoint_url=access.endpoint_url, region_name=region, config=config)
+        client = session.client("s3", endpoint_url=access.endpoint_url, region_name=region, config=config)
     except BotoCoreError as problem:
         raise UsageError(f"The credentials or settings for S3 cannot be used: {problem}") from None
+    if access.requester_pays:
+        client.meta.events.register("before-call.s3", _pay)
+    return client
+
+
+def _pay(params: dict[str, Any], **_: object) -> None:
+    params["headers"]["x-amz-request-payer"] = "requester"
 
 
 @cache
@@ -78,6 +91,8 @@ def bulk_store(bucket: str, access: Access) -> BulkStore:
     }
     if access.endpoint_url or not endpoint.endswith("amazonaws.com"):
         options["endpoint"] = endpoint
+    if access.requester_pays:
+        options["request_payer"] = True
     if access.anonymous:
         options["skip_signature"] = True
     else:
@@ -91,7 +106,7 @@ def bulk_store(bucket: str, access: Access) -> BulkStore:
 def _bucket_region(client: Any, bucket: str, access: Access) -> str:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    region: str = client.meta.region_name
+    region: str = _regions.get((bucket, access.endpoint_url), client.meta.region_name)
     if access.endpoint_url:
         return region
     try:
@@ -101,6 +116,27 @@ def _bucket_region(client: Any, bucket: str, access: Access) -> str:
     except BotoCoreError:
         return region
     return str(headers.get("x-amz-bucket-region", region))
+
+
+def learn_region(bucket: str, access: Access, answer: str, store: BulkStore) -> bool:
+    """Take note of the region that a service names when it refuses a request for another.
+
+    Args:
+        bucket, access: of the client whose request was refused.
+        answer: the refusal.
+        store: that client.
+
+    Returns:
+        Whether a client made anew would ask for another region.
+    """
+    named = re.search(r"<Region>([\w-]+)</Region>|expecting '([\w-]+)'", answer)
+    region = (named[1] or named[2]) if named and "AuthorizationHeaderMalformed" in answer else None
+    if region is None or store.config.get("region") == region:
+        return False
+    if _regions.get((bucket, access.endpoint_url)) != region:  # else another thread has learnt it already
+        _regions[bucket, access.endpoint_url] = region
+        bulk_store.cache_clear()
+    return True
 
 
 def credentials_refused(text: str) -> bool:
@@ -124,7 +160,7 @@ def signed_access(access: Access) -> Access:
     """The access with signatures where there are credentials; else as it is."""
     import boto3
 
-    signed = Access(access.endpoint_url)
+    signed = replace(access, anonymous=False)
     return access if access.anonymous and boto3.Session().get_credentials() is None else signed
 
 

@@ -21,6 +21,8 @@ from crater_ray.storage.bulk import Answer
 from crater_ray.storage.errors import StorageError, TooLarge
 from crater_ray.storage.folder import open_folder
 from crater_ray.storage.registry import STORES, store_at
+from testbed.local_azure import LocalAzure
+from testbed.local_gcs import LocalGcs
 from testbed.local_s3 import LocalS3
 from tests.conftest import PATIENCE, make_images
 from tests.storage.made_store import SqliteStore, register
@@ -35,7 +37,7 @@ def made_store() -> Iterator[None]:
     del STORES[SqliteStore.scheme]
 
 
-@pytest.fixture(params=["file", "s3", "sqlite"])
+@pytest.fixture(params=["file", "s3", "gs", "az", "sqlite"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, str]:
     """A store and the address of a folder in it that is not there yet."""
     address, access = str(tmp_path / "some" / "folder"), Access()
@@ -44,6 +46,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Store, str]:
         bucket = f"stores-{tmp_path.name.replace('_', '-').lower()[:40]}"
         server.client.create_bucket(Bucket=bucket)
         address, access = f"s3://{bucket}/some/folder", Access(server.endpoint_url)
+    elif request.param in ("gs", "az"):
+        bucket = f"stores-{tmp_path.name.replace('_', '-').lower()[:40]}"
+        service: LocalGcs | LocalAzure = request.getfixturevalue({"gs": "gcs", "az": "azure"}[request.param])
+        service.create(bucket)
+        address, access = f"{request.param}://{bucket}/some/folder", Access(service.endpoint_url)
     elif request.param == "sqlite":
         request.getfixturevalue("made_store")
         address = f"sqlite://{tmp_path}/objects.db/some/folder"
@@ -92,7 +99,7 @@ def test_many_objects_come_in_order_and_what_does_not_says_why(
     assert isinstance(answers[4], TooLarge)
 
 
-@pytest.mark.parametrize("place", ["s3", "sqlite"], indirect=True)
+@pytest.mark.parametrize("place", ["s3", "gs", "az", "sqlite"], indirect=True)
 def test_an_object_of_another_length_than_listed_is_a_fault_until_the_last_try(
     place: tuple[Store, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +136,9 @@ def test_a_folder_publishes_and_forgets_whole_objects(place: tuple[Store, str], 
 
 
 def test_addresses_of_no_store_are_refused_with_what_there_is() -> None:
-    with pytest.raises(UsageError, match=r"a local path or s3://bucket/prefix; received: 'ftp://host/x'"):
+    with pytest.raises(
+        UsageError, match=r"a local path, s3://.*, gs://.*, az://.*, http://.* or https://.*; received: 'ftp://host/x'"
+    ):
         store_at("ftp://host/x")
 
 
