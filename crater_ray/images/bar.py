@@ -47,14 +47,22 @@ def find_bar(pixels: np.ndarray) -> int:
     Args:
         pixels: (height, width) uint8, the whole image.
     """
-    height = pixels.shape[0]
+    return find_bar_below(pixels[-reach(len(pixels)) :], len(pixels))
+
+
+def reach(height: int) -> int:
+    """How many rows at the bottom of an image of this height tell whether it has a bar."""
+    return int(height * MOST) + FRAME
+
+
+def find_bar_below(rows: np.ndarray, height: int) -> int:
+    """The same, of the last `reach(height)` rows of an image, (rows, width) uint8."""
     most = int(height * MOST)
     if most < LEAST:
         return 0
-    rows = pixels[height - most - FRAME :]
     if not _may_begin(np.ascontiguousarray(rows[:, ::COARSE])):
         return 0
-    level = int(np.bincount(pixels[-SEEN:].ravel()).argmax())
+    level = int(np.bincount(rows[-SEEN:].ravel()).argmax())
     near = _part(rows, level, SPREAD)
     begins = near >= BEGIN
     for before in range(1, FRAME + 1):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from crater_ray.images.bar import find_bar_below, reach
 from crater_ray.images.bounds import BAND_PIXELS
 
 EXTREME_SHARE = 0.001
@@ -22,6 +23,8 @@ the pixels have it."""
 NOT_MEASURED = 1e30
 """Floats beyond it, as far as the largest there is, stand for pixels that were not measured."""
 
+SAMPLE = 200_000
+"""Pixels by which the levels above a bar are known, about."""
 LEVELS = 65_536
 """Of 16 bits."""
 
@@ -93,7 +96,8 @@ def to_eight_bits(image: Gathered) -> np.ndarray | None:
 
     Values that are all within 0..255, as of an image of 8 bits in a wider type, are only rounded. Others are stretched
     linearly, which the network's own normalisation undoes: the lowest becomes 0, the highest 255. Pixels that were
-    not measured get the median of the others.
+    not measured get the median of the others. An information bar, which is black and white, does not count: the picture
+    above it has all the levels.
 
     Args:
         image: its values.
@@ -102,11 +106,13 @@ def to_eight_bits(image: Gathered) -> np.ndarray | None:
         (height, width) uint8; None if no pixel was measured.
     """
     gray, anchor = image.gray, image.anchor
-    ordered = _in_order(gray)
+    picture = gray[: len(gray) - _bar(gray)]
+    ordered = _in_order(picture)
     if not len(ordered):
         return None
-    low, high = _ends(gray, ordered)
-    middle, complete = ordered[len(ordered) // 2], len(ordered) == gray.size
+    low, high = _ends(picture, ordered)
+    middle = ordered[len(ordered) // 2]
+    complete = len(ordered) == picture.size and not np.isnan(gray[len(picture) :]).any()
     del ordered
     lowest, highest = low + anchor, high + anchor
     slack = 1e-5 * (high - low)
@@ -124,6 +130,20 @@ def to_eight_bits(image: Gathered) -> np.ndarray | None:
     for rows in bands(*gray.shape):
         pixels[rows] = level(gray[rows] if complete else np.where(np.isnan(gray[rows]), middle, gray[rows]))
     return pixels
+
+
+def _bar(gray: np.ndarray) -> int:
+    """Rows of the information bar at the bottom of (height, width) values, seen as the rows above show the picture."""
+    height, width = gray.shape
+    below = height - reach(height)
+    few = max(1, SAMPLE // width)
+    above = _in_order(gray[: below : max(1, below // few)])
+    if not len(above):
+        return 0
+    some = int(EXTREME_SHARE * len(above))
+    low, high = float(above[some]), float(above[-some - 1])
+    rows = (gray[below:].astype(np.float32) - np.float32(low)) * np.float32(255 / max(high - low, 1e-30))
+    return find_bar_below(np.clip(np.nan_to_num(rows), 0, 255).astype(np.uint8), height)
 
 
 def _in_order(gray: np.ndarray) -> np.ndarray:

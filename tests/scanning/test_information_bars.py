@@ -14,7 +14,7 @@ from PIL import Image
 
 import crater_ray
 from crater_ray.images.crop import Crop
-from crater_ray.images.picture import Picture, Reading
+from crater_ray.images.picture import Picture, Reading, read_picture
 from crater_ray.images.status import UNSUPPORTED, Refusal
 from crater_ray.network import bundle as bundles
 from crater_ray.scanning.loader import Loaded, load
@@ -160,3 +160,21 @@ def test_what_lies_beside_an_image_is_read(tmp_path: Path, cli: Cli, shared_ray:
             "pixel_nm": [60, 60],
             "instrument": [expected[1], None],
         }
+
+
+@pytest.mark.parametrize("kind", ["text", "white text", "black", "line above"])
+@pytest.mark.parametrize("deep", ["12 bits", "floats", "colours"])
+def test_the_levels_of_deep_images_are_those_without_their_bar(foils: list[np.ndarray], kind: str, deep: str) -> None:
+    """A bar is black and white in 16 bits; a picture that shares their range would keep a few levels."""
+    dark = foils[0].astype(np.uint16) * 12 + 300
+    bar = draw_bar(kind, dark.shape[1], ROWS).astype(np.uint16) * 257
+    plain, barred = dark, np.vstack([dark, bar])
+    if deep == "floats":
+        plain, barred = plain.astype(np.float32) / 7, barred.astype(np.float32) / 7
+    if deep == "colours":
+        plain, barred = (np.repeat(image[..., None], 3, axis=2) for image in (plain, barred))
+    expected, found = (read_picture(made.tiff(image)) for image in (plain, barred))
+    assert isinstance(expected, Picture) and isinstance(found, Picture)
+    assert (found.bar, found.bar_from, expected.bar) == (ROWS, "look", 0)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert len(np.unique(found.pixels)) > 60
