@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crater_ray.images.bounds import MAX_DECODED, MAX_SCANS, check_size
+from crater_ray.images.bounds import MAX_AT_ONCE, MAX_DECODED, MAX_SCANS, check_size
 from crater_ray.images.colour import BLACK_IS_ZERO, RGB, Samples, to_gray
 from crater_ray.images.jpeg import JPEG_LS, LOSSLESS, jpeg_frame
 from crater_ray.images.status import UNREADABLE, UNSUPPORTED, NotRead, Refusal, damaged
@@ -47,6 +47,11 @@ def deep_jpeg(data: bytes) -> np.ndarray | None:
     kind = f"a {'lossless ' if frame.marker == LOSSLESS else ''}JPEG of {frame.bits} bits"
     if frame.samples not in (1, 3):
         raise NotRead(Refusal(UNSUPPORTED, f"{kind} and {frame.samples} samples a pixel is not read"))
+    at_once = frame.height * frame.width * frame.samples * 4  # progressive ones are held as coefficients besides
+    if at_once > MAX_AT_ONCE:
+        raise NotRead(
+            Refusal(UNSUPPORTED, f"{kind} that takes {at_once:,} bytes to unpack: {MAX_AT_ONCE:,} are the most")
+        )
     if data.count(b"\xff\xda") > MAX_SCANS:
         raise NotRead(Refusal(UNSUPPORTED, f"{kind} and more than {MAX_SCANS} scans is refused, it takes too long"))
     if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):

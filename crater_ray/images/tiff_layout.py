@@ -140,6 +140,8 @@ def _while_decoding(compression: int, samples: int, of_a_pixel: int, directory: 
         return 0
     if compression in JPEG_2000:
         return samples * 4 + of_a_pixel
+    if compression == JPEG:
+        return samples * 2 + of_a_pixel  # progressive ones are held as coefficients besides
     return of_a_pixel * (2 if directory.order == ">" and of_a_pixel > samples else 1)
 
 
