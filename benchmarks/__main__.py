@@ -25,6 +25,7 @@ from benchmarks.scale import scale
 from benchmarks.scan import scan
 from benchmarks.screening import screening
 from benchmarks.stages import stages
+from benchmarks.start import start
 from crater_ray.errors import CraterRayError
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ measuring = (
     paper,
     forward,
     stages,
+    start,
     peers,
     scale,
     archive,

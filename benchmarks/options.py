@@ -12,7 +12,7 @@ from crater_ray.engines.choice import resolve
 from crater_ray.engines.openvino_graph import QUANTISED
 from crater_ray.engines.registry import ENGINES
 from crater_ray.errors import UsageError
-from crater_ray.network.bundle import DEFAULT, Bundle, load
+from crater_ray.network.bundle import SHIPPED, Bundle, load, shipped
 from crater_ray.network.stardust import CONVOLUTIONS, DENSE, Weights
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write figures and environment there.")]
@@ -24,7 +24,7 @@ Engine = Annotated[
 BundleName = Annotated[
     str,
     typer.Option(
-        "--bundle", metavar="DIR", help="The network: a folder, `default` (the one shipped) or `random` (untrained)."
+        "--bundle", metavar="DIR", help="The network: a folder, the name of a shipped one, or `random` (untrained)."
     ),
 ]
 Distinct = Annotated[
@@ -41,7 +41,7 @@ def bundle_folder(name: str, scratch: Path) -> Path:
     """The folder of the bundle that `--bundle` names; speed does not depend on what a network has learnt.
 
     Args:
-        name: a folder, `default` or `random`.
+        name: a folder, the name of a shipped bundle, or `random`.
         scratch: where a random one is made.
     """
     if name == "random":
@@ -49,7 +49,7 @@ def bundle_folder(name: str, scratch: Path) -> Path:
         ranges = dict.fromkeys(QUANTISED, 16.0)
         figures = {entry.card: {"ranges": ranges} for entry in ENGINES.values() if entry.card and entry.calibrated}
         return Bundle(random_weights(), "sigma-clip", 0.5, figures=figures, name="random").save(scratch / "random")
-    folder = DEFAULT if name == "default" else Path(name).absolute()
+    folder = SHIPPED / name if name in shipped() else Path(name).absolute()
     load(folder)
     return folder
 
@@ -61,7 +61,7 @@ def resolve_engine(name: str, bundle: str) -> str:
         UsageError: it cannot be had.
     """
     engine, screened = split_engine(name.strip())
-    network = None if bundle == "random" else load(DEFAULT if bundle == "default" else bundle)
+    network = None if bundle == "random" else load(bundle)
     if screened and (network is None or network.screen is None):
         raise UsageError(f"The bundle {bundle!r} has no screen. Make one with `python -m training distill`.")
     return resolve(engine, network, screened=screened) + (SCREENED if screened else "")

@@ -40,11 +40,11 @@ def places(
     from crater_ray.engines.choice import resolve
     from crater_ray.engines.registry import create
     from crater_ray.images.pixels import pack_stack
-    from crater_ray.network.bundle import DEFAULT, load
+    from crater_ray.network.bundle import load
     from crater_ray.places.middles import middles
     from crater_ray.scanning.scorer import Scorer
 
-    network = load(DEFAULT if bundle == "default" else bundle)
+    network = load(bundle)
     name = resolve(engine, network)
     record = Record("places", {"images": images, "least": least, "seed": seed, "bundle": network.id, "engine": name})
     threshold, made = np.float32(network.typical_threshold), create(name, network)

@@ -175,6 +175,17 @@ def _places(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _start(record: dict[str, Any]) -> list[Row]:
+    rows: list[Row] = []
+    for row in record["figures"]["rows"]:
+        images = f"{row['images']:,} image" + "s" * (row["images"] > 1)
+        for name, what in (("first_row_seconds", "to its first row"), ("seconds", "to its end")):
+            title = f"scan of {images} ({record['settings']['engine']}), from the command {what}, seconds"
+            rows.append((title, *_figure(row["later_runs"][name])))
+            rows.append((f"{title}, the first time", f"{row['first_run'][name]:.1f}", ""))
+    return rows
+
+
 def _rescan(record: dict[str, Any]) -> list[Row]:
     figures = record["figures"]
     what = f"rescan of {figures['images_chosen']:,} of {figures['images']:,} images"
@@ -224,6 +235,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "large-run": _large_run,
     "kills": _kills,
     "places": _places,
+    "start": _start,
     "rescan": _rescan,
     "gallery": _gallery,
     "node-loss": _node_loss,

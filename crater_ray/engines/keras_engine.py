@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.engines.base import AT_ONCE, Kind
+from crater_ray.engines.kept import folder
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Answer, Evidence, Maps
 from crater_ray.network.finder import filled_up
@@ -125,6 +126,10 @@ def _tensorflow(model: Any, threads: int | None) -> Ready:
 def _jax(model: Any) -> Ready:
     import jax
 
+    place = folder("jax")
+    if place is not None and jax.config.jax_compilation_cache_dir is None:  # nor JAX_COMPILATION_CACHE_DIR
+        jax.config.update("jax_compilation_cache_dir", str(place))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     device = jax.devices()[0]
     variables = [variable.value for variable in model.trainable_variables]
     trainable, fixed = jax.device_put((variables, [one.value for one in model.non_trainable_variables]), device)

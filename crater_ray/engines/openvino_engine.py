@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,10 +106,15 @@ class OpenVinoEngine:
         if size != TILE and (n < WORTH_A_GRAPH or len(self._graphs) >= MAX_GRAPHS):
             size = (-1, -1)
         if size not in self._graphs:
-            graph = graph_of(self._bundle, self._ranges, size if size[0] > 0 else None)
-            graph.reshape([1, *size])
-            self._graphs[size] = Streams(graph, self._numbers, self._threads)
+            ranges = dict(self._ranges) if self._ranges is not None else None
+            of = {"network": self._bundle.id, "ranges": ranges, "size": list(size)}
+            self._graphs[size] = Streams(partial(self._graph, size), of, self._numbers, self._threads)
         return self._graphs[size]
+
+    def _graph(self, size: tuple[int, int]) -> Any:
+        graph = graph_of(self._bundle, self._ranges, size if size[0] > 0 else None)
+        graph.reshape([1, *size])
+        return graph
 
 
 def rounded_activations(bundle: Bundle) -> tuple[str, ...]:

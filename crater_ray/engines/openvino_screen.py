@@ -43,12 +43,16 @@ class OpenVinoScreen:
 
     def __init__(self, bundle: Bundle, screen: Screen, threads: int | None = None, batch: int = 4) -> None:
         self._screen, self._batch = screen, batch
-        graph = screen_graph(screen)
-        graph.reshape([batch, *screen.size])
+        of = {"screen": screen.id, "ranges": dict(screen.ranges), "size": [batch, *screen.size]}
         # In bfloat16 what is not 8-bit would cost 3% less, but scores would differ from processor to processor.
-        self._streams = Streams(graph, "f32", threads)
+        self._streams = Streams(self._graph, of, "f32", threads)
         self._full_weights = bundle.weights
         self._windows = WindowNetwork(bundle, screen.second_look.ranges, threads, batch) if screen.second_look else None
+
+    def _graph(self) -> Any:
+        graph = screen_graph(self._screen)
+        graph.reshape([self._batch, *self._screen.size])
+        return graph
 
     def look(self, images: np.ndarray) -> Screened:
         n, screen, second = len(images), self._screen, self._screen.second_look

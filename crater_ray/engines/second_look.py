@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from crater_ray.engines.openvino_graph import Ranges, window_graph
@@ -26,9 +28,14 @@ class WindowNetwork:
 
     def __init__(self, bundle: Bundle, ranges: Ranges, threads: int | None = None, batch: int = 4) -> None:
         self._batch = batch
-        graph = window_graph(bundle, ranges)
-        graph.reshape({"windows": [batch, SIDE, SIDE], "tones": [batch, 2]})
-        self._streams = Streams(graph, "f32", threads)
+        self._bundle, self._ranges = bundle, ranges
+        of = {"windows": bundle.id, "ranges": dict(ranges), "size": [batch, SIDE]}
+        self._streams = Streams(self._graph, of, "f32", threads)
+
+    def _graph(self) -> Any:
+        graph = window_graph(self._bundle, self._ranges)
+        graph.reshape({"windows": [self._batch, SIDE, SIDE], "tones": [self._batch, 2]})
+        return graph
 
     def peaks(self, images: np.ndarray, rows: np.ndarray, corner: np.ndarray, tones: np.ndarray) -> np.ndarray:
         """The maxima of the last map's features over the window of some images.

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+from crater_ray.engines.compiled import compiled
 
 
 class Streams:
     """Queues of requests to one compiled graph; its streams work on those of all queues in turn.
 
     Args:
-        graph: an OpenVINO model.
+        build: gives the OpenVINO model; not called where it was compiled before and kept.
+        of: all that the model depends on, but for the code that builds it; JSON values.
         numbers: `bf16` or `f32`: in what is computed whatever the graph does not say to be 8-bit. What must stay exact
             in an 8-bit graph wants `f32`.
         threads: processor threads; all when None.
     """
 
-    def __init__(self, graph: Any, numbers: str, threads: int | None = None) -> None:
-        import openvino as ov
-
+    def __init__(
+        self, build: Callable[[], Any], of: Mapping[str, Any], numbers: str, threads: int | None = None
+    ) -> None:
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": numbers}
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        self._compiled = ov.Core().compile_model(graph, "CPU", settings)
+        self._compiled = compiled(build, of, settings)
         self._free: list[Any] = []
 
     @contextmanager

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import fft
 
 SEARCH = 60
 """Rings are looked for this far from the evidence, in px each way: any pixel that it may have seen."""
@@ -56,6 +55,8 @@ def _kernels(side: int, first: int, last: int, step: int) -> np.ndarray:
         first, last: numbers of the radii.
         step: px that are taken together each way; the ring's centre is the middle of such a square.
     """
+    from scipy import fft
+
     at = (np.fft.fftfreq(side, 1 / side) * step)[:, None] + np.arange(step) - (step - 1) / 2
     far = np.hypot(at[:, None, :, None], at[None, :, None, :])
     masks = []
@@ -89,6 +90,8 @@ def find_ring(
     Returns:
         The ring; None when there is none but noise.
     """
+    from scipy import fft
+
     rows, columns = search_window(x, y, pixels.shape[0], pixels.shape[1], search)
     whole = _patch(pixels, x, y, search + GROUPS[-1][1])
     quality = np.empty((len(RADII), len(rows), len(columns)), np.float32)

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,11 +91,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         CraterRayError: something failed; running the same command again goes on from there.
         KeyboardInterrupt: the user stopped it; likewise.
     """
-    from crater_ray.scanning.cluster import connected, expect_ray
-    from crater_ray.scanning.pipeline import Pipeline
-    from crater_ray.scanning.work import Work
-    from crater_ray.watching.display import Display
-    from crater_ray.watching.metrics import Meter
+    from crater_ray.scanning.cluster import Connection, expect_ray
 
     started = time.monotonic()
     bundle = load_bundle(settings.bundle)
@@ -106,10 +102,12 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
     engine = engine_choice.engine
     run = open_run_folder(settings, bundle, engine, choice)
     lease = Lease(run.folder, lambda text: console.print(text, highlight=False, markup=False))
-    with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease:
+    with run, logging_to(settings.log, run.id), _terminate_as_interrupt(), lease, ExitStack() as to_leave:
         run.reload()  # another scan may have ended while its lease was watched
+        connection: Connection | None = None
         if not run.has_manifest():
             expect_ray(settings.address)  # before hours of listing, not after
+            connection = to_leave.enter_context(Connection(settings.address))  # Ray starts while the archive is listed
             if choice:
                 run.freeze(choice.images(), settings.shard_images)
             else:
@@ -121,6 +119,12 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
         progress.started = started
         failed: dict[int, str] = {}
         if todo:
+            connection = connection or to_leave.enter_context(Connection(settings.address))
+            from crater_ray.scanning.pipeline import Pipeline
+            from crater_ray.scanning.work import Work
+            from crater_ray.watching.display import Display
+            from crater_ray.watching.metrics import Meter
+
             session = begin_session(run, len(todo), engine_choice.record())
             work = Work(
                 run,
@@ -135,9 +139,9 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             ended = "failed"
             log.info("a session begins: %d of %d shards to do", len(todo), run.manifest.shards)
             try:
+                connection.wait()
                 with (
-                    connected(settings.address),
-                    _terminate_as_interrupt(),  # once more: Ray has just put its own answer to SIGTERM in place
+                    _terminate_as_interrupt(),  # once more: Ray may have put its own answer to SIGTERM in place
                     Display(progress, console) as display,
                     Meter(progress, run.id) as meter,
                 ):
@@ -155,6 +159,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                 log.error("%s", problem)
                 raise
             finally:
+                connection.leave()
                 log.info("the session ends: %s, %d images published", ended, progress.published)
                 end_session(run, session, progress, ended)
             check = run.check()

@@ -15,6 +15,7 @@ from benchmarks import image_set
 from benchmarks.__main__ import app
 from benchmarks.gallery import BROWSERS
 from benchmarks.readme import render
+from benchmarks.rows import RENDERERS
 from crater_ray.errors import UsageError
 from crater_ray.scanning.loader import BLOCK_IMAGES
 from testbed.local_cluster import QUICK_HEALTH_CHECK
@@ -44,6 +45,18 @@ def measure(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mea
         return record
 
     return run
+
+
+@pytest.mark.slow
+def test_start(measure: Measure, shared_ray: None) -> None:
+    record = measure("start", "--images", "1,2", "--engine", "stand-in", "--repeats", "1")
+    one, two = record["figures"]["rows"]
+    assert (one["images"], two["images"]) == (1, 2)
+    for row in (one, two):
+        assert 0 < row["first_run"]["first_row_seconds"] <= row["first_run"]["seconds"]
+        assert 0 < row["later_runs"]["first_row_seconds"]["median"] <= row["later_runs"]["seconds"]["median"]
+    titles = [title for title, _, _ in RENDERERS["start"](record)]
+    assert titles[0] == "scan of 1 image (stand-in), from the command to its first row, seconds"
 
 
 @pytest.mark.slow
