@@ -12,7 +12,7 @@ from crater_ray.engines.choice import resolve
 from crater_ray.engines.openvino_graph import QUANTISED
 from crater_ray.engines.registry import ENGINES
 from crater_ray.errors import UsageError
-from crater_ray.network.bundle import SHIPPED, Bundle, load, shipped
+from crater_ray.network.bundle import DEFAULT, SHIPPED, Bundle, load, shipped
 from crater_ray.network.stardust import CONVOLUTIONS, DENSE, Weights
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write figures and environment there.")]
@@ -49,7 +49,8 @@ def bundle_folder(name: str, scratch: Path) -> Path:
         ranges = dict.fromkeys(QUANTISED, 16.0)
         figures = {entry.card: {"ranges": ranges} for entry in ENGINES.values() if entry.card and entry.calibrated}
         return Bundle(random_weights(), "sigma-clip", 0.5, figures=figures, name="random").save(scratch / "random")
-    folder = SHIPPED / name if name in shipped() else Path(name).absolute()
+    named = {"default": DEFAULT} | {one: SHIPPED / one for one in shipped()}
+    folder = named.get(name) or Path(name).absolute()
     load(folder)
     return folder
 
