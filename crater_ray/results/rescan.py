@@ -86,6 +86,10 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
         raise UsageError("--column goes with --keys FILE: it says which column of the list holds the images.")
     with open_existing(settings.source, settings.access) as old:
         before = old.record["settings"]
+        if "planting" in before:
+            raise UsageError(
+                f"{old.folder.uri} holds planted craters, not an archive's images: it cannot be rescanned."
+            )
         told: dict[str, Any] = {
             "rescan_of": {"run_id": old.id, "bundle": before["bundle"]},
             "where": conditions.where,

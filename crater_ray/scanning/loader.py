@@ -16,7 +16,9 @@ from crater_ray.images.picture import Picture, Reading, read_picture
 from crater_ray.images.pixels import Page, pack
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import OK, UNREADABLE, Refusal
+from crater_ray.planting.recipe import Recipe, split
 from crater_ray.runs.columns import given_by
+from crater_ray.scanning.planted import read_planted
 from crater_ray.storage.access import Access
 from crater_ray.storage.errors import StorageError
 from crater_ray.watching.metrics import note_loaded
@@ -85,6 +87,7 @@ def load(
     last_try: bool = False,
     sizes: Sequence[int | None] | None = None,
     reading: Reading = Reading(),
+    planted: bool = False,
 ) -> tuple[Loaded, pa.RecordBatch]:
     """Read and decode a block.
 
@@ -95,6 +98,7 @@ def load(
             images, not storage, are at fault, and become unreadable rows.
         sizes: in bytes, as listed; see `crater_ray.images.fetch`.
         reading: how to read them.
+        planted: the addresses end in recipes: plant their craters into the images.
 
     Returns:
         What became of each image, and the pixels of the readable ones as a batch; see `crater_ray.images.pixels`.
@@ -103,7 +107,7 @@ def load(
         StorageError: storage failed in a way that says nothing about the images.
     """
     with bounded_memory():
-        loaded, images = _load(uris, access, last_try, sizes, reading)
+        loaded, images = _load(uris, access, last_try, sizes, reading, planted)
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
     return loaded, pack(images)
@@ -139,13 +143,21 @@ def bounded_memory(more: int = MEMORY_BYTES) -> Iterator[None]:
 
 
 def _load(
-    uris: Sequence[str], access: Access, last_try: bool, sizes: Sequence[int | None] | None, reading: Reading
+    uris: Sequence[str],
+    access: Access,
+    last_try: bool,
+    sizes: Sequence[int | None] | None,
+    reading: Reading,
+    planted: bool,
 ) -> tuple[Loaded, list[Page]]:
     loaded = Loaded()
     images: list[Page] = []
     pixels = 0
     faults = 0
     fault: StorageError | None = None
+    recipes: Sequence[Recipe | None] = [None] * len(uris)
+    if planted:
+        uris, recipes = split(uris)
     sidecars = read_sidecars(uris, reading.sidecars, access, last_try)
     asked = time.perf_counter()
     for data, sidecar in zip(fetch(uris, access, sizes, last_try), sidecars, strict=True):
@@ -159,7 +171,8 @@ def _load(
             answer = data
         else:
             loaded.bytes_read += len(data)
-            answer = read_picture(data, reading, sidecar)
+            recipe = recipes[loaded.done]
+            answer = read_planted(data, recipe, reading, sidecar) if recipe else read_picture(data, reading, sidecar)
         loaded.note(answer)
         if isinstance(answer, Picture):
             for number, page in answer.pages:

@@ -68,11 +68,13 @@ class Choice:
         settings: what the new run's settings say of the choice; a command that chose otherwise is refused on it.
         images: gives the manifest; called unless the new run has one already.
         sidecars: suffixes of the text files that may lie beside the images.
+        planted: each address ends in a recipe, and its crater is planted into the image; see `crater_ray.planting`.
     """
 
     settings: dict[str, Any]
     images: Callable[[], pa.Table]
     sidecars: tuple[str, ...] = ()
+    planted: bool = False
 
 
 def scan(settings: ScanSettings, console: Console, choice: Choice | None = None) -> Outcome:
@@ -135,6 +137,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
                 threshold_of(settings, bundle),
                 settings.screen,
                 Reading(settings.crop, settings.pixel_nm, tuple(run.record.get("sidecars", ()))),
+                choice is not None and choice.planted,
             )
             ended = "failed"
             log.info("a session begins: %d of %d shards to do", len(todo), run.manifest.shards)

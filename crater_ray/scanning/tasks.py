@@ -38,7 +38,7 @@ class Tasks:
         Returns:
             References to what became of each image, and to the pixels.
         """
-        summary, pixels = self._load.remote(uris, self._access, last_try, sizes, self._reading)
+        summary, pixels = self._load.remote(uris, self._access, last_try, sizes, self._reading, self._work.planted)
         return summary, pixels
 
     def localize(self, pixels: Any, unlocalized: Unlocalized) -> Any:

@@ -22,6 +22,7 @@ class Work:
         threshold: from which score an image is a candidate.
         screened: whether the bundle's screen looks first.
         reading: how images are read.
+        planted: whether addresses end in recipes of craters to plant.
     """
 
     run: Run
@@ -32,3 +33,4 @@ class Work:
     threshold: float
     screened: bool = False
     reading: Reading = field(default_factory=Reading)
+    planted: bool = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from crater_ray.planting.visibility import SEEN, matched_filter_ratio
 from tests.network.test_finder import finder_bundle
 from training.data_sets.backgrounds import Photograph
 from training.evaluation.judge import Answers, ask, judge, markdown
 from training.evaluation.trials import draw_trials
-from training.evaluation.visibility import SEEN, matched_filter_ratio
 
 
 def test_who_knows_the_truth_is_told_so() -> None:

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-Z95 = 1.959963984540054
-"""Standard normal quantile of a two-sided 95% interval."""
+from crater_ray.results.intervals import Z95, wilson
 
-
-def wilson(hits: int, trials: int, z: float = Z95) -> tuple[float, float]:
-    """Interval of a proportion (Wilson 1927, JASA 22, 209): for `hits` of `trials`, lower and upper end in 0..1."""
-    if trials == 0:
-        return 0.0, 1.0
-    share, spread = hits / trials, z * z / trials
-    centre = (share + spread / 2.0) / (1.0 + spread)
-    half = z / (1.0 + spread) * np.sqrt(share * (1.0 - share) / trials + spread / (4.0 * trials))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+__all__ = ["Z95", "budget_threshold", "roc_area", "wilson"]
 
 
 def roc_area(label: np.ndarray, score: np.ndarray) -> float:

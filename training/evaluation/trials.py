@@ -1,6 +1,6 @@
 """Trials: images of foreign origin on which any bundle is tried, and what is asked of it there.
 
-foil          foreign foil, half of the images with one visible crater (see `training.evaluation.visibility`)
+foil          foreign foil, half of the images with one visible crater (see `crater_ray.planting.visibility`)
 photographs   the same craters in photographs that training never saw; thresholds from those photographs
 strange       photographs of kinds that training never saw, without craters
 crowded       5 to 40 craters of low contrast on foreign foil
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crater_ray.planting.visibility import SEEN, matched_filter_ratio
 from training.data_sets.backgrounds import Photograph, cut
 from training.data_sets.foreign import DIAMETERS, STRENGTH, Look, draw_defect, draw_foil, draw_look, put_crater
 from training.data_sets.sample import JPEG_QUALITY, develop, table_row
-from training.evaluation.visibility import SEEN, matched_filter_ratio
 
 SHAPE = (384, 512)
 CROWD = (5, 41)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crater_ray.results.intervals import wilson
 from crater_ray.results.review.verdicts import VERDICTS, Verdict
 from crater_ray.runs.check import count_candidates
 
@@ -36,12 +36,7 @@ class Precision:
 
     def interval(self) -> tuple[float, float]:
         """95% Wilson score interval (Wilson 1927)."""
-        n, z = self.judged, 1.959964
-        if n == 0:
-            return 0.0, 1.0
-        p = self.craters / n
-        centre, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, (centre - spread) / (1 + z * z / n)), min(1.0, (centre + spread) / (1 + z * z / n))
+        return wilson(self.craters, self.judged)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""The report: everything that was measured of a run's completeness, as Python, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from crater_ray.completeness.budgets import Budget, budgets
+from crater_ray.completeness.density import Density, Judged, Scanned, densities, judged, scanned
+from crater_ray.completeness.planted import PlantedCraters, open_planted, read_planted_craters
+from crater_ray.completeness.shares import Place, Share, all_shares, places
+from crater_ray.planting.visibility import SEEN
+from crater_ray.results.review.verdicts import consensus, read_verdicts
+from crater_ray.runs.run import Run
+from crater_ray.storage.access import Access
+
+FORMAT = 1
+CSV_COLUMNS = ("by", "low", "high", "name", "planted", "found", "share", "lower", "upper", "effective")
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """What a run could have found.
+
+    Attributes:
+        run_id: of the run.
+        threshold: the run's; shares are of craters that are candidates from it on.
+        planted: how many craters were planted into images that could be read.
+        visible: how many of them a matched filter sees at a signal over noise of `SEEN` or more.
+        unreadable: images that could not be read any more.
+        images: of the run, readable.
+        shares: by what divides them; see `crater_ray.completeness.shares.all_shares`.
+        budgets: the same along review budgets.
+        places: how well found craters are placed and measured.
+        unit: of densities: `mm2`, or `1000 images` where the pixel size is not known.
+        judged: what people said of the candidates.
+        densities: craters per unit, by foil and size.
+        craters: the planted ones, one by one.
+    """
+
+    run_id: str
+    threshold: float
+    planted: int
+    visible: int
+    unreadable: int
+    images: int
+    shares: dict[str, list[Share]]
+    budgets: list[Budget]
+    places: list[Place]
+    unit: str
+    judged: Judged
+    densities: list[Density]
+    craters: PlantedCraters
+
+    def share(self, name: str = "visible") -> Share:
+        """The share of the craters that are `visible`, `not visible` or `all`."""
+        return next(share for share in self.shares["all"] if share.name == name)
+
+    def record(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "format": FORMAT,
+            "run_id": self.run_id,
+            "threshold": self.threshold,
+            "images": self.images,
+            "planted": self.planted,
+            "visible": self.visible,
+            "visible_from": SEEN,
+            "unreadable": self.unreadable,
+            "shares": {name: [share.record() for share in some] for name, some in self.shares.items()},
+            "budgets": [budget.record() for budget in self.budgets],
+            "places": [place.record() for place in self.places],
+            "judged": {
+                "from_score": self.judged.cut,
+                "candidates": self.judged.candidates,
+                "judged": self.judged.judged,
+            },
+            "density_unit": self.unit,
+            "densities": [density.record() for density in self.densities],
+        }
+
+    def as_json(self) -> str:
+        """The content of completeness.json."""
+        return json.dumps(self.record(), indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+    def as_csv(self) -> str:
+        """The content of completeness.csv: a line for each class."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for name, some in self.shares.items():
+            for share in some:
+                writer.writerow(share.record() | {"by": name})
+        for budget in self.budgets:
+            for share in budget.sizes:
+                writer.writerow(share.record() | {"by": "budget", "low": budget.images, "high": budget.score})
+        return text.getvalue()
+
+
+def completeness_of(
+    run: Run, *, image_table: pa.Table | None = None, pixel_nm: float | None = None, access: Access | None = None
+) -> Completeness:
+    """The completeness of a run, as `crater-ray completeness` measured it.
+
+    Args:
+        run: in whose folder the planted run lies.
+        image_table: for foils; the one that the craters were planted with.
+        pixel_nm: width of a pixel in nm, whatever the images say.
+        access: how to reach the planted run.
+
+    Raises:
+        UsageError: it was not measured yet.
+        CraterRayError: the measurement is not complete, or damaged.
+    """
+    with open_planted(run, access) as planted:
+        craters = read_planted_craters(planted, pixel_nm)
+    there: Scanned = scanned(run, image_table, pixel_nm)
+    said = judged(run, consensus(read_verdicts(run)), image_table, pixel_nm, there.in_nm)
+    return Completeness(
+        run.id,
+        run.threshold,
+        len(craters),
+        int(craters.column("visible").sum()),
+        craters.unreadable,
+        there.images.total(),
+        all_shares(craters, run.threshold),
+        budgets(run, craters),
+        places(craters),
+        "mm2" if there.in_nm else "1000 images",
+        said,
+        densities(craters, there, said),
+        craters,
+    )

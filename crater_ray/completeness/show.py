@@ -1,0 +1,78 @@
+"""What `completeness` prints: shares by size and contrast, places, and densities."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from crater_ray.watching.display import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crater_ray.completeness.density import Density
+    from crater_ray.completeness.report import Completeness
+    from crater_ray.completeness.shares import Share
+
+TABLES = (("diameter_px", "diameter in px"), ("contrast_to_noise", "contrast-to-noise"), ("foil", "foil"))
+
+
+def percent(share: float) -> str:
+    """A share for readers; a dash where there is none."""
+    return "-" if math.isnan(share) else f"{100 * share:.0f}%"
+
+
+def interval(share: Share) -> str:
+    """Its 95% interval for readers."""
+    return f"{100 * share.lower:.0f}-{100 * share.upper:.0f}%"
+
+
+def density_words(density: Density, unit: str) -> str:
+    """A density, or its upper limit, for readers."""
+    per = "per mm\u00b2" if unit == "mm2" else "per 1,000 images"
+    if density.upper is None:
+        return "no limit: none of the planted craters of this size was found"
+    if density.confirmed == 0:
+        return f"fewer than {density.upper:.3g} {per} (95%)"
+    return f"{density.density:.3g} {per} (95% interval {density.lower:.3g}-{density.upper:.3g})"
+
+
+def show_completeness(measured: Completeness, console: Console) -> None:
+    """Say it in a few lines and tables."""
+    from rich.table import Table
+
+    visible, hidden = measured.share("visible"), measured.share("not visible")
+    say(
+        console,
+        f"of {visible.planted:,} planted craters that an observer could see, {percent(visible.share)} are found at the "
+        f"threshold {measured.threshold:g} (95% interval {interval(visible)})",
+    )
+    if hidden.planted:
+        say(console, f"of {hidden.planted:,} that nobody could see: {percent(hidden.share)}")
+    if measured.unreadable:
+        say(console, f"{measured.unreadable:,} images could not be read any more and are left out")
+    for name, title in TABLES:
+        shares = measured.shares[name]
+        if name == "foil" and len(shares) < 2:
+            continue
+        table = Table()
+        for heading in (title, "planted", "found", "95% interval"):
+            table.add_column(heading, justify="right" if heading != "foil" else "left")
+        for share in shares:
+            table.add_row(share.name or "-", f"{share.planted:,}", percent(share.share), interval(share))
+        console.print(table, markup=False)
+    said = measured.judged
+    if not said.usable:
+        say(
+            console,
+            f"Densities need verdicts: of {said.candidates:,} candidates the best one is not judged yet. See "
+            "`crater-ray gallery` and `crater-ray review`, then run this command again.",
+        )
+    elif said.judged < said.candidates:
+        say(
+            console,
+            f"{said.judged:,} of {said.candidates:,} candidates are judged, all from score {said.cut:.6g} on: "
+            "densities count from there.",
+        )
+    if measured.densities:
+        say(console, f"craters of all planted sizes: {density_words(measured.densities[0], measured.unit)}")
