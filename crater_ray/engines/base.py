@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,15 @@ class Engine(Protocol):
 
         Several threads may call it at the same time.
         """
+        ...
+
+
+@runtime_checkable
+class FeatureEngine(Protocol):
+    """An engine that also gives what the network's global max-pool takes, for images that are larger than a window."""
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The last feature map of (n, height, width) uint8 images: (n, rows, columns, 32) float32."""
         ...
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from crater_ray.engines.kept import folder
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Answer, Evidence, Maps
 from crater_ray.network.finder import filled_up
-from crater_ray.network.stardust import TILE
+from crater_ray.network.stardust import TILE, unpooled
 
 CPU_BATCH = 8
 GPU_BATCH = 128
@@ -42,13 +44,11 @@ class KerasEngine:
         if backend == "tensorflow":
             use_threads(threads)
         with _on_processor(backend):
-            model = bundle.model(evidence=True, dtype=dtype, compact=True)
-        if backend == "tensorflow":
-            self._forward, self.device, self.kind = _tensorflow(model, threads)
-        elif backend == "jax":
-            self._forward, self.device, self.kind = _jax(model)
-        else:
-            self._forward, self.device, self.kind = _eager(model)
+            self._model = bundle.model(evidence=True, dtype=dtype, compact=True)
+        self._ready = partial(_tensorflow, threads=threads) if backend == "tensorflow" else _READY.get(backend, _eager)
+        self._forward, self.device, self.kind = self._ready(self._model)
+        self._unpooled: Forward | None = None
+        self._making = threading.Lock()
         if dtype != "float32":
             self.device += f", {dtype.removeprefix('mixed_')}"
         self.batch = CPU_BATCH if self.kind == "cpu" else GPU_BATCH
@@ -56,9 +56,21 @@ class KerasEngine:
         self._maps = bundle.gives_maps
 
     def score(self, images: np.ndarray) -> Answer:
-        n, height, width = images.shape
+        _, height, width = images.shape
         if self._maps:
-            images = filled_up(images)
+            return Maps.of(self._answers(self._forward, filled_up(images))["maps"], height, width)
+        said = self._answers(self._forward, images)
+        return Evidence(said["score"], said["peaks"], said["positions"])
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The last feature map; see `crater_ray.engines.base.FeatureEngine`."""
+        with self._making:
+            if self._unpooled is None:
+                self._unpooled = self._ready(unpooled(self._model))[0]
+        return self._answers(self._unpooled, images)["features"]
+
+    def _answers(self, forward: Forward, images: np.ndarray) -> dict[str, np.ndarray]:
+        n, height, width = images.shape
         batch = int(np.clip(self.batch * TILE[0] * TILE[1] // (height * width), 1, 4 * self.batch))
         answers = []
         for start in range(0, n, batch):
@@ -67,11 +79,8 @@ class KerasEngine:
             if missing:
                 chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
             # Not [..., None]: JAX takes that axis's stride of 0 for another layout, and copies pixel by pixel.
-            answers.append(self._forward(chunk.reshape(*chunk.shape, 1)))
-        joined = {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
-        if self._maps:
-            return Maps.of(joined["maps"], height, width)
-        return Evidence(joined["score"], joined["peaks"], joined["positions"])
+            answers.append(forward(chunk.reshape(*chunk.shape, 1)))
+        return {name: np.concatenate([np.asarray(answer[name]) for answer in answers])[:n] for name in answers[0]}
 
     def _missing(self, images: int, batch: int, n: int) -> int:
         """How many images to fill a call up with, so that nothing is compiled or planned for each number of them."""
@@ -109,7 +118,7 @@ def _on_processor(backend: str) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-def _tensorflow(model: Any, threads: int | None) -> Ready:
+def _tensorflow(model: Any, threads: int | None = None) -> Ready:
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])  # type: ignore[untyped-decorator, misc]
@@ -153,3 +162,7 @@ def _eager(model: Any) -> Ready:
     device = str(next(iter(model.variables)).value.device)  # such as `cuda:0`
     name = keras.backend.backend()
     return (forward, f"CPU, {name}", "cpu") if device.startswith("cpu") else (forward, f"{device}, {name}", "gpu")
+
+
+_READY: dict[str, Callable[[Any], Ready]] = {"tensorflow": _tensorflow, "jax": _jax}
+"""By Keras backend; others compute without compiling."""

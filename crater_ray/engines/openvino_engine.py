@@ -20,7 +20,7 @@ from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Answer, Evidence, Maps
 from crater_ray.network.finder import OUTPUTS, STRIDE, filled_up
-from crater_ray.network.stardust import TILE
+from crater_ray.network.stardust import TILE, feature_size
 
 WORTH_A_GRAPH = 16
 """So many images of one size in a call earn that size its own compiled graph; others share a slower one."""
@@ -58,7 +58,7 @@ class OpenVinoEngine:
         # Processors without bfloat16 compute in float32: OpenVINO sees to that, but not under ONEDNN_MAX_CPU_ISA.
         self._numbers = "bf16" if numbers == "bf16" and computes_in_bfloat16() else "f32"
         self._threads = threads
-        self._graphs: dict[tuple[int, int], Streams] = {}
+        self._graphs: dict[tuple[int, int, bool], Streams] = {}
         self._compiling = threading.Lock()
         self.device = f"CPU, OpenVINO {numbers}, {threads or os.cpu_count()} threads"
 
@@ -87,33 +87,50 @@ class OpenVinoEngine:
         self._each(images, take)
         return Evidence(sigmoid(logits(peaks, self._weights)), peaks, positions)
 
-    def _each(self, images: np.ndarray, take: Callable[[Any, int], None]) -> None:
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """The last feature map; see `crater_ray.engines.base.FeatureEngine`."""
+        n, height, width = images.shape
+        channels = self._weights["dense1/kernel"].shape[0]
+        features = np.empty((n, feature_size(height), feature_size(width), channels), np.float32)
+
+        def take(request: Any, number: int) -> None:
+            features[number] = request.get_tensor("features").data[0]
+
+        self._each(images, take, unpooled=True)
+        return features
+
+    def _each(self, images: np.ndarray, take: Callable[[Any, int], None], unpooled: bool = False) -> None:
         """Run the graph on each image, and hand over its finished request with the image's number."""
+        n, height, width = images.shape
         with self._compiling:
-            streams = self._streams(*images.shape)
+            streams = self._streams(n, height, width, unpooled)
         with streams.queue() as queue:
             queue.set_callback(take)
-            for number in range(len(images)):
+            for number in range(n):
                 # Copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses.
                 queue.start_async({0: images[number : number + 1]}, number)
             queue.wait_all()
 
-    def _streams(self, n: int, height: int, width: int) -> Streams:
+    def _streams(self, n: int, height: int, width: int, unpooled: bool) -> Streams:
         """Streams for images of that size: a graph compiled for it, or the one that takes any size."""
-        size = (height, width)
-        if size in self._graphs:
-            return self._graphs[size]
-        if size != TILE and (n < WORTH_A_GRAPH or len(self._graphs) >= MAX_GRAPHS):
-            size = (-1, -1)
-        if size not in self._graphs:
+        key = (height, width, unpooled)
+        if key in self._graphs:
+            return self._graphs[key]
+        if (height, width) != TILE and (n < WORTH_A_GRAPH or len(self._graphs) >= MAX_GRAPHS):
+            key = (-1, -1, unpooled)
+        if key not in self._graphs:
             ranges = dict(self._ranges) if self._ranges is not None else None
-            of = {"network": self._bundle.id, "ranges": ranges, "size": list(size)}
-            self._graphs[size] = Streams(partial(self._graph, size), of, self._numbers, self._threads)
-        return self._graphs[size]
+            of = {"network": self._bundle.id, "ranges": ranges, "size": key[:2], "unpooled": unpooled}
+            self._graphs[key] = Streams(partial(self._graph, *key), of, self._numbers, self._threads)
+        return self._graphs[key]
 
-    def _graph(self, size: tuple[int, int]) -> Any:
-        graph = graph_of(self._bundle, self._ranges, size if size[0] > 0 else None)
-        graph.reshape([1, *size])
+    def _graph(self, height: int, width: int, unpooled: bool) -> Any:
+        size = (height, width) if height > 0 else None
+        if unpooled:
+            graph = build_graph(self._bundle, self._ranges, size, unpooled=True)
+        else:
+            graph = graph_of(self._bundle, self._ranges, size)
+        graph.reshape([1, height, width])
         return graph
 
 

@@ -30,7 +30,12 @@ convolution gives, 50 MB in float32, then stays in the processor's cache until t
 
 
 def build_graph(
-    bundle: Bundle, ranges: Ranges | None = None, size: tuple[int, int] | None = None, *, activations: bool = False
+    bundle: Bundle,
+    ranges: Ranges | None = None,
+    size: tuple[int, int] | None = None,
+    *,
+    activations: bool = False,
+    unpooled: bool = False,
 ) -> Any:
     """Build the graph up to the global max-pool; the dense layers behind it are a few thousand multiply-adds.
 
@@ -41,9 +46,11 @@ def build_graph(
             computes in integers. So does the first one: a byte holds a pixel, normalised or not.
         size: height and width of the images, when all have one size: the same numbers, sooner.
         activations: also give every quantised activation, for calibration.
+        unpooled: give what the global max-pool takes instead of what it gives.
 
     Returns:
-        An `openvino.Model` from (n, height, width) uint8 pixels to `peaks` (n, 32) float32, `positions` (n, 32)
+        An `openvino.Model` from (n, height, width) uint8 pixels to `features` (n, rows, columns, 32) float32 if
+        `unpooled`, else to `peaks` (n, 32) float32, `positions` (n, 32)
         int32 and, with `activations`, `conv1` to `conv7` (n, channels, rows, columns) float32.
     """
     import openvino as ov
@@ -65,6 +72,9 @@ def build_graph(
         strips = [_rows(x, low, high + 2 * len(before_pool)) for low, high in pairwise(rows) if high > low]
         x = ops.concat([_layers(strip, before_pool, weights, ranges) for strip in strips], 2)
     x = _layers(x, after_pool, weights, ranges, watched)
+    if unpooled:
+        features = ops.transpose(x, np.array([0, 2, 3, 1]))
+        return ov.Model([named(ops.result(features), "features")], [images], "crater_network_features")
     flat = ops.reshape(x, np.array([0, 0, -1]), True)
     best = ops.topk(flat, np.int32(1), 2, "max", "index", "i32")
     peaks = named(ops.result(ops.squeeze(best.output(0), np.array([2]))), "peaks")

@@ -125,6 +125,15 @@ def build(
     return keras.Model(images, outputs, name="crater_network_with_evidence")
 
 
+def unpooled(model: keras.Model) -> keras.Model:
+    """The same model up to the global max-pool: from images to `features` (n, rows, columns, 32) float32."""
+    import keras
+    from keras import ops
+
+    last = model.get_layer(f"conv{len(CONVOLUTIONS)}").output
+    return keras.Model(model.inputs, {"features": ops.cast(last, "float32")}, name="crater_network_features")
+
+
 def read_weights(model: keras.Model) -> Weights:
     """Copy the weights out of a model made by `build`, as float32 arrays by name."""
     named: Weights = {}

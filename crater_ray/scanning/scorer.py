@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.engines.base import Engine
+from crater_ray.engines.base import Engine, FeatureEngine
 from crater_ray.engines.registry import create, create_screen
 from crater_ray.errors import CraterRayError
 from crater_ray.images.pixels import unpack
@@ -22,6 +24,7 @@ from crater_ray.runs.audit import AUDIT, SCREEN
 from crater_ray.runs.columns import given_by
 from crater_ray.scanning.localization import Unlocalized
 from crater_ray.scanning.whole_images import find_craters
+from crater_ray.scanning.windows import windows_of
 from crater_ray.watching.metrics import note_scored
 
 FEATURES = CONVOLUTIONS[-1][0]
@@ -111,6 +114,10 @@ class Verdicts:
             self.values[name][where] = numbers
 
 
+Pieces = Iterator[tuple[np.ndarray, np.ndarray, Evidence]]
+"""Of an image: corners (k, 2), row and column in px; pixels (k, h, w) uint8; what the engine saw in each."""
+
+
 class Scorer:
     """Holds an engine; one per GPU, or one per machine without.
 
@@ -143,6 +150,7 @@ class Scorer:
         try:
             self._engine: Engine = create(engine, bundle, threads, threshold)
             self._maps = bundle.gives_maps
+            self._features = self._engine if isinstance(self._engine, FeatureEngine) and not self._maps else None
             self._threads = 1 if self._engine.kind == "cpu" else THREADS
             if self._screen:
                 self._screening = create_screen(engine, bundle, self._screen, threads)
@@ -219,8 +227,8 @@ class Scorer:
             found.values["score"][:] = evidence.scores
             found.put_place(slice(None), place)
             return replace(found, peaks=evidence.peaks, positions=evidence.positions)
-        for i, image in enumerate(images):
-            found.values["score"][i], place, found.values["places"][i] = self._score_tiled(image)
+        for i, pieces in enumerate(self._windows(images) if self._features else map(self._tiles, images)):
+            found.values["score"][i], place, found.values["places"][i] = self._best_of(pieces, height, width)
             found.put_place(i, place)
         return found
 
@@ -240,16 +248,31 @@ class Scorer:
             raise TypeError(f"The engine must give pooled evidence; received: {type(said).__name__}")
         return said
 
-    def _score_tiled(self, image: np.ndarray) -> tuple[np.float32, np.ndarray, list[dict[str, float | None]] | None]:
+    def _windows(self, images: np.ndarray) -> Iterator[Pieces]:
+        """The windows of each image, whose convolutions are computed once."""
+        assert self._features is not None
+        for _, blocks in groupby(windows_of(self._features, images, self._weights), lambda block: block.image):
+            yield ((block.corners, block.pixels, block.evidence) for block in blocks)
+
+    def _tiles(self, image: np.ndarray) -> Pieces:
+        """Its tiles, each computed as an image of its own."""
         corners = tile_corners(*image.shape)
-        score, place = np.zeros(len(corners), np.float32), np.zeros((len(corners), 3), np.float32)
         for start in range(0, len(corners), 64):
             some = corners[start : start + 64]
             tiles = np.stack([image[row : row + TILE[0], column : column + TILE[1]] for row, column in some])
-            evidence = self._pooled(tiles)
-            found = find_places(tiles, evidence, self._floor, self._threshold, self._weights, self._threads)
-            score[start : start + 64] = evidence.scores
-            place[start : start + 64] = found + np.asarray([(column, row, 0) for row, column in some], np.float32)
+            yield np.asarray(some), tiles, self._pooled(tiles)
+
+    def _best_of(
+        self, pieces: Pieces, height: int, width: int
+    ) -> tuple[np.float32, np.ndarray, list[dict[str, float | None]] | None]:
+        """Score and place of an image by its best piece, and all distinct places."""
+        scores, places = [], []
+        for corners, pixels, evidence in pieces:
+            found = find_places(pixels, evidence, self._floor, self._threshold, self._weights, self._threads)
+            found[:, :2] = np.minimum(found[:, :2] + corners[:, ::-1], (width - 1, height - 1))
+            scores.append(evidence.scores)
+            places.append(found)
+        score, place = np.concatenate(scores), np.concatenate(places)
         best = int(score.argmax())
         return score[best], place[best], distinct_places(score, place, self._threshold)
 
