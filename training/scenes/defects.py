@@ -65,11 +65,11 @@ def _bead(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -
 
 
 def _sphere(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -> np.ndarray:
-    """A ball of powder: its limb glows as a rim does, its face is lit from one side, a dark seam lies around it."""
+    """A ball of powder: its limb glows as a rim does, its face is bright too, a dark seam lies around it."""
     radius = _squeezed(rng, u, v, 1.2)
     secant = 1 / np.sqrt(np.clip(1 - (0.97 * np.minimum(radius, 1)) ** 2, 0.02, 1))
     limb = np.minimum(secant, rng.uniform(1.5, 3.5)) ** rng.uniform(0.6, 1.3)
-    face = limb - rng.uniform(-0.3, 1.0) + rng.uniform(0, 0.8) * (u * np.cos(side) + v * np.sin(side))
+    face = limb - rng.uniform(-0.3, 0.4) + rng.uniform(0, 0.5) * (u * np.cos(side) + v * np.sin(side))
     seam = np.exp(-(((radius - 1.1) / rng.uniform(0.08, 0.3)) ** 2)) * (radius >= 1)
     return np.asarray(np.where(radius < 1, face, 0) - rng.uniform(0, 1.2) * seam)
 
