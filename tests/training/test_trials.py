@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from crater_ray.planting.visibility import SEEN, matched_filter_ratio
 from tests.network.test_finder import finder_bundle
 from training.data_sets.backgrounds import Photograph
-from training.evaluation.judge import Answers, ask, judge, markdown
+from training.evaluation.judge import EDGES, Answers, ask, judge, markdown
+from training.evaluation.montage import draw_montage
 from training.evaluation.trials import draw_trials
 
 
@@ -53,6 +57,24 @@ def test_the_matched_filter_knows_white_noise() -> None:
     coarse *= 20 / coarse.std()
     assert matched_filter_ratio(change, 100 + noise + coarse, 130, 90, 12) < 0.5 * expected
     assert matched_filter_ratio(0 * change, 100 + noise, 130, 90, 12) == 0
+
+
+def test_a_montage_shows_what_was_found_and_missed(tmp_path: Path) -> None:
+    trial = draw_trials([], [], 5)["foil"]
+    score = (0.9 * trial.label).astype(np.float32)
+    missed = int(np.flatnonzero(trial.label)[0])
+    score[missed] = 0
+    picture = draw_montage(trial, Answers(score, trial.truth[:, :3]), tmp_path / "foil.png")
+    with Image.open(picture) as page:
+        shown = np.asarray(page)
+    x, y, diameter, _ = trial.truth[missed]
+    left, top = min(max(round(float(x)) - 32, 0), 448), min(max(round(float(y)) - 32, 0), 320)
+    cut = trial.images[missed][top : top + 64, left : left + 64]
+    # Right of the middle: the missed one, in the row of its diameter.
+    row = int(np.searchsorted(EDGES, diameter, side="right")) - 1
+    high, wide = shown.shape[0] // 6, shown.shape[1] // 2
+    there = shown[row * high + 14 : row * high + 14 + 96, wide + 4 : wide + 100]
+    np.testing.assert_array_equal(there, np.asarray(Image.fromarray(cut).resize((96, 96), Image.Resampling.NEAREST)))
 
 
 def test_craters_of_the_trials_can_be_seen() -> None:

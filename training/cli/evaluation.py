@@ -78,6 +78,9 @@ def trials(
     engine: Annotated[str, typer.Option(help="Any of `crater-ray scan`.")] = "openvino-float",
     seed: Annotated[int, typer.Option(help="Decides all images.")] = 0,
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the figures here.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder: what the last bundle finds and misses, one picture a trial.")
+    ] = None,
 ) -> None:
     """Try bundles on foreign foil, craters in held-out photographs, strange photographs, crowds, other sharpness."""
     import json
@@ -85,6 +88,7 @@ def trials(
     from crater_ray.network.bundle import load
     from training.data_sets.backgrounds import Photograph
     from training.evaluation.judge import ask, judge, markdown
+    from training.evaluation.montage import draw_montage
     from training.evaluation.trials import draw_trials
     from training.finder.sources import read_arrays
 
@@ -95,7 +99,12 @@ def trials(
     figures = {}
     for folder in bundle:
         loaded = load(folder)
-        figures[f"{loaded.name} ({loaded.id})"] = judge(drawn, ask(loaded, drawn, engine))
+        answers = ask(loaded, drawn, engine)
+        figures[f"{loaded.name} ({loaded.id})"] = judge(drawn, answers)
+    if pictures:
+        for name in ("foil", "photographs"):
+            if name in drawn:
+                draw_montage(drawn[name], answers[name], pictures / f"{name}.png")
     if json_out:
         json_out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(markdown(figures))
