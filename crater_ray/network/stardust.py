@@ -1,7 +1,7 @@
 """The network: 216,465 parameters, any image size, normalisation inside the graph.
 
 Only Keras operations are used, so that the same code builds on TensorFlow, JAX and PyTorch.
-The layer table is that of the Stardust interstellar foil search (FACTS of the field in docs/network.md).
+The layer table is that of the Stardust interstellar foil search (FACTS of the field in docs/training.md).
 """
 
 from __future__ import annotations
