@@ -9,6 +9,7 @@ import typer
 from benchmarks.agreement import agreement
 from benchmarks.archive import archive
 from benchmarks.chaos import chaos
+from benchmarks.completeness import completeness
 from benchmarks.forward import forward
 from benchmarks.gallery import gallery
 from benchmarks.kills import kills
@@ -55,6 +56,7 @@ measuring = (
     agreement,
     screening,
     places,
+    completeness,
     rescan,
     gallery,
     memory,

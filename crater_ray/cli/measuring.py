@@ -27,7 +27,7 @@ def completeness(
     strengths: Annotated[
         tuple[float, float],
         typer.Option("--strengths", metavar="LOW HIGH", help="How strongly they differ from the foil; 1 is physics."),
-    ] = (0.4, 2.0),
+    ] = (0.25, 2.0),
     bundle: Annotated[
         str | None, typer.Option("--bundle", metavar="DIR", help="The run's network, unless it ships with crater-ray.")
     ] = None,

@@ -157,14 +157,19 @@ def _budgets(measured: Completeness) -> str:
 
 def _divided(measured: Completeness) -> str:
     tables = []
-    for name, title in (("foil", "foil"), ("noise", "noise of the image"), ("blur", "blur of the image")):
+    for name, title in (
+        ("foil", "foil"),
+        ("look", "look of the crater"),
+        ("noise", "noise of the image"),
+        ("blur", "blur of the image"),
+    ):
         shares = measured.shares[name]
         if len(shares) > 1:
             rows = [
                 (share.name or "-", f"{share.planted:,}", percent(share.share), interval(share)) for share in shares
             ]
             tables.append(_table(f"By {title}", (title, "visible", "found", "95% interval"), rows))
-    return f'<h2>By foil and quality</h2><div class="two">{"".join(tables)}</div>' if tables else ""
+    return f'<h2>By foil, look and quality</h2><div class="two">{"".join(tables)}</div>' if tables else ""
 
 
 def _densities(measured: Completeness) -> str:
@@ -268,7 +273,9 @@ def _assumed(measured: Completeness) -> str:
         "<h2>What this assumes</h2><ul>"
         "<li>Real craters look like the planted ones: bowls with a raised rim, seen in secondary electrons, blurred as "
         "the image is at their place, in its noise, through its JPEG. How strongly they differ from the foil is drawn "
-        "from a range, because an image does not tell how its operator set the contrast.</li>"
+        "from a range, because an image does not tell how its operator set the contrast. Half of them have dark floors "
+        "and full rims (fresh), half flat, brighter floors and one-sided rims (shallow): how far their shares differ "
+        "says how much the answer hangs on what real craters look like.</li>"
         f"<li>A crater counts as one that can be seen when a matched filter that knows the surface's texture has a "
         f"signal over noise of {SEEN:g} or more.</li>"
         "<li>A crater is found when a candidate's place lies at it; what the image has elsewhere does not count.</li>"

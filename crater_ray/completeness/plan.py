@@ -19,6 +19,7 @@ from crater_ray.images.fetch import fetch
 from crater_ray.images.picture import Picture, Reading, picture_in
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import Refusal
+from crater_ray.planting.patch import look_of
 from crater_ray.planting.plant import plant
 from crater_ray.planting.recipe import Recipe
 from crater_ray.planting.visibility import SEEN, matched_filter_ratio
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
         pa.field("diameter", pa.float64(), nullable=False),
         pa.field("strength", pa.float64(), nullable=False),
         pa.field("seed", pa.int64(), nullable=False),
+        pa.field("look", pa.string(), nullable=False),
         pa.field("score_before", pa.float32()),
         pa.field("contrast_to_noise", pa.float64()),
         pa.field("ratio", pa.float64()),
@@ -50,9 +52,9 @@ SCHEMA = pa.schema(
     ]
 )
 """Per planted crater: its key in the planted run; key and uri of the image in the run; how many images it stands for;
-the recipe; the image's score without it; how it stands out (see `crater_ray.simulate.frame.PlantedCrater`); the signal
-over noise of a matched filter, and whether that makes it visible; noise (grey levels) and blur (px) of the spot. The
-last five are null where the image cannot be read any more."""
+the recipe and its look (`crater_ray.planting.patch.LOOKS`); the image's score without it; how it stands out (see
+`crater_ray.simulate.frame.PlantedCrater`); the signal over noise of a matched filter, and whether that makes it
+visible; noise (grey levels) and blur (px) of the spot. The last five are null where the image cannot be read now."""
 
 MARGIN = 2.0
 """Pixels between a planted crater's rim and the image's border."""
@@ -175,6 +177,7 @@ def _plan(job: Job) -> list[dict[str, Any]]:
             recipe = draw_recipe(rng, (picture.left, picture.top, *picture.pixels.shape[::-1]), job.measurement, own)
             plan |= _seen(pixels, data, recipe)
         plan |= {name: getattr(recipe, name) for name in ("x", "y", "diameter", "strength", "seed")}
+        plan["look"] = look_of(recipe)
         planned.append(plan)
     return planned
 

@@ -23,7 +23,7 @@ from crater_ray.storage.folder import open_folder
 NEAR = 8.0
 """A candidate's place belongs to a planted crater when it lies within so many px and half the diameter of it."""
 NEAR_BELOW = 46.0
-"""The same for scores below the run's threshold, which have only the middle of what the network saw, half its field."""
+"""The same where only the middle of what the network saw is known, below the run's threshold: half of its field."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def read_planted_craters(planted: Run, pixel_nm: float | None = None) -> Planted
     rows = Results(planted).table()
     if not plan.schema.equals(SCHEMA) or not plan["key"].equals(rows["key"]):
         raise CraterRayError(f"{planted.folder.uri}/{PLAN} is not the plan of this run's rows. Remove the folder.")
-    readable = np.array([status == OK for status in rows["status"].to_pylist()], bool)
+    seen = zip(rows["status"].to_pylist(), plan["visible"].to_pylist(), strict=True)
+    readable = np.array([status == OK and visible is not None for status, visible in seen], bool)
     plan, rows = plan.filter(pa.array(readable)), rows.filter(pa.array(readable))
     judged = [
         _judged(crater, row, planted.threshold) for crater, row in zip(plan.to_pylist(), rows.to_pylist(), strict=True)
@@ -114,15 +115,15 @@ def read_planted_craters(planted: Run, pixel_nm: float | None = None) -> Planted
 def _judged(crater: dict[str, Any], row: dict[str, Any], threshold: float) -> tuple[float, float, float]:
     """Of the places near a planted crater the highest score, how far that is from it, and its diameter.
 
-    Below the threshold a place is only the middle of what the network saw, and where there is no place at all, the
-    score alone tells: then the crater is what raised it, if it is higher than without.
+    Below the threshold a place that is not listed is only the middle of what the network saw, and where there is no
+    place at all, the score alone tells: then the crater is what raised it, if it is higher than without.
     """
     places = [(one["score"], one["x"], one["y"], one["diameter"]) for one in row["places"] or ()]
     if row["x"] is not None:
         places.append((row["score"], row["x"], row["y"], row["diameter"]))
     best = (-np.inf, np.nan, np.nan)
     for score, x, y, diameter in places:
-        exact = score >= np.float32(threshold)
+        exact = bool(row["places"]) or score >= np.float32(threshold)
         far = float(np.hypot(x - crater["x"], y - crater["y"]))
         if far <= (NEAR if exact else NEAR_BELOW) + crater["diameter"] / 2 and score > best[0]:
             best = (score, far if exact else np.nan, diameter if exact and diameter else np.nan)

@@ -38,7 +38,7 @@ class Measurement:
     images: int = 1_000
     seed: int = 0
     diameters: tuple[float, float] = (3.0, 40.0)
-    strengths: tuple[float, float] = (0.4, 2.0)
+    strengths: tuple[float, float] = (0.25, 2.0)
     bundle: str | None = None
     image_table: Path | None = None
     pixel_nm: float | None = None

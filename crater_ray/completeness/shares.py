@@ -25,7 +25,8 @@ class Share:
     """How many of some planted craters are found.
 
     Attributes:
-        by: what divides them: `all`, `diameter_px`, `diameter_nm`, `contrast_to_noise`, `foil`, `noise`, `blur`.
+        by: what divides them: `all`, `diameter_px`, `diameter_nm`, `contrast_to_noise`, `foil`, `look`, `noise` or
+            `blur`.
         low, high: bounds of the class, where it is one of numbers; the upper one is not in it.
         name: of the class, otherwise.
         planted, found: craters.
@@ -119,6 +120,7 @@ def all_shares(craters: PlantedCraters, cut: float) -> dict[str, list[Share]]:
             "contrast_to_noise", craters.column("contrast_to_noise"), CONTRASTS, craters, visible, cut
         ),
         "foil": by_name("foil", craters.column("foil"), craters, visible, cut),
+        "look": by_name("look", craters.column("look"), craters, visible, cut),
         "noise": by_third("noise", craters.column("noise"), craters, visible, cut),
         "blur": by_third("blur", craters.column("blur"), craters, visible, cut),
     }

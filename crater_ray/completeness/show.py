@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from crater_ray.completeness.report import Completeness
     from crater_ray.completeness.shares import Share
 
-TABLES = (("diameter_px", "diameter in px"), ("contrast_to_noise", "contrast-to-noise"), ("foil", "foil"))
+TABLES = (
+    ("diameter_px", "diameter in px"),
+    ("contrast_to_noise", "contrast-to-noise"),
+    ("foil", "foil"),
+    ("look", "look"),
+)
 
 
 def percent(share: float) -> str:
@@ -53,11 +58,11 @@ def show_completeness(measured: Completeness, console: Console) -> None:
         say(console, f"{measured.unreadable:,} images could not be read any more and are left out")
     for name, title in TABLES:
         shares = measured.shares[name]
-        if name == "foil" and len(shares) < 2:
+        if name in ("foil", "look") and len(shares) < 2:
             continue
         table = Table()
         for heading in (title, "planted", "found", "95% interval"):
-            table.add_column(heading, justify="right" if heading != "foil" else "left")
+            table.add_column(heading, justify="right" if heading not in ("foil", "look") else "left")
         for share in shares:
             table.add_row(share.name or "-", f"{share.planted:,}", percent(share.share), interval(share))
         console.print(table, markup=False)

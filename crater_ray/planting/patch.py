@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -13,7 +13,23 @@ from crater_ray.simulate.electrons import Optics, place
 from crater_ray.simulate.ranges import Ranges
 from crater_ray.simulate.surface import Foil
 
-LOOKS = Ranges()
+LOOKS = {
+    "fresh": Ranges(),
+    "shallow": replace(
+        Ranges(),
+        crater_depth=(0.12, 0.45),
+        crater_bowl=(2.5, 6.0),
+        rim_height=(0.02, 0.14),
+        rim_lopsided=(0.2, 1.0),
+        degraded_chance=0.3,
+        residue_chance=0.35,
+        edge_glow=(0.1, 1.0),
+        side_light=(0.2, 0.9),
+        well_exponent=(0.3, 1.6),
+    ),
+}
+"""Looks of planted craters: as the simulator has them, and with flat, bright floors and one-sided rims, as real pits
+often have them. How far the shares of the two differ says how much an answer hangs on what craters look like."""
 DARKEST, BRIGHTEST = 0.03, 4.0
 """Bounds of a crater's brightness relative to the foil: some electrons always come back, no rim shines without end."""
 
@@ -34,6 +50,11 @@ class Patch:
     cover: np.ndarray
 
 
+def look_of(recipe: Recipe) -> str:
+    """Which of `LOOKS` the crater of a recipe has: half of all seeds each."""
+    return list(LOOKS)[recipe.seed % len(LOOKS)]
+
+
 def draw_patch(recipe: Recipe, sigma: float) -> Patch:
     """Draw the crater of a recipe.
 
@@ -41,9 +62,9 @@ def draw_patch(recipe: Recipe, sigma: float) -> Patch:
         recipe: which; the same one gives the same crater.
         sigma: px, blur of the image where it is planted.
     """
-    rng = np.random.default_rng(recipe.seed)
-    optics = Optics.draw(rng, LOOKS)
-    crater = draw_crater(rng, recipe.diameter, LOOKS)
+    rng, ranges = np.random.default_rng(recipe.seed), LOOKS[look_of(recipe)]
+    optics = Optics.draw(rng, ranges)
+    crater = draw_crater(rng, recipe.diameter, ranges)
     half = int(np.ceil(crater.reach + 3 * sigma)) + 2
     top, left = round(recipe.y) - half, round(recipe.x) - half
     shape = (2 * half + 1, 2 * half + 1)

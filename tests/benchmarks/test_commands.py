@@ -282,3 +282,18 @@ def test_commands_on_a_large_run(measure: Measure) -> None:
         *("status", "verify", "candidates", "compare", "rescan --where", "gallery")
     ]
     assert all(row["seconds"] > 0 and row["peak_mib"] > 50 for row in rows)
+
+
+@pytest.mark.slow
+def test_completeness_beside_the_truth(measure: Measure, shared_ray: None) -> None:
+    record = measure(
+        *("completeness", "--foils", "1", "--blank", "1", "--images", "12", "--craters", "8", "--planted", "16"),
+        *("--least", "1", "--engine", "openvino"),
+    )
+    f = record["figures"]
+    with_craters, without = f["archives"]
+    assert (f["estimates"], f["limits"], f["cells"]) == (1, 1, len(with_craters["cells"]))
+    assert sum(cell["craters"] for cell in with_craters["cells"]) <= 8
+    assert all(0 <= cell["recall"] <= 1 for cell in with_craters["cells"])
+    assert without["cells"] == []
+    assert (with_craters["density"] > 0, without["density"], without["covered"]) == (True, 0, True)

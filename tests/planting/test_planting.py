@@ -14,6 +14,7 @@ from crater_ray.errors import CraterRayError
 from crater_ray.images.decode import decode
 from crater_ray.images.pixels import unpack
 from crater_ray.planting.jpeg import compressed, luma_table
+from crater_ray.planting.patch import draw_patch, look_of
 from crater_ray.planting.plant import plant
 from crater_ray.planting.recipe import Recipe, split
 from crater_ray.planting.spectrum import spectrum_of
@@ -22,7 +23,7 @@ from crater_ray.scanning.loader import load
 from crater_ray.simulate.frame import contrast_to_noise
 from crater_ray.storage.access import Access
 
-CRATER = Recipe.rounded(171.3, 120.7, 22.0, 1.0, 5)
+CRATER = Recipe.rounded(171.3, 120.7, 22.0, 1.0, 6)
 
 
 def foil(noise: float, blur: float = 0.0, level: float = 120.0) -> np.ndarray:
@@ -77,7 +78,7 @@ def test_the_same_recipe_gives_the_same_crater_and_leaves_the_rest_alone() -> No
     pixels = decoded(data)
     first, again = plant(pixels, data, CRATER), plant(pixels.copy(), bytes(data), CRATER)
     assert np.array_equal(first.pixels, again.pixels)
-    other = plant(pixels, data, Recipe(CRATER.x, CRATER.y, CRATER.diameter, CRATER.strength, 6))
+    other = plant(pixels, data, Recipe(CRATER.x, CRATER.y, CRATER.diameter, CRATER.strength, 8))
     assert not np.array_equal(first.pixels, other.pixels)
     row, column = np.mgrid[:256, :320]
     distance = np.hypot(row - CRATER.y, column - CRATER.x)
@@ -145,3 +146,15 @@ def test_craters_at_borders_of_small_images(place: tuple[float, float]) -> None:
     planted = plant(pixels, b"", Recipe(*place, 40.0, 1.0, 1))
     assert planted.pixels.shape == pixels.shape
     assert (planted.pixels != pixels).any()
+
+
+def test_half_of_the_craters_are_shallow() -> None:
+    """Their floors are brighter, on average, and their looks are told by the seed."""
+    floors: dict[str, list[float]] = {"fresh": [], "shallow": []}
+    for seed in range(30):
+        recipe = Recipe(50, 50, 20, 1.0, seed)
+        patch = draw_patch(recipe, 0.8)
+        middle = patch.gain.shape[0] // 2
+        floors[look_of(recipe)].append(float(patch.gain[middle - 2 : middle + 3, middle - 2 : middle + 3].mean()))
+    assert [len(some) for some in floors.values()] == [15, 15]
+    assert np.mean(floors["shallow"]) > np.mean(floors["fresh"]) + 0.15

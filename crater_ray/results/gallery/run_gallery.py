@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from crater_ray.errors import UsageError
 from crater_ray.results.gallery.distribution import distribution
 from crater_ray.results.gallery.pages import Gallery, Written, write
 from crater_ray.results.image_table import join
@@ -41,7 +42,12 @@ def write_gallery(
         sort, flags: in which order they come and which are flagged; see `crater_ray.results.order`.
         whole: copy the whole images as well.
         progress: called with candidates done and candidates in all.
+
+    Raises:
+        UsageError: the run holds planted craters.
     """
+    if "planting" in run.record["settings"]:
+        raise UsageError(f"{run.folder.uri} holds planted craters: its completeness.html shows some of them.")
     results = Results(run)
     cut = run.threshold if threshold is None else threshold
     candidates = in_order(flagged(join(results.candidates(cut), image_table), flags), sort)
