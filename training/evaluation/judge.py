@@ -19,6 +19,8 @@ BUDGETS = (0.04, 0.01)
 EDGES = (3.0, 5.0, 8.0, 12.0, 20.0, 40.0)
 RATIOS = (12.0, 20.0, 50.0, np.inf)
 CHUNK = 16
+FLOOR = 1e-5
+"""Score from which a finder is asked for places: below any threshold that a budget gives."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Answers:
 
 
 def ask(bundle: Bundle, trials: Mapping[str, Trial], engine: str) -> dict[str, Answers]:
-    """Score all trials as a scan would, with places down to the floor of reviews."""
-    scorer = Scorer(bundle, engine, bundle.typical_threshold)
+    """Score all trials as a scan would, with places also below the typical threshold."""
+    scorer = Scorer(bundle, engine, FLOOR if bundle.gives_maps else bundle.typical_threshold)
     answers = {}
     for name, trial in trials.items():
         parts = [
