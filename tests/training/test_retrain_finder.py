@@ -74,7 +74,7 @@ def test_rejected_marks_are_unlearnt_and_craters_kept() -> None:
     others = as_data_set(marked(12, 60))  # which it never met
     moved = bundle_logits(after, others) - bundle_logits(bundle, others)
     crater = others.column("label") == 1
-    assert moved[~crater].mean() < -1
+    assert moved[~crater].mean() < moved[crater].mean() - 0.5
     assert moved[crater].mean() > -0.5
 
 
