@@ -74,7 +74,7 @@ def bundle(
     out: Annotated[Path, typer.Argument(help="The bundle to write.")],
     source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
     images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 4 times without.")] = 1_000,
-    odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 3_000,
+    odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 1_000,
     name: Annotated[str, typer.Option(help="What people will call it.")] = "finder",
 ) -> None:
     """Make a bundle of a fit: normalisation folded in, scores calibrated at the odds of an archive."""
