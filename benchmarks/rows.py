@@ -140,6 +140,18 @@ def _memory(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _completeness(record: dict[str, Any]) -> list[Row]:
+    f = record["figures"]
+    return [
+        (f"completeness: {what} that its 95% intervals cover", f"{f[f'{name}_covered']} of {f[name]}", "")
+        for what, name in (
+            ("cells of size and foil", "cells"),
+            ("densities", "estimates"),
+            ("densities without craters", "limits"),
+        )
+    ]
+
+
 def _large_run(record: dict[str, Any]) -> list[Row]:
     what = f"run of {record['settings']['rows']:,} rows"
     return [
@@ -235,6 +247,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "large-run": _large_run,
     "kills": _kills,
     "places": _places,
+    "completeness": _completeness,
     "start": _start,
     "rescan": _rescan,
     "gallery": _gallery,
