@@ -1,0 +1,1 @@
+"""What volunteers are shown of a run, and what they say of it."""
