@@ -82,44 +82,23 @@ def drawn_scores(rows: int) -> np.ndarray:
 
 def made_run(out: Path, uris: list[str], scores: np.ndarray, bundle: str) -> None:
     """Write a complete run with a row for each score, of images that repeat."""
-    from crater_ray.runs import manifest as manifest_file
-    from crater_ray.runs import run as run_folder
-    from crater_ray.runs.columns import SCHEMA
+    from crater_ray.runs.manifest import SCHEMA, SHARD_IMAGES, cut
     from crater_ray.storage.folder import open_folder
+    from testbed.made_runs import make_run
 
     rows = len(scores)
-    settings = {
-        "source": uris[0].rsplit("/", 2)[0],
-        "endpoint_url": None,
-        "base": None,
-        "limit": None,
-        "sample": None,
-        "seed": 0,
-        "bundle": bundle,
-        "engine": "stand-in",
-        "threshold": 0.5,
-        "screen": None,
-        "shard_images": manifest_file.SHARD_IMAGES,
-    }
-    run = run_folder.create(open_folder(str(out)), settings, {"bundle_card": {"id": bundle}})
     keys = [f"fm_{number:07d}" for number in range(rows)]
     addresses = [uris[number % len(uris)] for number in range(rows)]
     images = {"key": keys, "uri": addresses, "size": [40_000] * rows, "etag": [""] * rows, "shard": [0] * rows}
-    listed = pa.table(
-        [pa.array(images[field.name], field.type) for field in manifest_file.SCHEMA], schema=manifest_file.SCHEMA
-    )
-    run.freeze(manifest_file.cut(listed, manifest_file.SHARD_IMAGES), manifest_file.SHARD_IMAGES)
-    for shard, columns in enumerate(_shards(keys, addresses, scores, bundle, manifest_file.SHARD_IMAGES)):
-        empty = pa.nulls(len(columns["key"]))
-        arrays = [pa.array(columns[f.name], f.type) if f.name in columns else empty.cast(f.type) for f in SCHEMA]
-        run.publish(shard, pa.table(arrays, schema=SCHEMA))
-    check = run.check()
-    if not check.whole:
-        raise CraterRayError(f"The made run is not whole: {check.problems or check.missing}")
-    run.finish(check)
+    listed = pa.table([pa.array(images[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
+    settings = {"source": uris[0].rsplit("/", 2)[0], "bundle": bundle, "shard_images": SHARD_IMAGES}
+    parts = _parts(keys, addresses, scores, bundle, SHARD_IMAGES)
+    make_run(open_folder(str(out)), settings, cut(listed, SHARD_IMAGES), parts)
 
 
-def _shards(keys: list[str], uris: list[str], scores: np.ndarray, bundle: str, size: int) -> Iterator[dict[str, Any]]:
+def _parts(keys: list[str], uris: list[str], scores: np.ndarray, bundle: str, size: int) -> Iterator[pa.Table]:
+    from crater_ray.runs.columns import SCHEMA
+
     rng = np.random.default_rng(2)
     for start in range(0, len(keys), size):
         stop = min(start + size, len(keys))
@@ -131,7 +110,7 @@ def _shards(keys: list[str], uris: list[str], scores: np.ndarray, bundle: str, s
         def known(values: np.ndarray, where: np.ndarray) -> list[Any]:
             return [value if there else None for value, there in zip(values.tolist(), where.tolist(), strict=True)]
 
-        yield {
+        columns = {
             "key": keys[start:stop],
             "uri": uris[start:stop],
             "status": status.tolist(),
@@ -145,6 +124,9 @@ def _shards(keys: list[str], uris: list[str], scores: np.ndarray, bundle: str, s
             "bundle": [bundle] * (stop - start),
             "stage": known(np.full(stop - start, "full"), sound),
         }
+        empty = pa.nulls(stop - start)
+        arrays = [pa.array(columns[f.name], f.type) if f.name in columns else empty.cast(f.type) for f in SCHEMA]
+        yield pa.table(arrays, schema=SCHEMA)
 
 
 def timed(arguments: list[str], folder: Path) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -19,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from testbed.local_s3 import ENDS_WITH_US, START_SECONDS
+from testbed.server_process import START_SECONDS, running
 
 ACCOUNT = "craterray"
 KEY = base64.b64encode(b"only-on-loopback-and-nowhere-else").decode()
@@ -87,23 +85,9 @@ def serving() -> Iterator[LocalAzure]:
     with tempfile.TemporaryDirectory(prefix="crater-ray-azure-") as folder:
         command = [_node(), str(AZURITE), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
         command += ["--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]
-        with Path(folder, "log").open("wb") as log:
-            server = subprocess.Popen(
-                ["sh", "-c", ENDS_WITH_US, "sh", *command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=folder,
-                env=os.environ | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"},
-            )
-        try:
+        with running(command, Path(folder), AZURITE_ACCOUNTS=f"{ACCOUNT}:{KEY}") as server:
             _wait(port, server, Path(folder, "log"))
             yield LocalAzure(f"http://127.0.0.1:{port}/{ACCOUNT}")
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 def _node() -> str:

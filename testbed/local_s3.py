@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from testbed.server_process import START_SECONDS, running
 
 ACCESS_KEY = "crater-ray-test"
 RENEWED_ACCESS_KEY = "crater-ray-renewed"
@@ -29,9 +30,6 @@ ENVIRONMENT = {
 """Variables that give a process the server's credentials."""
 PUBLIC = "public"
 """A bucket that anybody may read and list."""
-START_SECONDS = 300
-ENDS_WITH_US = 'exec 3<&0; "$@" 3<&- & server=$!; { read -r _ <&3; kill -KILL $server; } & exec 3<&-; wait $server'
-"""Runs a program until it ends or standard input does, which it does with the process that holds its other end."""
 
 
 @dataclass(frozen=True)
@@ -125,16 +123,7 @@ def serving() -> Iterator[LocalS3]:
         command += [f"-s3.config={data}/s3.json", "-volume.max=1000", "-master.volumeSizeLimitMB=256"]
         command += ["-master.volumePreallocate=false", "-master.telemetry=false"]
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-        with Path(data, "log").open("wb") as log:
-            server = subprocess.Popen(
-                ["sh", "-c", ENDS_WITH_US, "sh", *command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd=data,
-            )
-        try:
+        with running(command, Path(data)) as server:
             endpoint = f"http://127.0.0.1:{s3}"
             client = boto3.client(
                 "s3",
@@ -146,10 +135,6 @@ def serving() -> Iterator[LocalS3]:
             )
             _wait_until_it_stores(client, server, Path(data, "log"))
             yield LocalS3(endpoint, client)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 def _wait_until_it_stores(client: Any, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -117,6 +117,17 @@ def make_images(folder: Path, count: int, size: tuple[int, int] = (100, 120), se
     return keys
 
 
+def make_many(folder: Path, images: int, different: int) -> Path:
+    """So many images, few of them different: those again under other names. Gives the folder."""
+    keys = make_images(folder / "0", different)
+    for copy in range(1, images // different):
+        for key in keys:
+            target = folder / str(copy) / key / f"{key}-001.jpg"
+            target.parent.mkdir(parents=True)
+            os.link(folder / "0" / key / f"{key}-001.jpg", target)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 small sound images."""

@@ -1,4 +1,4 @@
-"""Runs made through the real run folder, without a scan: tests of results say themselves which rows there are."""
+"""Runs of a few rows, made without a scan: tests of results say themselves which rows there are."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from crater_ray.runs import manifest, run
+from crater_ray.runs import manifest
 from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 from crater_ray.storage.folder import open_folder
+from testbed import made_runs
 
 ODD_KEYS = [
     "a'b\"c",
@@ -47,19 +48,6 @@ def make_run(
 ) -> Run:
     """A run folder with these rows; complete unless its last shards are left `unpublished`."""
     rows = sorted(rows, key=lambda one: one["key"].encode())
-    settings = {
-        "source": "/nowhere",
-        "endpoint_url": None,
-        "base": None,
-        "limit": None,
-        "sample": None,
-        "seed": 0,
-        "bundle": bundle,
-        "engine": "stand-in",
-        "threshold": threshold,
-        "shard_images": shard_images,
-    }
-    made = run.create(open_folder(out, access), settings, {"bundle_card": {"id": bundle}, "versions": {}})
     table = pa.table(
         {
             "key": [one["key"] for one in rows],
@@ -70,10 +58,8 @@ def make_run(
         },
         schema=manifest.SCHEMA,
     )
-    made.freeze(table, shard_images)
     content = pa.Table.from_pylist(rows, schema=SCHEMA)
-    for shard in range(made.manifest.shards - unpublished):
-        made.publish(shard, content.slice(shard * shard_images, shard_images))
-    if not unpublished:
-        made.finish(made.check())
-    return made
+    starts = range(0, len(rows), shard_images)
+    parts = [content.slice(start, shard_images) for start in starts[: len(starts) - unpublished]]
+    settings = {"bundle": bundle, "threshold": threshold, "shard_images": shard_images}
+    return made_runs.make_run(open_folder(out, access), settings, table, parts)

@@ -11,7 +11,7 @@ from crater_ray.network.stardust import Preprocessing
 
 @dataclass(frozen=True)
 class Images:
-    """How images are made.
+    """How images are made; as in `matched` where nothing is said.
 
     Attributes:
         diameters_px: smallest and largest crater.
@@ -23,18 +23,18 @@ class Images:
         decoy_share: of the blanks, those with pasted things that are no craters.
     """
 
-    diameters_px: tuple[float, float]
-    log_uniform: bool
-    aspect_spread: float
-    blended: bool
-    planted_share: float
-    real_share: float
-    decoy_share: float
+    diameters_px: tuple[float, float] = (3.0, 40.0)
+    log_uniform: bool = True
+    aspect_spread: float = 0.12
+    blended: bool = True
+    planted_share: float = 0.4
+    real_share: float = 0.5
+    decoy_share: float = 0.3
 
 
 @dataclass(frozen=True)
 class Learning:
-    """How the network is fitted to images.
+    """How the network is fitted to images; as in `matched` where nothing is said.
 
     Attributes:
         preprocessing: what the network does to raw pixels first.
@@ -49,17 +49,17 @@ class Learning:
         gamma_spread: largest natural logarithm of the gamma by which the tones of a training image are changed.
     """
 
-    preprocessing: Preprocessing
-    learning_rate: float
-    batch_norm: bool
-    position_loss: float
-    spatial_dropout: float
-    dense_dropout: float
-    l2: float
-    blank_weight: float
-    cosine: bool
-    curriculum: bool
-    gamma_spread: float
+    preprocessing: Preprocessing = "sigma-clip"
+    learning_rate: float = 1e-3
+    batch_norm: bool = True
+    position_loss: float = 0.5
+    spatial_dropout: float = 0.0
+    dense_dropout: float = 0.0
+    l2: float = 0.0
+    blank_weight: float = 1.0
+    cosine: bool = True
+    curriculum: bool = True
+    gamma_spread: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Recipe:
     """How images are made and how the network is fitted to them; `name` is what `--recipe` calls it."""
 
     name: str
-    images: Images
-    learning: Learning
+    images: Images = Images()
+    learning: Learning = Learning()
 
     def card(self) -> dict[str, Any]:
         """All settings, for the record. Keys never change: cards of earlier versions have them."""
@@ -103,31 +103,7 @@ ORIGINAL = Recipe(
     ),
 )
 
-MATCHED = Recipe(
-    "matched",
-    Images(
-        diameters_px=(3.0, 40.0),
-        log_uniform=True,
-        aspect_spread=0.12,
-        blended=True,
-        planted_share=0.4,
-        real_share=0.5,
-        decoy_share=0.3,
-    ),
-    Learning(
-        preprocessing="sigma-clip",
-        learning_rate=1e-3,
-        batch_norm=True,
-        position_loss=0.5,
-        spatial_dropout=0.0,
-        dense_dropout=0.0,
-        l2=0.0,
-        blank_weight=1.0,
-        cosine=True,
-        curriculum=True,
-        gamma_spread=0.3,
-    ),
-)
+MATCHED = Recipe("matched")
 
 RECIPES = {recipe.name: recipe for recipe in (ORIGINAL, MATCHED)}
 

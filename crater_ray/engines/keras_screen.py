@@ -112,13 +112,7 @@ def _normalised(images: Any) -> Any:
     """Each image about 0, by the mean and deviation of some of its pixels, without the outermost of them."""
     from keras import ops
 
+    from crater_ray.network.normalize import sigma_clipped
+
     x = ops.cast(images, "float32")
-    some = x[:, ::SAMPLE, ::SAMPLE, :]
-    axes = (1, 2, 3)
-    mean = ops.mean(some, axis=axes, keepdims=True)
-    deviation = ops.sqrt(ops.mean(ops.square(some - mean), axis=axes, keepdims=True))
-    kept = ops.cast(ops.abs(some - mean) <= 3.0 * deviation, "float32")
-    count = ops.maximum(ops.sum(kept, axis=axes, keepdims=True), 1.0)
-    mean = ops.sum(some * kept, axis=axes, keepdims=True) / count
-    deviation = ops.sqrt(ops.sum(ops.square(some - mean) * kept, axis=axes, keepdims=True) / count)
-    return ops.clip((x - mean) / ops.maximum(3.0 * deviation, 1.0), -2.0, 4.0)
+    return sigma_clipped(x, x[:, ::SAMPLE, ::SAMPLE, :])

@@ -14,6 +14,8 @@ MAX_AT_ONCE = 650_000_000
 """Bytes of the pixels together with what the decoder needs for the largest strip or tile."""
 MAX_SCANS = 100
 """A progressive JPEG has some ten scans; one with thousands would keep a processor busy for hours."""
+MAX_TEXT = 1_000_000
+"""Bytes of what a microscope writes into an image or beside it; what is longer is no microscope's."""
 BAND_PIXELS = 4_000_000
 """Large images become gray so many pixels at a time."""
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from crater_ray.images import tiff
 from crater_ray.images.bounds import MAX_PIXELS, MAX_SCANS, SMALLEST_SIDE, check_size
 from crater_ray.images.deep import deep_jpeg, deep_png, is_deep_png
 from crater_ray.images.jpeg import corner_unpainted, plain_jpeg
 from crater_ray.images.status import UNREADABLE, UNSUPPORTED, NotRead, Refusal
 from crater_ray.images.stretch import bands, gather, to_eight_bits
+from crater_ray.images.tiff import read_pages
+from crater_ray.images.tiff_directory import MAGIC
 
 __all__ = ["FORMATS", "MAX_PIXELS", "MAX_SCANS", "SMALLEST_SIDE", "Pages", "decode", "decode_pages"]
 
@@ -84,8 +85,8 @@ def decode_pages(data: bytes | memoryview, page: int | None = None) -> Pages | R
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = bytes(data)
-            if file.startswith(tiff.MAGIC):
-                return Pages(*tiff.read_pages(file, page))
+            if file.startswith(MAGIC):
+                return Pages(*read_pages(file, page))
             return Pages([(1, _decode(file))])
     except NotRead as known:
         return known.refusal

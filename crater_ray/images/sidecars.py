@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from crater_ray.images.bounds import MAX_TEXT
 from crater_ray.images.fetch import fetch
-from crater_ray.images.tags import MAX_TEXT, in_words
+from crater_ray.images.tags import in_words
 from crater_ray.storage.access import Access
 from crater_ray.storage.errors import StorageError
 

@@ -33,8 +33,6 @@ from crater_ray.images.status import NotRead, Refusal, damaged, unsupported
 from crater_ray.images.tiff_directory import Directory, Tiff, copy_of
 from crater_ray.images.tiff_layout import JPEG, layout_of
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How TIFF and BigTIFF begin, in either byte order."""
 LINEAR_RAW = 34892
 MEANINGS = {WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR, LAB, ICC_LAB, ITU_LAB, LINEAR_RAW}
 NO_PICTURE = {4: "a transparency mask", 32803: "an undeveloped colour mosaic", 32844: "LogL", 32845: "LogLuv"}

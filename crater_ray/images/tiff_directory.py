@@ -1,4 +1,4 @@
-"""A TIFF's directories, read within bounds: what describes the pixels is kept, all else is passed over unread.
+"""A TIFF's directories, read within bounds: the tags that are wanted are kept, all else is passed over unread.
 
 Layout as in TIFF 6.0 (Adobe, 1992) and in BigTIFF, which has wider counts and offsets.
 """
@@ -6,12 +6,13 @@ Layout as in TIFF 6.0 (Adobe, 1992) and in BigTIFF, which has wider counts and o
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from crater_ray.images.bounds import MAX_TEXT
 from crater_ray.images.status import NotRead, damaged
 
 MAX_DIRECTORIES = 10_000
@@ -20,6 +21,8 @@ MAX_FIELD_BYTES = 32 * 1024 * 1024
 """A field of more is refused; the longest sound ones are the places of very many strips."""
 MAX_SUB = 16
 
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How TIFF and BigTIFF begin, in either byte order."""
 SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANAR, COLOUR_MAP = 273, 277, 278, 279, 284, 320
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, SUB, EXTRA, FORMAT = 322, 323, 324, 325, 330, 338, 339
@@ -30,7 +33,8 @@ OF_PIXELS = {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, STRIP_OFFSETS, SAMPL
 OF_PIXELS |= {COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA, FORMAT, FILL_ORDER, T4_OPTIONS}
 OF_PIXELS |= {T6_OPTIONS, PREDICTOR, JPEG_TABLES, SUBSAMPLING, NO_DATA}
 """The tags that say how pixels are stored."""
-_KEPT = np.array(sorted(OF_PIXELS | {SUBFILE, OLD_SUBFILE, SUB, DEPTH}))
+OF_PICTURES = OF_PIXELS | {SUBFILE, OLD_SUBFILE, SUB, DEPTH}
+"""Those, and the tags that say which pictures a file holds."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of a value, by type."""
 _NUMBERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
@@ -96,14 +100,16 @@ class Tiff:
 
     Args:
         data: the file.
+        wanted: the tags that are kept.
 
     Raises:
         NotRead: its header is no TIFF's.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview, wanted: Collection[int] = frozenset(OF_PICTURES)) -> None:
         self.data = data
-        order = {b"II": "<", b"MM": ">"}.get(data[:2])
+        self._wanted = np.array(sorted(wanted))
+        order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
         version = struct.unpack(f"{order}H", data[2:4])[0] if order and len(data) >= 16 else 0
         if order is None or version not in (42, 43):
             raise damaged("a TIFF whose header is damaged, or cut short")
@@ -147,7 +153,7 @@ class Tiff:
         layout = [(name, self.order + kind) for name, kind in names.items()]
         entries = np.frombuffer(self.data, np.dtype(layout), count, start)
         fields: dict[int, Field] = {}
-        for entry in entries[np.isin(entries["tag"], _KEPT)]:
+        for entry in entries[np.isin(entries["tag"], self._wanted)]:
             tag = int(entry["tag"])
             if tag not in fields:
                 fields[tag] = self._field(tag, int(entry["kind"]), int(entry["count"]), bytes(entry["value"]))
@@ -175,11 +181,14 @@ class Tiff:
         if size <= len(value):
             return Field(kind, count, value[:size])
         at = struct.unpack(self.order + ("Q" if self.big else "I"), value)[0]
+        if tag not in OF_PICTURES:
+            there = min(size, MAX_TEXT, max(len(self.data) - at, 0)) // _SIZES[kind]
+            return Field(kind, there, bytes(self.data[at : at + there * _SIZES[kind]]))
         if size > MAX_FIELD_BYTES or at + size > len(self.data):
             if tag in (NO_DATA, SUB):
                 return Field(1, 0, b"")
             raise damaged(f"its tag {tag} has {size:,} bytes, which go beyond the file or beyond {MAX_FIELD_BYTES:,}")
-        return Field(kind, count, self.data[at : at + size])
+        return Field(kind, count, bytes(self.data[at : at + size]))
 
 
 def copy_of(directory: Directory, at: int, replaced: dict[int, list[int]]) -> tuple[bytes, bytes]:

@@ -27,7 +27,7 @@ class Normalize(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, images: Any) -> Any:
         x = ops.cast(images, "float32")
-        normalised = _minmax(x) if self.preprocessing == "minmax" else _sigma_clip(x)
+        normalised = _minmax(x) if self.preprocessing == "minmax" else sigma_clipped(x, x)
         return ops.cast(normalised, self.compute_dtype)
 
     def compute_output_spec(self, images: Any) -> keras.KerasTensor:
@@ -46,11 +46,17 @@ def _minmax(x: Any) -> Any:
     return (x - low) / ops.maximum(high - low, 1.0)
 
 
-def _sigma_clip(x: Any) -> Any:
-    mean = ops.mean(x, axis=PIXELS, keepdims=True)
-    deviation = ops.sqrt(ops.mean(ops.square(x - mean), axis=PIXELS, keepdims=True))
-    kept = ops.cast(ops.abs(x - mean) <= 3.0 * deviation, "float32")
+def sigma_clipped(x: Any, some: Any) -> Any:
+    """Images normalised as `sigma-clip` says.
+
+    Args:
+        x: (n, height, width, 1) float32 pixels.
+        some: those of them that mean and deviation are taken from.
+    """
+    mean = ops.mean(some, axis=PIXELS, keepdims=True)
+    deviation = ops.sqrt(ops.mean(ops.square(some - mean), axis=PIXELS, keepdims=True))
+    kept = ops.cast(ops.abs(some - mean) <= 3.0 * deviation, "float32")
     count = ops.maximum(ops.sum(kept, axis=PIXELS, keepdims=True), 1.0)
-    mean = ops.sum(x * kept, axis=PIXELS, keepdims=True) / count
-    deviation = ops.sqrt(ops.sum(ops.square(x - mean) * kept, axis=PIXELS, keepdims=True) / count)
+    mean = ops.sum(some * kept, axis=PIXELS, keepdims=True) / count
+    deviation = ops.sqrt(ops.sum(ops.square(some - mean) * kept, axis=PIXELS, keepdims=True) / count)
     return ops.clip((x - mean) / ops.maximum(3.0 * deviation, 1.0), -2.0, 4.0)

@@ -38,7 +38,6 @@ class AzureStore(CloudStore):
         )
 
     def connect(self, container: str, options: dict[str, Any]) -> Any:
-        from obstore.exceptions import BaseError
         from obstore.store import AzureStore as BlobStore
 
         if self.access.requester_pays:
@@ -57,13 +56,7 @@ class AzureStore(CloudStore):
             options["endpoint"] = endpoint.rstrip("/")
         options["client_options"]["allow_http"] = endpoint.startswith("http://") or "use_emulator" in options
         options |= self._credentials(told)
-        try:
-            return BlobStore(container, **options)
-        except (BaseError, ValueError) as problem:
-            kind = type(problem).__name__  # what it says may hold the key
-            raise UsageError(
-                f"The credentials or settings for az:// cannot be used ({self.variables}): {kind}"
-            ) from None
+        return BlobStore(container, **options)
 
     def _credentials(self, told: dict[str, str]) -> dict[str, Any]:
         if self.access.anonymous:

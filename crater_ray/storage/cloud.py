@@ -53,6 +53,7 @@ class CloudStore(Store):
 
         Raises:
             UsageError: how to reach it is not said.
+            BaseError, ValueError: obstore cannot use what it was given.
         """
 
     @abstractmethod
@@ -188,6 +189,8 @@ def _client(store: type[CloudStore], container: str, access: Access, whole: bool
         access: how to reach it.
         whole: for objects of a run, that may be long, instead of images.
     """
+    from obstore.exceptions import BaseError
+
     seconds = WHOLE_SECONDS if whole else GET_SECONDS
     options = {
         "client_options": {
@@ -201,7 +204,14 @@ def _client(store: type[CloudStore], container: str, access: Access, whole: bool
             "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
         },
     }
-    return store(access).connect(container, options)
+    kind = store(access)
+    try:
+        return kind.connect(container, options)
+    except (BaseError, ValueError) as problem:
+        what = type(problem).__name__  # what it says may hold the key
+        raise UsageError(
+            f"The credentials or settings for {kind.scheme}:// cannot be used ({kind.variables}): {what}"
+        ) from None
 
 
 def forget_clients() -> None:

@@ -29,7 +29,6 @@ class GoogleStore(CloudStore):
         return any(os.environ.get(name) for name in _CREDENTIALS) or _login().is_file()
 
     def connect(self, container: str, options: dict[str, Any]) -> Any:
-        from obstore.exceptions import BaseError
         from obstore.store import GCSStore
 
         client = options["client_options"]
@@ -43,13 +42,7 @@ class GoogleStore(CloudStore):
             options["skip_signature"] = True
         if self.access.requester_pays:
             client["default_headers"] = {"x-goog-user-project": _project()}
-        try:
-            return GCSStore(container, **options)
-        except (BaseError, ValueError) as problem:
-            kind = type(problem).__name__  # what it says may hold the key
-            raise UsageError(
-                f"The credentials or settings for gs:// cannot be used ({self.variables}): {kind}"
-            ) from None
+        return GCSStore(container, **options)
 
 
 def _login() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from crater_ray.runs.run import open_existing
 from crater_ray.scanning import pool
 from crater_ray.scanning.backlog import MAX_CRASHES
 from testbed.local_cluster import QUICK_HEALTH_CHECK, LocalCluster, clustered
-from tests.conftest import PATIENCE, Cli, make_images
+from tests.conftest import PATIENCE, Cli, make_images, make_many
 
 IMAGES = 480
 SHARD = 20
@@ -32,15 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """480 images: 40 different ones under 12 names each."""
-    folder = tmp_path_factory.mktemp("many")
-    keys = make_images(folder / "0", 40)
-    for copy in range(1, IMAGES // 40):
-        for key in keys:
-            target = folder / str(copy) / key / f"{key}-001.jpg"
-            target.parent.mkdir(parents=True)
-            os.link(folder / "0" / key / f"{key}-001.jpg", target)
-    return folder
+    return make_many(tmp_path_factory.mktemp("many"), IMAGES, 40)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import tifffile
 from crater_ray.images.instrument import read_instrument
 from crater_ray.images.picture import FILE, Picture, Reading, read_picture
 from crater_ray.images.quantities import kilovolts, length_nm, magnification
-from crater_ray.images.tags import Tags, read_tags
+from crater_ray.images.tags import X_RESOLUTION, Tags, read_tags
 from tests.images import made_by_microscopes as made
 from tests.images.made_bars import draw_bar
 
@@ -169,6 +170,20 @@ def test_the_pixel_size_that_is_given_counts() -> None:
 @pytest.mark.parametrize("tag", [34118, 34680, 34682, 34683, 50431])
 def test_what_makes_no_sense_says_nothing(tag: int, text: str) -> None:
     assert said(made.tiff(PICTURE, tag, text))[1:] == (None, None, None)
+
+
+def test_of_a_text_that_is_cut_short_what_is_there_is_read() -> None:
+    data = made.tiff(WITH_BAR, 34682, made.FEI)
+    begin = data.index(made.FEI[:20].encode())
+    assert read_tags(data[: begin + 200]).texts[34682] == made.FEI[:200]
+
+
+def test_a_resolution_of_another_type_is_none() -> None:
+    data = bytearray(made.tiff(PICTURE, resolution=(200_000, 200_000), resolutionunit="CENTIMETER"))
+    assert read_tags(bytes(data)).per_cm == 200_000
+    entry = data.index(struct.pack("<HH", X_RESOLUTION, 5))
+    data[entry + 2] = 12  # a float of 64 bits
+    assert read_tags(bytes(data)).per_cm is None
 
 
 def test_broken_and_hostile_files_say_nothing_and_take_no_time() -> None:

@@ -27,7 +27,7 @@ from crater_ray.scanning import tasks
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.errors import StorageError
-from tests.conftest import CLI, PATIENCE, make_images
+from tests.conftest import CLI, PATIENCE, make_images, make_many
 
 IMAGES = 1_500
 SHARD = 25
@@ -37,15 +37,7 @@ ALLOWED = 6 * SHARD
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,500 images: 100 different ones under 15 names each."""
-    folder = tmp_path_factory.mktemp("many")
-    keys = make_images(folder / "0", 100)
-    for copy in range(1, IMAGES // 100):
-        for key in keys:
-            target = folder / str(copy) / key / f"{key}-001.jpg"
-            target.parent.mkdir(parents=True)
-            os.link(folder / "0" / key / f"{key}-001.jpg", target)
-    return folder
+    return make_many(tmp_path_factory.mktemp("many"), IMAGES, 100)
 
 
 def parts(run: Path) -> dict[str, int]:

@@ -17,17 +17,7 @@ from crater_ray.storage.access import Access
 from crater_ray.storage.errors import StorageError
 from testbed.faulty_s3 import faulty
 from testbed.local_s3 import ACCESS_KEY, PUBLIC, RENEWED_ACCESS_KEY, SECRET_KEY, LocalS3
-from tests.conftest import Cli, make_images
-
-FAULTS = ("500", "503", "reset", "cut", "short")
-
-
-@pytest.fixture(scope="module")
-def stored(s3: LocalS3, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("stored")
-    keys = make_images(folder, 200)
-    s3.upload(folder, PUBLIC, "stumbling/")
-    return keys
+from tests.conftest import Cli
 
 
 @pytest.fixture

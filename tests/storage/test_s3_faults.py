@@ -19,17 +19,8 @@ from crater_ray.storage.errors import StorageError
 from crater_ray.storage.folder import open_folder
 from testbed.faulty_s3 import faulty
 from testbed.local_s3 import PUBLIC, LocalS3
-from tests.conftest import make_images
 
 FAULTS = ("500", "503", "reset", "cut", "short")
-
-
-@pytest.fixture(scope="module")
-def stored(s3: LocalS3, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("stored")
-    keys = make_images(folder, 200)
-    s3.upload(folder, PUBLIC, "stumbling/")
-    return keys
 
 
 def test_scan_over_stumbling_storage_is_whole(
