@@ -29,6 +29,7 @@ class Streams:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         self._compiled = compiled(build, of, settings)
+        _know_numpy()
         self._free: list[Any] = []
 
     @contextmanager
@@ -66,3 +67,14 @@ class Streams:
                 # Copied into its stream: pixels from Arrow are read-only, which OpenVINO refuses.
                 queue.start_async(dict(enumerate(some)), start)
             queue.wait_all()
+
+
+def _know_numpy() -> None:
+    """Have OpenVINO look NumPy up now, by one thread: those that do it with their first arrays may wait forever.
+
+    It keeps what it finds behind a lock that one waits for while it holds Python's (seen with OpenVINO 2026.4, where
+    nothing had been compiled because the graph had been kept).
+    """
+    import openvino as ov
+
+    ov.Tensor(np.zeros(1, np.float32))

@@ -14,6 +14,7 @@ import numpy as np
 from crater_ray.network.bundle import load
 from training.finder.begin import begin_from
 from training.finder.loss import finder_loss
+from training.finder.replay import Replay
 from training.finder.stream import Batches, stream
 
 WARM_UP = 200
@@ -33,6 +34,7 @@ class Settings:
         seed: of first weights.
         stop: batches after which to stop for now; None for the end.
         begin: a bundle, or the folder of a fit, to begin from; None for fresh weights.
+        replayed: scenes of a batch that are shown again, as the network took something in them for a crater.
     """
 
     batches: Batches
@@ -43,6 +45,7 @@ class Settings:
     seed: int = 0
     begin: str | None = None
     stop: int | None = None
+    replayed: int = 2
 
 
 def fit(settings: Settings, folder: Path) -> None:
@@ -76,12 +79,12 @@ def fit(settings: Settings, folder: Path) -> None:
     @tf.function  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any, keep: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = finder_loss(targets, tf.cast(model(images, training=True)["maps"], tf.float32))
+            loss, false = finder_loss(targets, tf.cast(model(images, training=True)["maps"], tf.float32))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for average, variable in zip(slow, model.weights, strict=True):
             average.assign(average * keep + tf.cast(variable, average.dtype) * (1 - keep))
-        return loss
+        return loss, false
 
     def save() -> None:
         arrays = {
@@ -94,6 +97,7 @@ def fit(settings: Settings, folder: Path) -> None:
         (folder / "state.json").write_text(json.dumps(state))
 
     began, last, losses = time.monotonic() - state["seconds"], time.monotonic(), []
+    replay = Replay(settings.replayed, settings.seed)
     for images, targets in stream(settings.batches, int(state["step"])):
         state["seconds"] = time.monotonic() - began
         if state["step"] >= min(settings.steps, settings.stop or settings.steps):
@@ -102,10 +106,14 @@ def fit(settings: Settings, folder: Path) -> None:
         cosine = 0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)
         optimizer.learning_rate.assign(settings.rate * warm * cosine + 1e-6)
         keep = min(0.998, (1 + state["step"]) / (10 + state["step"]))
-        losses.append(float(step(images, targets, tf.constant(keep, tf.float32))))
+        replay.put_into(images, targets)
+        loss, false = step(images, targets, tf.constant(keep, tf.float32))
+        replay.note(images, targets, false.numpy())
+        losses.append(float(loss))
         state["step"] += 1
         if state["step"] % 100 == 0:
             line = f"{state['step']} {state['seconds'] / 60:.1f} min loss {np.mean(losses[-100:]):.4f}"
+            line += f", {replay.kept} of {replay.looked} scenes kept to be shown again"
             print(line, flush=True)
             if not np.isfinite(losses[-1]):
                 raise SystemExit("loss is not finite")

@@ -1,18 +1,19 @@
-"""The loss of the finder: focal for centres, the hardest false position of each image once more, place and size."""
+"""The loss of the finder: cross-entropy for centres, the hardest false position of each image again, place and size.
+
+Not a focal loss: that stops asking once a centre is fairly sure, and clear craters then score hardly more than faint
+ones; how far a crater stands above all blanks is what counts where craters are rare.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-FOCUS = 2.0
-"""How much less an easy position counts: its loss is weighed by the probability of its error to this power (Lin et al.
-2017)."""
-HARDEST = 0.3
+HARDEST = 0.5
 SIZE, PLACE = 1.0, 0.4
 
 
-def finder_loss(targets: Any, maps: Any) -> Any:
-    """The loss of a batch.
+def finder_loss(targets: Any, maps: Any) -> tuple[Any, Any]:
+    """The loss of a batch, and of each scene the highest logit where there is no crater, (n,).
 
     Args:
         targets: (n, h, w, 5) float32; see `training.finder.targets.CHANNELS`.
@@ -22,17 +23,16 @@ def finder_loss(targets: Any, maps: Any) -> Any:
 
     positive, weight = targets[..., 0], targets[..., 1]
     logit = maps[..., 0]
-    chance = ops.sigmoid(logit)
     craters = ops.maximum(ops.sum(positive * weight), 1.0)
-    found = positive * weight * (1.0 - chance) ** FOCUS * ops.softplus(-logit)
-    false = (1.0 - positive) * weight * chance**FOCUS * ops.softplus(logit)
+    found = positive * weight * ops.softplus(-logit)
+    false = (1.0 - positive) * weight * ops.softplus(logit)
     centres = (ops.sum(found) + ops.sum(false)) / craters
     blank = ops.where((1.0 - positive) * weight > 0, logit, ops.full_like(logit, -30.0))
-    hardest = ops.mean(ops.softplus(ops.max(blank, axis=(1, 2))))
+    highest = ops.max(blank, axis=(1, 2))
     asked = positive * weight
     size = ops.sum(asked * _huber(maps[..., 1] - targets[..., 2])) / craters
     place = ops.sum(asked * (_huber(maps[..., 2] - targets[..., 3]) + _huber(maps[..., 3] - targets[..., 4]))) / craters
-    return centres + HARDEST * hardest + SIZE * size + PLACE * place
+    return centres + HARDEST * ops.mean(ops.softplus(highest)) + SIZE * size + PLACE * place, highest
 
 
 def _huber(difference: Any) -> Any:

@@ -96,7 +96,7 @@ def fit_centres(
         said = teacher(ordinary)["maps"]
         with tf.GradientTape() as tape:
             both = student(tf.concat([ordinary, added], 0))["maps"]
-            loss = finder_loss(targets, both[BATCH:]) + KEPT * _forgotten(said, both[:BATCH])
+            loss = finder_loss(targets, both[BATCH:])[0] + KEPT * _forgotten(said, both[:BATCH])
         gradients = tape.gradient(loss, student.trainable_variables)
         optimizer.apply_gradients(zip(gradients, student.trainable_variables, strict=True))
         return loss

@@ -18,6 +18,9 @@ VISIBLE = 8.0
 """From which signal over noise of a matched filter a crater is labelled: its squared change of brightness, summed, over
 the variance of noise and texture (Rose 1948, JOSA 38: below about 5 no observer sees it)."""
 
+SWARMS = 0.15
+"""Of the scenes have many defects of one kind."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -63,7 +66,7 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     detector = rng.uniform(0, 2 * np.pi)
     for _ in range(int(rng.poisson(rng.choice((0.0, 1.5, 5.0)) * (size / 192) ** 2 * sources.defects))):
         _put_defect(rng, canvas, draw_defect(rng, detector))
-    if rng.random() < 0.08 * sources.defects:
+    if rng.random() < SWARMS * sources.defects:
         _put_swarm(rng, canvas, detector)
     placed: list[tuple[float, float, float, float]] = []
     canvas = camera.blur(canvas)
