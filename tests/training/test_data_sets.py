@@ -162,6 +162,18 @@ def test_crops_of_a_crowd_are_labelled_by_what_they_hold(crowd: DataSet) -> None
                 assert not ((np.minimum(x, y) > -reach) & (np.maximum(x, y) < 123 + reach)).any()
 
 
+def test_where_no_crater_is_large_enough_all_count(crowd: DataSet) -> None:
+    rng = np.random.default_rng(1)
+    batches = list(epoch_batches(crowd, rng, images=16, batch=8, crop=(124, 124), least_diameter=1000.0))
+    assert len(batches) == 2
+    assert all((batch.labels[:4] == 1).all() for batch in batches)
+    for kept, having in ((0, "0 and 1"), (1, "1 and 0")):
+        images = np.flatnonzero(crowd.column("label") == kept)[:1]
+        alone = DataSet((crowd.images(images),), crowd.table.take(images), {"digest": "alone"})
+        with pytest.raises(UsageError, match=having):
+            next(epoch_batches(alone, rng, images=8, batch=8, crop=(124, 124), least_diameter=0.0))
+
+
 def test_position_targets_mark_the_nearest_and_ignore_the_rest_that_sees_it() -> None:
     x, y = 45.5 + 16 * 3, 45.5 + 16 * 5
     crater = np.array([[x, y, 10.0, 1.0]])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from crater_ray.errors import UsageError
 from training.data_sets.augmentation import change_tones, flip
 from training.data_sets.dataset import DataSet
 
@@ -50,12 +51,23 @@ def epoch_batches(
         images: how many at most; fewer only by the rest that fills no batch.
         batch: images in a batch.
         crop: height and width of the part of each image that is used.
-        least_diameter: smaller craters are left out, or count as not visible beside larger ones.
+        least_diameter: smaller craters are left out, or count as not visible beside larger ones; where none is so
+            large, all count.
         gamma_spread: largest natural logarithm of the gamma that changes an image's tones, up or down; 0 for none.
+
+    Raises:
+        UsageError: there is no image with a crater that can be seen, or none without any.
     """
     craters = tuple(_without_small(found, least_diameter) for found in data.craters)
-    marked = np.flatnonzero([bool((found[:, 3] > 0).any()) for found in craters])
+    if not len(marked := _with_crater(craters)):
+        craters = tuple(data.craters)
+        marked = _with_crater(craters)
     blanks = np.flatnonzero(data.column("label") == 0)
+    if not len(marked) or not len(blanks):
+        raise UsageError(
+            "A fit needs images with craters that can be seen, and images without any; the data set has "
+            f"{len(marked):,} and {len(blanks):,}. Make more images."
+        )
     half = batch // 2
     order = [_shuffled(rng, rows, images // batch * half) for rows in (marked, blanks)]
     for start in range(0, images // batch * half, half):
@@ -67,6 +79,11 @@ def epoch_batches(
         cropped = tuple(crop) != data.shape
         labels = np.asarray([[_label(one, crop, cropped)] for one in found], np.float32)
         yield Batch(pixels.reshape(*pixels.shape, 1), labels, tuple(found), rows)
+
+
+def _with_crater(craters: Sequence[np.ndarray]) -> np.ndarray:
+    """Numbers of the images with a crater that can be seen."""
+    return np.flatnonzero([bool((found[:, 3] > 0).any()) for found in craters])
 
 
 def _without_small(craters: np.ndarray, least: float) -> np.ndarray:
