@@ -19,6 +19,7 @@ from benchmarks.memory import memory
 from benchmarks.node_loss import node_loss
 from benchmarks.paper import paper
 from benchmarks.peers import peers
+from benchmarks.per_foil import per_foil
 from benchmarks.places import places
 from benchmarks.readme import readme
 from benchmarks.rescan import rescan
@@ -57,6 +58,7 @@ measuring = (
     screening,
     places,
     completeness,
+    per_foil,
     rescan,
     gallery,
     memory,

@@ -140,6 +140,18 @@ def _memory(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _per_foil(record: dict[str, Any]) -> list[Row]:
+    f = record["figures"]
+    return [
+        (
+            f"craters of {f['craters']} in {row['images']:,} images to review, one threshold",
+            f"{row['one']:,}",
+            f"one per foil: {row['own']:,}",
+        )
+        for row in f["budgets"]
+    ]
+
+
 def _completeness(record: dict[str, Any]) -> list[Row]:
     f = record["figures"]
     return [
@@ -248,6 +260,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "kills": _kills,
     "places": _places,
     "completeness": _completeness,
+    "per-foil": _per_foil,
     "start": _start,
     "rescan": _rescan,
     "gallery": _gallery,

@@ -52,11 +52,22 @@ def candidates(
         ),
     ] = None,
     per_foil: Annotated[
-        Path | None, typer.Option("--per-foil", metavar="DIR", help="Write a CSV for each foil, and foils.csv.")
+        Path | None,
+        typer.Option(
+            "--per-foil",
+            metavar="DIR",
+            help="Write a CSV for each foil, and foils.csv; with --budget, each foil has a threshold of its own.",
+        ),
     ] = None,
     reimage: Annotated[
         Path | None,
         typer.Option("--reimage", metavar="FILE", help="Write where to look again at higher magnification, as CSV."),
+    ] = None,
+    false_alarms: Annotated[
+        Path | None,
+        typer.Option(
+            "--false-alarms", metavar="FILE", help="Write how many blanks to expect, by foil and score, as CSV."
+        ),
     ] = None,
     sort: Sort = None,
     flag: Flag = None,
@@ -64,8 +75,11 @@ def candidates(
     endpoint_url: Endpoint = None,
 ) -> None:
     """List the images at or above a score, best first."""
+    from crater_ray.completeness.scores import crater_scores
     from crater_ray.errors import UsageError
     from crater_ray.results import candidates as lists
+    from crater_ray.results.false_alarms import report as expectations
+    from crater_ray.results.false_alarms.per_foil import allot, within, write_shares
     from crater_ray.results.image_table import read_image_table
     from crater_ray.results.order import flagged, in_order
     from crater_ray.runs.run import open_existing
@@ -77,21 +91,38 @@ def candidates(
         image_table = read_image_table(table) if table else None
         cut = opened.threshold if threshold is None else threshold
         most = None if budget is None else lists.read_budget(budget, opened.manifest.images)
-        if most is not None:
+        alarms = None
+        if most is not None or false_alarms:
+            alarms = expectations.false_alarms(opened, image_table, crater_scores(opened))
+        shares = allot(alarms.foils, most) if alarms and most is not None and per_foil else None
+        if shares is not None:
+            cut = min([one.threshold for one in shares if one.taken], default=1.0)
+        elif most is not None:
             cut = lists.threshold_for_budget(opened, most)
-        found = lists.list_candidates(opened, cut, image_table, pixel_size).slice(0, most)
+        found = lists.list_candidates(opened, cut, image_table, pixel_size)
+        found = found.slice(0, most) if shares is None else within(found, shares, image_table)
         found = in_order(flagged(found, flag or ()), sort)
         written = []
         if csv:
             lists.write_csv(found, csv)
             written.append(f"all of them: {csv}")
         if per_foil:
-            written.append(f"by foil ({lists.write_foils(found, per_foil):,} foils): {per_foil}")
+            if alarms and shares is not None:
+                foils = write_shares(found, alarms.foils, shares, image_table, per_foil)
+            else:
+                foils = lists.write_foils(found, per_foil)
+            written.append(f"by foil ({foils:,} foils): {per_foil}")
         if reimage:
             lists.write_csv(lists.reimaging_list(found), reimage)
             written.append(f"for re-imaging: {reimage}")
+        if false_alarms and alarms:
+            expectations.write_table(alarms, false_alarms, [cut])
+            written.append(f"blanks to expect: {false_alarms}")
         if csv != "-":
-            lists.show_candidates(found, cut, opened, written, console_on(sys.stdout))
+            console = console_on(sys.stdout)
+            lists.show_candidates(found, None if shares else cut, opened, written, console)
+            if alarms and most:
+                expectations.show_expected(alarms.of(shares) if shares else alarms.at([cut]), alarms.method, console)
 
 
 @commands.command()
@@ -186,6 +217,7 @@ def gallery(
     requester_pays: RequesterPays = False,
 ) -> None:
     """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
+    from crater_ray.completeness.scores import crater_scores
     from crater_ray.results.gallery.pages import show_written
     from crater_ray.results.gallery.run_gallery import default_folder, write_gallery
     from crater_ray.results.image_table import read_image_table
@@ -204,6 +236,7 @@ def gallery(
                 threshold=threshold,
                 image_table=image_table,
                 pixel_nm=pixel_size,
+                craters=crater_scores(opened),
                 sort=sort,
                 flags=flag or (),
                 whole=whole_images,

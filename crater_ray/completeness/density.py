@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from crater_ray.completeness.plan import MARGIN
 from crater_ray.completeness.planted import PlantedCraters
-from crater_ray.completeness.sample import foils_of
 from crater_ray.completeness.shares import DIAMETERS, DIAMETERS_NM, edges_within, share_of
 from crater_ray.images.crop import Crop
 from crater_ray.images.status import OK
+from crater_ray.results.image_table import foils_of
 from crater_ray.results.intervals import rate
 from crater_ray.results.open_run import Results
 from crater_ray.results.review.verdicts import Verdict

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.status import OK
-from crater_ray.results.image_table import join
+from crater_ray.results.image_table import foils_of
 from crater_ray.results.open_run import Results
 from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.run import Run
@@ -33,18 +33,6 @@ class Sample:
 
     rows: pa.Table
     weight: np.ndarray
-
-
-def foils_of(rows: pa.Table, image_table: pa.Table | None) -> pa.ChunkedArray:
-    """The foil of each row: as the image table or the frame's key says, else the first folder of the key, else empty.
-
-    Args:
-        rows: with `key`.
-        image_table: as `crater_ray.results.image_table.read_image_table` gives it.
-    """
-    known = join(rows.select(["key"]), image_table)["foil"]
-    folder = pc.struct_field(pc.extract_regex(rows["key"], r"(?s)\A(?P<folder>[^/]+)/"), "folder")
-    return pc.coalesce(known, folder, pa.scalar(""))
 
 
 def draw_sample(run: Run, images: int, seed: int, image_table: pa.Table | None) -> Sample:

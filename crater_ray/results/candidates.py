@@ -191,8 +191,8 @@ def _a_line_for_each_place(found: pa.Table) -> pa.Table:
     return lines
 
 
-def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[str], console: Console) -> None:
-    """Show the best candidates, how many there are, and where the lists were written."""
+def show_candidates(found: pa.Table, threshold: float | None, run: Run, written: list[str], console: Console) -> None:
+    """Show the best candidates, how many there are (from a threshold on, or each foil from its own), and the lists."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -213,7 +213,8 @@ def show_candidates(found: pa.Table, threshold: float, run: Run, written: list[s
         console.print(table)
     more = f", the best {SHOWN} shown" if found.num_rows > SHOWN else ""
     note = "" if run.success() else " The run is not complete."
-    console.print(f"{found.num_rows:,} candidates at or above {threshold:.6g}{more}.{note}", highlight=False)
+    cut = ", each foil from a threshold of its own" if threshold is None else f" at or above {threshold:.6g}"
+    console.print(f"{found.num_rows:,} candidates{cut}{more}.{note}", highlight=False)
     for flag, count in _flags(found).most_common():
         console.print(f"{count:,} of them are flagged {flag}; none is left out for it.", highlight=False, markup=False)
     for line in written:

@@ -69,6 +69,18 @@ def join(rows: pa.Table, image_table: pa.Table | None) -> pa.Table:
     return joined
 
 
+def foils_of(rows: pa.Table, image_table: pa.Table | None) -> pa.ChunkedArray:
+    """The foil of each row: as the image table or the frame's key says, else the first folder of the key, else empty.
+
+    Args:
+        rows: with `key`.
+        image_table: as `read_image_table` gives it.
+    """
+    known = join(rows.select(["key"]), image_table)["foil"]
+    folder = pc.struct_field(pc.extract_regex(rows["key"], r"(?s)\A(?P<folder>[^/]+)/"), "folder")
+    return pc.coalesce(known, folder, pa.scalar(""))
+
+
 def _aligned(keys: pa.ChunkedArray, image_table: pa.Table | None) -> dict[str, pa.ChunkedArray]:
     """The image table's columns for these keys, without the key itself."""
     if image_table is None:

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crater_ray.completeness.sample import foils_of
 from crater_ray.errors import UsageError
 from crater_ray.results.candidates import threshold_for_budget, with_pixel_size, write_csv
+from crater_ray.results.image_table import foils_of
 from crater_ray.results.open_run import Results
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access

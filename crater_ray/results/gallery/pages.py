@@ -44,7 +44,7 @@ CHUNK = COLUMNS * COLUMNS
 """Candidates on a page, and in a sprite: the first page needs one sprite."""
 WORTH_A_POOL = 10
 """Fewer chunks than this are made faster by one process than by starting others."""
-ASSETS = ("style.css", "state.js", "scale.js", "chart.js", "cards.js", "zoom.js", "app.js")
+ASSETS = ("style.css", "state.js", "scale.js", "chart.js", "expected.js", "cards.js", "zoom.js", "app.js")
 MARKER = "summary.js"
 DETAILS = ("VMcode", "id", "frame", "flags", "bad_focus", "tech", "comment", "bundle")
 QUALITY = ("focus", "noise", "contrast", "saturated")
@@ -63,6 +63,8 @@ class Gallery:
             line about it), `instrument`, `bar` and any of `DETAILS` and `MEASURED`.
         facts: about the run, for the page's head: run_id, bundle, source, threshold and so on; JSON values.
         distribution: see `crater_ray.results.gallery.distribution`, as JSON values.
+        expected: blanks and craters to be expected at its thresholds; see
+            `crater_ray.results.false_alarms.report.curves`. None where nothing is said of them.
         pixel_nm: width of a pixel in nm; as `candidates` have it for each image when None.
         extra: an SVG drawing made by this package (never of names) that the page shows below its head.
     """
@@ -73,6 +75,7 @@ class Gallery:
     distribution: dict[str, Any]
     pixel_nm: float | None = None
     extra: str = ""
+    expected: dict[str, Any] | None = None
 
 
 @dataclass
@@ -206,6 +209,7 @@ def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "facts": gallery.facts | {"made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
         "distribution": gallery.distribution,
+        "expected": gallery.expected,
         "pixel_nm": gallery.pixel_nm,
         "whole": whole,
         "chunk": CHUNK,

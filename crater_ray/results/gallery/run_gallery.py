@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
+from crater_ray.results.false_alarms.report import curves, false_alarms
+from crater_ray.results.false_alarms.tail import Craters
 from crater_ray.results.gallery.distribution import distribution
 from crater_ray.results.gallery.pages import Gallery, Written, write
 from crater_ray.results.image_table import join
@@ -25,6 +27,7 @@ def write_gallery(
     threshold: float | None = None,
     image_table: pa.Table | None = None,
     pixel_nm: float | None = None,
+    craters: Mapping[str, Craters] | None = None,
     sort: str | None = None,
     flags: Sequence[str] = (),
     whole: bool = True,
@@ -39,6 +42,8 @@ def write_gallery(
         threshold: the lowest score that is shown; the run's when None.
         image_table: foils, frames, VMcodes, as `crater_ray.results.image_table.read_image_table` gives it.
         pixel_nm: width of a pixel in nm; as the run has it for each image when None.
+        craters: how craters score, as `crater_ray.completeness.scores.crater_scores` gives it, for the craters that are
+            to be expected.
         sort, flags: in which order they come and which are flagged; see `crater_ray.results.order`.
         whole: copy the whole images as well.
         progress: called with candidates done and candidates in all.
@@ -63,9 +68,11 @@ def write_gallery(
         "complete": results.complete,
         **({"sort": sort} if sort else {}),
     }
-    counted = distribution(results.parts(["status", "score"]), [cut, run.threshold]).as_json()
+    counted = distribution(results.parts(["status", "score"]), [cut, run.threshold])
+    expected = curves(false_alarms(run, image_table, craters), counted.thresholds.tolist())
     name = run.folder.uri.rstrip("/").rpartition("/")[2]
-    return write(Gallery(f"Candidates: {name}", candidates, facts, counted, pixel_nm), out, access, whole, progress)
+    gallery = Gallery(f"Candidates: {name}", candidates, facts, counted.as_json(), pixel_nm, expected=expected)
+    return write(gallery, out, access, whole, progress)
 
 
 def default_folder(run: Run) -> Path:

@@ -137,6 +137,8 @@ craterRay.start = (data) => {
     get("threshold").setAttribute("aria-valuetext", `${value}: ${reached} images`);
     get("to-review").replaceChildren(craterRay.element("b", { textContent: craterRay.count(reached) }), ` images to review${share}`);
     if (value < data.facts.threshold) get("to-review").append(`; pictures are here from ${data.facts.threshold} on`);
+    const foil = get("foil").value;
+    craterRay.expected(get("expected"), data.expected, Number(get("threshold").value), foil === "" ? null : data.foil.names[foil]);
     drawChart(value, reached);
   }
 
@@ -236,6 +238,7 @@ craterRay.start = (data) => {
 
   get("threshold").addEventListener("input", showThreshold);
   for (const id of ["threshold", "foil", "group", "verdict", "flag", "sort"]) get(id).addEventListener("change", choose);
+  get("foil").addEventListener("change", showThreshold);
   get("search").addEventListener("input", choose);
   get("reviewer").addEventListener("change", () => craterRay.reviewer(get("reviewer").value.trim()));
   get("previous").addEventListener("click", () => turnTo(page - 1));
