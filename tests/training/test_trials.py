@@ -31,6 +31,8 @@ def test_who_knows_the_truth_is_told_so() -> None:
         elif "hits" in value:
             assert value["hits"] == value["of"]
     assert figures["foil"]["area under ROC"] == 1.0
+    classes = [value["of"] for key, value in figures["foil"].items() if key.startswith("contrast") and "4%" in key]
+    assert sum(classes) == 6, "each crater has its contrast"
     blind = {
         name: Answers(np.zeros(len(trial.images), np.float32), trial.truth[:, :3]) for name, trial in trials.items()
     }

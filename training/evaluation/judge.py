@@ -12,12 +12,14 @@ import numpy as np
 from crater_ray.images.pixels import pack_stack
 from crater_ray.network.bundle import Bundle
 from crater_ray.scanning.scorer import Scorer
+from crater_ray.simulate.frame import contrast_to_noise
 from training.evaluation.intervals import budget_threshold, roc_area, wilson
 from training.evaluation.trials import Trial
 
 BUDGETS = (0.04, 0.01)
 EDGES = (3.0, 5.0, 8.0, 12.0, 20.0, 40.0)
 RATIOS = (12.0, 20.0, 50.0, np.inf)
+CONTRASTS = (0.0, 1.0, 2.0, 4.0, np.inf)
 CHUNK = 16
 FLOOR = 1e-5
 """Score from which a finder is asked for places: below any threshold that a budget gives."""
@@ -77,6 +79,9 @@ def judge(trials: Mapping[str, Trial], answers: Mapping[str, Answers]) -> dict[s
 
 def _recall(trial: Trial, answers: Answers) -> dict[str, Any]:
     label, score, diameter = trial.label, answers.score, trial.truth[:, 2]
+    contrast = np.full(len(label), np.nan)
+    for number in np.flatnonzero(label):
+        contrast[number] = contrast_to_noise(trial.images[number], *trial.truth[number, :3].tolist())
     found: dict[str, Any] = {"area under ROC": roc_area(label, score)}
     for budget in BUDGETS:
         hit = score >= budget_threshold(score[label == 0], budget)
@@ -87,6 +92,9 @@ def _recall(trial: Trial, answers: Answers) -> dict[str, Any]:
         for low, high in pairwise(RATIOS):
             inside = (trial.truth[:, 3] >= low) & (trial.truth[:, 3] < high)
             found[f"signal over noise {low:g}-{high:g} at {budget:.0%}"] = _share(hit[inside])
+        for low, high in pairwise(CONTRASTS):
+            inside = (contrast >= low) & (contrast < high)
+            found[f"contrast-to-noise {low:g}-{high:g} at {budget:.0%}"] = _share(hit[inside])
     return found
 
 
