@@ -184,3 +184,10 @@ def processors() -> int:
     import ray
 
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def has_process(actor: Any) -> bool:
+    """Whether Ray has found a place for an actor, which may still be starting there."""
+    from ray._private import state
+
+    return bool(state.actors(actor._actor_id.hex()).get("Address", {}).get("Port"))

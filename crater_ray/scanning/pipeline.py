@@ -228,5 +228,6 @@ class Pipeline:
             (member.name, min(1.0, member.busy_seconds / max(now - member.started, 1e-9)))
             for member in self._pool.members.values()
         ]
+        self._progress.waiting = self._pool.waiting
         self._progress.queue = len(self._in_flight.ready)
         self._show()

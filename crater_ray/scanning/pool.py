@@ -10,7 +10,7 @@ from typing import Any
 
 from crater_ray.engines.base import AT_ONCE
 from crater_ray.errors import CraterRayError
-from crater_ray.scanning.cluster import Device, devices, gone, processors
+from crater_ray.scanning.cluster import Device, devices, gone, has_process, processors
 from crater_ray.scanning.faults import reason
 from crater_ray.watching.log import log
 
@@ -100,6 +100,7 @@ class ScorerPool:
         processors: cores of the whole cluster, for loaders.
         deaths: of each device's scorers since it last scored a batch.
         gone: ids of machines that have left.
+        waiting: scorers for whose GPU Ray has to wait: another scan on the cluster has it.
     """
 
     create: Callable[[Device], Any]
@@ -107,6 +108,7 @@ class ScorerPool:
     processors: int = 1
     deaths: Counter[Device] = field(default_factory=Counter)
     gone: set[str] = field(default_factory=set)
+    waiting: int = 0
     _listed: list[Device] = field(default_factory=list)
     _starting: dict[Any, Member] = field(default_factory=dict)
     _refreshed: float = 0.0
@@ -126,6 +128,7 @@ class ScorerPool:
         self._listed = devices()
         self.gone = gone()
         self._release()
+        self._watch_waiting()
         for device in self._listed:
             if device not in self.members and self.deaths[device] < MAX_DEATHS:
                 member = Member(device, self.create(device), time.monotonic())
@@ -223,6 +226,17 @@ class ScorerPool:
             member.leaving = member.device not in self._listed
             if member.leaving and (member.device.node in self.gone or not member.batches):
                 self._remove(member)  # what it was given fails now, and is given to others
+
+    def _watch_waiting(self) -> None:
+        """A scorer that gets no GPU because others have them all is not at fault: its time to start has not begun."""
+        waiting = [
+            member for member in self._starting.values() if member.device.gpu and not has_process(member.actor)
+        ]
+        for member in waiting:
+            member.started = time.monotonic()
+        if waiting and not self.waiting:
+            log.info("GPUs are in use by others on the cluster: %d scorers wait for theirs", len(waiting))
+        self.waiting = len(waiting)
 
     def _give_up_silent(self) -> None:
         for member in list(self._starting.values()):

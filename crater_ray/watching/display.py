@@ -85,11 +85,14 @@ class Display:
 
     def _devices(self) -> str:
         ready = [busy for name, busy in self._progress.devices if name is not None]
-        starting = len(self._progress.devices) - len(ready)
+        waiting = self._progress.waiting
+        starting = len(self._progress.devices) - len(ready) - waiting
         parts = []
         if ready:
             parts.append(f"{len(ready)} device{'s' * (len(ready) > 1)} {100 * sum(ready) / len(ready):.0f}% busy")
-        if starting:
+        if waiting:
+            parts.append(f"{waiting} waiting for a GPU that others use")
+        if starting > 0:
             parts.append(f"{starting} starting")
         return ", ".join(parts) or "no device yet"
 
@@ -118,6 +121,8 @@ class Display:
         ]
         if len(p.devices) > 8:
             lines.append(Text(f"and {len(p.devices) - 8} more devices", style="dim"))
+        if p.waiting:
+            lines.append(Text(f"{p.waiting} of them wait for a GPU that others use", style="dim"))
         bar = Table.grid(expand=True)
         bar.add_row(ProgressBar(total=max(1, p.total), completed=p.before + p.done))
         return Panel(Group(bar, grid, *lines), title="crater-ray scan", title_align="left")

@@ -24,6 +24,7 @@ class Progress:
         retries: blocks that had to be loaded or scored again.
         queue: blocks that are loaded and wait for a scorer.
         devices: name and share of the time spent computing (0..1) of each scorer; name None while it starts.
+        waiting: scorers among them whose GPU others on the cluster have.
     """
 
     total: int
@@ -36,6 +37,7 @@ class Progress:
     queue: int = 0
     bytes_read: int = 0
     devices: list[tuple[str | None, float]] = field(default_factory=list)
+    waiting: int = 0
     started: float = field(default_factory=time.monotonic)
     first: float | None = None
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
