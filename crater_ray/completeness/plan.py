@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from crater_ray.completeness.sample import Sample
 from crater_ray.completeness.settings import Measurement
-from crater_ray.images.decode import SMALLEST_SIDE, decode
+from crater_ray.images.bounds import SMALLEST_SIDE
+from crater_ray.images.decode import decode, picture_in
 from crater_ray.images.fetch import fetch
-from crater_ray.images.picture import Picture, Reading, picture_in
+from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import Refusal
 from crater_ray.planting.patch import look_of

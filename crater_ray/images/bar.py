@@ -1,14 +1,19 @@
-"""The instrument's information bar, found by its look: rows below the picture that were drawn, not imaged.
+"""The instrument's information bar: rows below the picture that were drawn, not imaged; by the file, or by its look.
 
-A bar begins abruptly, at the same row over the whole width, and what is below is one gray level with or without writing
-on it. A dark, overexposed or smooth part of a picture fades in, or has a border that does not follow a row; and where
-the brightness jumps from one scanned line to the next, there is a picture on both sides.
+By its look, a bar begins abruptly, at the same row over the whole width, and what is below is one gray level with or
+without writing on it. A dark, overexposed or smooth part of a picture fades in, or has a border that does not follow a
+row; and where the brightness jumps from one scanned line to the next, there is a picture on both sides.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from crater_ray.images.bounds import SMALLEST_SIDE
+from crater_ray.images.makers import Instrument
+
+FILE, LOOK = "file", "look"
+"""What tells of a bar: the file's metadata, or its look."""
 MOST = 0.25
 """A bar takes no more than this part of the height; where more looks like one, nothing is left out."""
 LEAST = 8
@@ -39,6 +44,26 @@ COARSE, SLACK = 8, 0.12
 """Columns between those of the first look, which most images do not pass, and how much less strict it is."""
 PLAIN = 0.97
 """Part of a bar without writing that has its level."""
+
+
+def bar_of(pixels: np.ndarray, said: Instrument) -> tuple[int, str | None]:
+    """How many rows are an information bar, and what tells so: the file, where its numbers agree, or the look.
+
+    Args:
+        pixels: (height, width) uint8, the whole image.
+        said: what the microscope says of it.
+
+    Returns:
+        The number of rows, and `FILE` or `LOOK`; 0 and None where there is no bar.
+    """
+    height, width = pixels.shape
+    most = min(height // 4, height - SMALLEST_SIDE)
+    if said.size and said.size[1] == width and 1 <= height - said.size[0] <= most:
+        return height - said.size[0], FILE
+    if said.bar_rows and said.bar_rows <= most and begins_at(pixels, said.bar_rows):
+        return said.bar_rows, FILE
+    found = find_bar(pixels)
+    return (found, LOOK) if 0 < found <= most else (0, None)
 
 
 def find_bar(pixels: np.ndarray) -> int:

@@ -1,24 +1,27 @@
-"""One image file's bytes to gray pixels, or a status and the reason why not."""
+"""One image file's bytes to the picture in it: gray pixels, without the bar; or a status and the reason why not."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from crater_ray.images.bar import bar_of
 from crater_ray.images.bounds import MAX_PIXELS, MAX_SCANS, SMALLEST_SIDE, check_size
 from crater_ray.images.deep import deep_jpeg, deep_png, is_deep_png
+from crater_ray.images.instrument import read_instrument
 from crater_ray.images.jpeg import corner_unpainted, plain_jpeg
+from crater_ray.images.makers import Instrument
+from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.status import UNREADABLE, UNSUPPORTED, NotRead, Refusal
 from crater_ray.images.stretch import bands, gather, to_eight_bits
+from crater_ray.images.tags import read_tags
 from crater_ray.images.tiff import read_pages
 from crater_ray.images.tiff_directory import MAGIC
-
-__all__ = ["FORMATS", "MAX_PIXELS", "MAX_SCANS", "SMALLEST_SIDE", "Pages", "decode", "decode_pages"]
 
 FORMATS = ("JPEG", "PNG", "TIFF")
 _BY_PILLOW = ("JPEG", "PNG")
@@ -48,6 +51,61 @@ class Pages:
 
     pages: list[tuple[int, np.ndarray]]
     left_out: int = 0
+
+
+def read_picture(
+    data: bytes | memoryview, reading: Reading = Reading(), sidecar: str | None = None
+) -> Picture | Refusal:
+    """Decode an image file and find its picture.
+
+    Args:
+        data: the file's bytes.
+        reading: how to read it.
+        sidecar: the text beside it, if there is one.
+
+    Returns:
+        The picture, or why there is none. Never raises for what is in `data`.
+    """
+    decoded = decode_pages(data)
+    if isinstance(decoded, Refusal):
+        return decoded
+    (number, pixels), *more = decoded.pages
+    picture = picture_in(pixels, data, reading, sidecar)
+    if isinstance(picture, Refusal):
+        return picture
+    others = tuple((other, _part(page, picture.instrument, reading)[0]) for other, page in more)
+    return replace(picture, number=number, others=others, left_out=decoded.left_out)
+
+
+def pixels_of(data: bytes | memoryview) -> np.ndarray | Refusal:
+    """The pixels of an image file that are looked at, its information bar left out, or why there are none."""
+    picture = read_picture(data)
+    return picture if isinstance(picture, Refusal) else picture.pixels
+
+
+def picture_in(
+    pixels: np.ndarray, data: bytes | memoryview, reading: Reading = Reading(), sidecar: str | None = None
+) -> Picture | Refusal:
+    """The picture in an image that was decoded; (height, width) uint8 `pixels`, otherwise as `read_picture`."""
+    height, width = pixels.shape
+    said = read_instrument(read_tags(data), sidecar, height, width)
+    part, left, top, bar, source = _part(pixels, said, reading)
+    if min(part.shape) < SMALLEST_SIDE:
+        remains = f"{part.shape[1]}x{part.shape[0]} of {width}x{height} pixels"
+        needed = f"the network needs at least {SMALLEST_SIDE} in each direction"
+        reason = f"--crop {reading.crop.text} leaves {remains}: {needed}"
+        return Refusal(UNSUPPORTED, reason, height, width)
+    if reading.pixel_nm is not None:
+        said = replace(said, pixel_nm=reading.pixel_nm)
+    return Picture(part, left, top, height, width, bar, source, said)
+
+
+def _part(pixels: np.ndarray, said: Instrument, reading: Reading) -> tuple[np.ndarray, int, int, int, str | None]:
+    """What of a page is looked at, where it begins from the left and from the top, rows of its bar, what told of it."""
+    height, width = pixels.shape
+    bar, source = bar_of(pixels, said) if reading.crop.auto else (0, None)
+    rows, columns = reading.crop.part(height - bar, width)
+    return pixels[rows, columns], columns.start, rows.start, bar, source
 
 
 def decode(data: bytes | memoryview, page: int | None = None) -> np.ndarray | Refusal:

@@ -103,7 +103,8 @@ COLUMNS = (
         pa.float32(),
         "scorer",
         "Where the score comes from, in pixels to the right of the centre of the top left pixel. From the threshold "
-        "on, the crater; for other scores from 0.01 on, the middle of what the network saw, off by up to some 30 px.",
+        "on, the crater, and with the finder from 0.01 on; for other scores from 0.01 on, the middle of what the "
+        "network saw, off by up to some 30 px.",
     ),
     Column("y", pa.float32(), "scorer", "The same, in pixels down."),
     Column("bundle", pa.string(), "run", "Short id of the network's weights.", nullable=False),
@@ -119,14 +120,15 @@ COLUMNS = (
         pa.float32(),
         "scorer",
         "Of the crater at `x`, `y`, rim crest to rim crest, in pixels. Only from the threshold on, and where a ring "
-        "stands out.",
+        "stands out; with the finder wherever there is a place.",
         since="0.1.0",
     ),
     Column(
         "places",
         PLACES,
         "scorer",
-        "For an image scanned in tiles: its distinct places, best first, where there are several.",
+        "The finder: all craters of the image with a score from 0.01 on, or from a lower threshold, best first. Other "
+        "networks: the distinct places of an image scanned in windows, best first, where there are several.",
         since="0.1.0",
     ),
     Column(

@@ -14,8 +14,8 @@ from crater_ray.engines.calibration import Calibrated, measure
 from crater_ray.engines.choice import KEPT_SHARE
 from crater_ray.engines.registry import find, names_with_figures
 from crater_ray.errors import UsageError
+from crater_ray.images.decode import pixels_of
 from crater_ray.images.fetch import fetch
-from crater_ray.images.picture import pixels_of
 from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import CARD, DEFAULT
 from crater_ray.network.bundle import load as load_bundle

@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from crater_ray.images.decode import read_picture
 from crater_ray.images.fetch import fetch
-from crater_ray.images.picture import Picture, Reading, read_picture
+from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.pixels import Page, pack
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import OK, UNREADABLE, Refusal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from crater_ray.images.decode import decode
-from crater_ray.images.picture import Picture, Reading, picture_in
+from crater_ray.images.decode import decode, picture_in
+from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.status import UNREADABLE, Refusal
 from crater_ray.planting.plant import plant
 from crater_ray.planting.recipe import Recipe
@@ -19,7 +19,7 @@ def read_planted(
     Args:
         data: the file's bytes.
         recipe: which crater, and where in the file's pixels.
-        reading, sidecar: as for `crater_ray.images.picture.read_picture`.
+        reading, sidecar: as for `crater_ray.images.decode.read_picture`.
 
     Returns:
         The picture; or why there is none, also where the image has no such place (any more).

@@ -17,13 +17,13 @@ from crater_ray.images.pixels import unpack
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Evidence
 from crater_ray.network.stardust import CONVOLUTIONS, TILE
-from crater_ray.places.centres import listed
+from crater_ray.places.centres import find_centres, listed
 from crater_ray.places.locate import THREADS, find_places
 from crater_ray.places.tiles import WHOLE_PIXELS, distinct_places, tile_corners
 from crater_ray.runs.audit import AUDIT, SCREEN
 from crater_ray.runs.columns import given_by
 from crater_ray.scanning.localization import Unlocalized
-from crater_ray.scanning.whole_images import find_craters
+from crater_ray.scanning.map_tiles import MOST_PIXELS, find_in_tiles, maps_of
 from crater_ray.scanning.windows import windows_of
 from crater_ray.watching.metrics import note_scored
 
@@ -234,9 +234,15 @@ class Scorer:
 
     def _put_craters(self, found: Verdicts, images: np.ndarray) -> Verdicts:
         """What the finder says: a score and all craters down to the floor, of each image."""
-        said = find_craters(self._engine, images, float(self._floor))
-        found.values["score"][:] = said.scores
-        for i, centres in enumerate(said.centres):
+        _, height, width = images.shape
+        floor = float(self._floor)
+        if height * width <= MOST_PIXELS:
+            said = maps_of(self._engine, images)
+            scores, each = said.scores, [find_centres(maps, floor, height, width) for maps in said.maps]
+        else:
+            scores, each = find_in_tiles(self._engine, images, floor)
+        found.values["score"][:] = scores
+        for i, centres in enumerate(each):
             if len(centres.x):
                 found.put_place(i, np.array([centres.x[0], centres.y[0], centres.diameter[0]], np.float32))
                 found.values["places"][i] = listed(centres)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from crater_ray.images.bar import FILE
+from crater_ray.images.decode import read_picture
 from crater_ray.images.instrument import read_instrument
-from crater_ray.images.picture import FILE, Picture, Reading, read_picture
+from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.quantities import kilovolts, length_nm, magnification
 from crater_ray.images.tags import X_RESOLUTION, Tags, read_tags
 from tests.images import made_by_microscopes as made

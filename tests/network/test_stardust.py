@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from crater_ray.errors import UsageError
-from crater_ray.images.decode import SMALLEST_SIDE
+from crater_ray.images.bounds import SMALLEST_SIDE
 from crater_ray.network import bundle as bundles
 from crater_ray.network.stardust import RECEPTIVE_FIELD, STRIDE, feature_size
 

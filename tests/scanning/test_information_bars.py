@@ -14,7 +14,8 @@ from PIL import Image
 
 import crater_ray
 from crater_ray.images.crop import Crop
-from crater_ray.images.picture import Picture, Reading, read_picture
+from crater_ray.images.decode import read_picture
+from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.status import UNSUPPORTED, Refusal
 from crater_ray.network import bundle as bundles
 from crater_ray.scanning.loader import Loaded, load

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from crater_ray.errors import UsageError
+from crater_ray.images.decode import pixels_of
 from crater_ray.images.list_table import IMAGE_SUFFIXES
-from crater_ray.images.picture import pixels_of
 from crater_ray.images.status import Refusal
 from crater_ray.storage.access import Access
 from crater_ray.storage.base import Store

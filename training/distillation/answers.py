@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
+from crater_ray.images.decode import pixels_of
 from crater_ray.images.list_table import IMAGE_SUFFIXES
-from crater_ray.images.picture import pixels_of
 from crater_ray.images.status import Refusal
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import CONVOLUTIONS

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
-from crater_ray.images.picture import pixels_of
+from crater_ray.images.decode import pixels_of
 from crater_ray.images.status import Refusal
 from training.data_sets.dataset import ADDED, COLUMNS, DataSet
 from training.data_sets.sample import table_row

@@ -1,9 +1,8 @@
-"""Images of any size through the finder: each pixel once, or, for the largest, in a few large tiles."""
+"""The largest images through the finder, in a few large tiles; all others go through it as they are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,37 +19,37 @@ OVERLAP = 256
 overlap are left to its neighbour."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What the finder says of n images.
+def maps_of(engine: Engine, images: np.ndarray) -> Maps:
+    """What an engine that gives maps says of (n, height, width) uint8 images."""
+    said = engine.score(images)
+    if not isinstance(said, Maps):
+        raise TypeError(f"The engine must give maps; received: {type(said).__name__}")
+    return said
 
-    Attributes:
-        scores: (n,) float32 in 0..1.
-        centres: of each image the craters down to the floor, best first.
+
+def find_in_tiles(engine: Engine, images: np.ndarray, floor: float) -> tuple[np.ndarray, list[Centres]]:
+    """Score images in tiles, and find their craters.
+
+    Args:
+        engine: one that gives maps.
+        images: (n, height, width) uint8.
+        floor: lowest score of a crater.
+
+    Returns:
+        (n,) float32 scores in 0..1, and the craters of each image, best first.
     """
-
-    scores: np.ndarray
-    centres: list[Centres]
-
-
-def find_craters(engine: Engine, images: np.ndarray, floor: float) -> Found:
-    """Score (n, height, width) uint8 images with an engine that gives maps, and find their craters down to `floor`."""
-    _, height, width = images.shape
-    if height * width <= MOST_PIXELS:
-        said = _maps(engine, images)
-        return Found(said.scores, [find_centres(maps, floor, height, width) for maps in said.maps])
-    each = [_find_in_tiles(engine, image, floor) for image in images]
-    return Found(np.array([score for score, _ in each], np.float32), [centres for _, centres in each])
+    each = [_in_tiles(engine, image, floor) for image in images]
+    return np.array([score for score, _ in each], np.float32), [centres for _, centres in each]
 
 
-def _find_in_tiles(engine: Engine, image: np.ndarray, floor: float) -> tuple[np.float32, Centres]:
+def _in_tiles(engine: Engine, image: np.ndarray, floor: float) -> tuple[np.float32, Centres]:
     """Score and craters of one image. Its score is that of its strongest centre, as of any image."""
     height, width = image.shape
     score = np.float32(0)
     parts = []
     for top, bottom in _spans(height):
         for left, right in _spans(width):
-            maps = _maps(engine, image[None, top:bottom, left:right]).maps
+            maps = maps_of(engine, image[None, top:bottom, left:right]).maps
             (low, high), (first, last) = _own(top, bottom, height), _own(left, right, width)
             own = maps[:, low // STRIDE : -(-high // STRIDE), first // STRIDE : -(-last // STRIDE)]
             score = max(score, Maps.of(own, high - low, last - first).scores[0])
@@ -64,13 +63,6 @@ def _find_in_tiles(engine: Engine, image: np.ndarray, floor: float) -> tuple[np.
 def _own(start: int, stop: int, length: int) -> tuple[int, int]:
     """Which part of a tile is its own to answer for, from its own beginning on, along one side."""
     return (OVERLAP // 2 if start else 0), stop - start - (OVERLAP // 2 if stop < length else 0)
-
-
-def _maps(engine: Engine, images: np.ndarray) -> Maps:
-    said = engine.score(images)
-    if not isinstance(said, Maps):
-        raise TypeError(f"The engine must give maps; received: {type(said).__name__}")
-    return said
 
 
 def _spans(length: int) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Images of any size through the finder."""
+"""Images of any size through the finder: as they are, the largest in tiles."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from crater_ray.images.pixels import pack_stack
 from crater_ray.network.bundle import STARDUST, load
 from crater_ray.network.evidence import Maps
 from crater_ray.network.finder import STRIDE
-from crater_ray.scanning import whole_images
+from crater_ray.places.centres import find_centres
+from crater_ray.scanning import map_tiles
+from crater_ray.scanning.map_tiles import find_in_tiles
 from crater_ray.scanning.scorer import Scorer
-from crater_ray.scanning.whole_images import find_craters
 from crater_ray.settings import ScanSettings, screen_of, without_needless_screen
 from tests.network.test_finder import finder_bundle
 
@@ -44,15 +45,38 @@ def spots() -> np.ndarray:
 
 
 def test_tiles_find_what_the_whole_image_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = find_craters(BrightSpots(), spots()[None], 0.01)
-    monkeypatch.setattr(whole_images, "MOST_PIXELS", 1)
-    monkeypatch.setattr(whole_images, "TILE", 320)
-    monkeypatch.setattr(whole_images, "OVERLAP", 64)
-    tiled = find_craters(BrightSpots(), spots()[None], 0.01)
-    assert len(whole.centres[0].x) == 4
-    np.testing.assert_allclose(tiled.scores, whole.scores)
+    said = BrightSpots().score(spots()[None])
+    whole = find_centres(said.maps[0], 0.01, *spots().shape)
+    monkeypatch.setattr(map_tiles, "TILE", 320)
+    monkeypatch.setattr(map_tiles, "OVERLAP", 64)
+    scores, [tiled] = find_in_tiles(BrightSpots(), spots()[None], 0.01)
+    assert len(whole.x) == 4
+    np.testing.assert_allclose(scores, said.scores)
     for name in ("x", "y", "diameter", "score"):
-        np.testing.assert_allclose(getattr(tiled.centres[0], name), getattr(whole.centres[0], name))
+        np.testing.assert_allclose(getattr(tiled, name), getattr(whole, name))
+
+
+def test_only_the_largest_images_go_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a scorer says of an image as it is, it says of it in tiles."""
+    seen: list[tuple[int, ...]] = []
+
+    class Looking(BrightSpots):
+        def score(self, images: np.ndarray) -> Maps:
+            seen.append(images.shape)
+            return super().score(images)
+
+    scorer = Scorer(finder_bundle(), "stand-in", 0.5)
+    monkeypatch.setattr(scorer, "_engine", Looking())
+    whole = scorer.score(pack_stack(spots()[None]))
+    assert seen == [(1, 500, 700)]
+    monkeypatch.setattr("crater_ray.scanning.scorer.MOST_PIXELS", 1)
+    monkeypatch.setattr(map_tiles, "TILE", 320)
+    monkeypatch.setattr(map_tiles, "OVERLAP", 64)
+    tiled = scorer.score(pack_stack(spots()[None]))
+    assert set(seen[1:]) == {(1, 320, 320), (1, 244, 320), (1, 320, 188), (1, 244, 188)}
+    np.testing.assert_allclose(tiled.score, whole.score)
+    np.testing.assert_allclose(tiled.place, whole.place)
+    assert len(tiled.values["places"][0]) == len(whole.values["places"][0]) == 4
 
 
 @pytest.mark.parametrize("engine", ["keras", "openvino-float"])
