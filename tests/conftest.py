@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,7 +24,11 @@ from testbed.local_azure import LocalAzure
 from testbed.local_gcs import LocalGcs
 from testbed.local_s3 import ENVIRONMENT, LocalS3, serving
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 CLI = str(Path(sys.executable).with_name("crater-ray"))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 600.0
 """Seconds after which what a test waits for will not come any more, on the slowest and busiest machine."""
 
@@ -190,3 +196,16 @@ def command() -> Cli:
         return subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium that asks nothing of the network by itself."""
+    api = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet, timeout=1000 * PATIENCE)
+        yield opened
+        opened.close()

@@ -14,12 +14,10 @@ from crater_ray.completeness.publish import PAGE, publish
 from crater_ray.completeness.shares import share_of
 from crater_ray.runs.run import open_existing
 from crater_ray.storage.access import Access
-from tests.results.test_gallery import browser, new_page
+from tests.in_browser import new_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-__all__ = ["browser"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,7 +16,11 @@ from crater_ray.errors import UsageError
 from crater_ray.results.compare.comparison import MOVED_PX, compare
 from crater_ray.results.compare.scatter import scatter
 from tests.conftest import Cli
+from tests.in_browser import new_page, visit
 from tests.made_runs import ODD_KEYS, make_run, row
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # key: score and place in A, score and place in B
 CASES: dict[str, tuple[float | None, tuple[float, float] | None, float | None, tuple[float, float] | None]] = {
@@ -151,7 +155,7 @@ def test_the_drawing_is_sound_and_counts_every_image(runs: tuple[Path, Path]) ->
     assert (circles.count("dot gained"), circles.count("dot lost")) == (2, 2)
 
 
-def test_the_page_shows_what_changed(tmp_path: Path, cli: Cli) -> None:
+def test_the_page_shows_what_changed(browser: Browser, tmp_path: Path, cli: Cli) -> None:
     Image.new("L", (120, 100), 90).save(tmp_path / "one.jpg")
     uri = (tmp_path / "one.jpg").as_uri()
     keys = [*ODD_KEYS, "same"]
@@ -162,22 +166,15 @@ def test_the_page_shows_what_changed(tmp_path: Path, cli: Cli) -> None:
     html = (tmp_path / "page/index.html").read_text()
     assert "<title>Compared: &lt;a&gt; (A) with &lt;b&gt; (B)</title>" in html
     assert not re.search(r"<[ab]>", html)
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    api = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
-    if chromium is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        trouble: list[str] = []
-        page.on("console", lambda message: trouble.append(message.text))
-        page.on("pageerror", lambda problem: trouble.append(str(problem)))
-        page.goto((tmp_path / "page/index.html").as_uri())
-        page.wait_for_selector("body[data-ready]")
-        assert sorted(page.locator(".card .name").all_text_contents()) == sorted(ODD_KEYS)
-        assert "gained · 0.2000 \u2192 0.8000" in (page.locator(".card .about").nth(1).text_content() or "")
-        page.select_option("#group", label="gained")
-        assert page.locator(".drawing circle").count() == len(ODD_KEYS)
-        assert page.locator(".drawing svg").bounding_box() is not None
-        browser.close()
+    page = new_page(browser)
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text))
+    page.on("pageerror", lambda problem: trouble.append(str(problem)))
+    visit(page, tmp_path / "page")
+    assert sorted(page.locator(".card .name").all_text_contents()) == sorted(ODD_KEYS)
+    assert "gained · 0.2000 \u2192 0.8000" in (page.locator(".card .about").nth(1).text_content() or "")
+    page.select_option("#group", label="gained")
+    assert page.locator(".drawing circle").count() == len(ODD_KEYS)
+    assert page.locator(".drawing svg").bounding_box() is not None
+    page.close()
     assert trouble == []

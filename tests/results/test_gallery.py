@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,44 +14,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crater_ray.errors import CraterRayError, UsageError
-from crater_ray.results.gallery.distribution import distribution, from_axis, to_axis
 from crater_ray.results.gallery.pages import CHUNK
 from crater_ray.results.gallery.run_gallery import write_gallery
 from crater_ray.results.image_table import read_image_table
 from crater_ray.results.review.verdicts import import_file, read_verdicts
-from crater_ray.runs.run import Run, open_existing
+from crater_ray.runs.run import open_existing
 from crater_ray.storage.access import Access
-from testbed.local_s3 import PUBLIC, LocalS3
-from tests.conftest import PATIENCE, Cli
+from tests.in_browser import keys_shown, new_page, turn, visit
 from tests.made_runs import ODD_KEYS, make_run, row
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 COUNT = 80
 SPOT = (150, 40)
 """x and y of the bright spot in every image of 160x120."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    api = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet, timeout=1000 * PATIENCE)
-        yield opened
-        opened.close()
-
-
-def new_page(browser: Browser, **options: Any) -> Page:
-    """A page in a profile of its own, on which is waited for as long as it takes."""
-    page = browser.new_page(**options)
-    page.set_default_timeout(1000 * PATIENCE)
-    return page
 
 
 def key_of(number: int) -> str:
@@ -101,23 +78,6 @@ def page(browser: Browser, made: tuple[Path, Path]) -> Iterator[Page]:
     inside = made[1].as_uri() + "/"
     assert [url for url in asked if not url.startswith((inside, "blob:"))] == []
     assert trouble == []
-
-
-def visit(page: Page, folder: Path) -> None:
-    page.goto((folder / "index.html").as_uri())
-    page.wait_for_selector("body[data-ready]")
-
-
-def keys_shown(page: Page) -> list[str]:
-    found: list[str] = page.eval_on_selector_all(".card .name", "all => all.map(one => one.textContent)")
-    return found
-
-
-def turn(page: Page, act: Callable[[], Any]) -> None:
-    """Do something that shows other cards, and wait until they are there."""
-    before = page.get_attribute("body", "data-ready")
-    act()
-    page.wait_for_function("before => document.body.dataset.ready !== before", arg=before)
 
 
 def test_the_first_page(page: Page) -> None:
@@ -337,98 +297,3 @@ def test_an_empty_gallery_opens(browser: Browser, tmp_path: Path) -> None:
     visit(page, tmp_path / "pages")
     assert "No candidate" in (page.text_content("#cards") or "")
     page.close()
-
-
-def small_run(folder: Path) -> Run:
-    Image.new("L", (120, 100), 80).save(folder / "one.jpg")
-    return make_run(folder / "run", [row("k", 0.9, uri=(folder / "one.jpg").as_uri()), row("gone", 0.8)])
-
-
-def test_a_gallery_replaces_an_older_one_and_nothing_else(tmp_path: Path) -> None:
-    run = small_run(tmp_path)
-    written = write_gallery(run, tmp_path / "pages", Access())
-    assert list(written.problems.values()) == [1]
-    (tmp_path / "pages/images/0000/77.jpg").write_bytes(b"old")
-    write_gallery(run, tmp_path / "pages", Access())
-    assert not (tmp_path / "pages/images/0000/77.jpg").exists()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/notes.txt").write_text("dear")
-    with pytest.raises(UsageError, match="something else"):
-        write_gallery(run, tmp_path / "mine", Access())
-    with pytest.raises(UsageError, match="something else"):
-        write_gallery(run, tmp_path / "one.jpg", Access())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "one.jpg", "pages", "run"]
-
-
-def test_no_picture_at_all_is_a_failure_that_leaves_nothing(tmp_path: Path) -> None:
-    run = small_run(tmp_path)
-    (tmp_path / "one.jpg").unlink()
-    with pytest.raises(CraterRayError, match="Not one of the 2 images"):
-        write_gallery(run, tmp_path / "pages", Access())
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-def test_scores_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
-    # 0.01 is not a float32: a cut at the float64 would lose the image that has just this score.
-    run = make_run(tmp_path / "run", [row("a", 0.01), row("b", 0.0), row("c", 1.0), row("d", 0.5), row("e", None)])
-    found = distribution(run.parts(), [0.0123])
-    reached = dict(zip(found.thresholds.tolist(), found.reached.tolist(), strict=True))
-    assert [reached[cut] for cut in (0.0, 0.01, 0.0123, 0.5, 1.0)] == [4, 3, 2, 2, 1]
-    assert (int(found.bins.sum()), found.statuses["ok"]) == (4, 4)
-    places = to_axis(np.array([1e-4, 0.3, 0.5, 0.9999]))
-    assert from_axis(places) == pytest.approx([1e-4, 0.3, 0.5, 0.9999])
-    assert places[2] == 0.5
-
-
-def test_a_run_and_its_images_on_s3(s3: LocalS3, tmp_path: Path, cli: Cli) -> None:
-    buffer = io.BytesIO()
-    Image.new("L", (120, 100), 80).save(buffer, "JPEG")
-    odd = ["plain", "a'b\"c <i>", "line\nbreak", "ähnlich 火口"]
-    for key in odd:
-        s3.client.put_object(Bucket=PUBLIC, Key=f"gallery/{key}.jpg", Body=buffer.getvalue())
-    rows = [row(key, 0.9, uri=f"s3://{PUBLIC}/gallery/{key}.jpg", x=50.0, y=50.0) for key in odd]
-    make_run(f"s3://{PUBLIC}/gallery/run", rows, access=Access(s3.endpoint_url))
-    answer = cli(
-        "gallery", f"s3://{PUBLIC}/gallery/run", "--out", tmp_path / "pages", "--endpoint-url", s3.endpoint_url
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert "4 candidates" in answer.stdout and "without a picture" not in answer.stdout
-    assert len(list((tmp_path / "pages/images/0000").iterdir())) == 4
-
-
-def test_pictures_in_order_of_quality_with_flags_and_their_own_pixels(browser: Browser, tmp_path: Path) -> None:
-    rows = []
-    for number, (focus, nm) in enumerate([(1.5, 50.0), (1.0, None), (3.0, 20.0), (None, None)]):
-        path = tmp_path / f"{number}.png"
-        Image.fromarray(np.random.default_rng(number).integers(60, 70, (120, 160), np.uint8)).save(path)
-        known = {"focus": focus, "noise": 2.0, "pixel_nm": nm, "x": 60.0, "y": 60.0, "diameter": 10.0}
-        size = {"height": 120, "width": 160, "uri": path.as_uri()}
-        rows.append(row(f"k{number}", 0.9 - number / 100, **size, **known, instrument="Helios G4 UX"))
-    run = make_run(tmp_path / "run", rows, threshold=0.2)
-    write_gallery(run, tmp_path / "pages", Access(), flags=["focus < 1.2"])
-    opened = new_page(browser)
-    visit(opened, tmp_path / "pages")
-    assert keys_shown(opened) == ["k0", "k1", "k2", "k3"]
-    turn(opened, lambda: opened.select_option("#sort", label="focus, worst first"))
-    assert keys_shown(opened) == ["k1", "k0", "k2", "k3"]
-    turn(opened, lambda: opened.select_option("#sort", label="focus, best first"))
-    assert keys_shown(opened) == ["k2", "k0", "k1", "k3"]
-    turn(opened, lambda: opened.select_option("#flag", label="not flagged"))
-    assert keys_shown(opened) == ["k2", "k0", "k3"]
-    turn(opened, lambda: opened.select_option("#flag", label="focus < 1.2"))
-    assert keys_shown(opened) == ["k1"]
-    assert opened.text_content(".card .flag") == "focus < 1.2"
-    turn(opened, lambda: opened.select_option("#flag", label="any"))
-    about = opened.eval_on_selector_all(".card .about", "all => all.map(one => one.textContent)")
-    assert [text for text in about if "nm" in text] == ["\u2300 10 px (200 nm)", "\u2300 10 px (500 nm)"]
-    opened.click(".card .crop")
-    details = opened.text_content("#zoom-details") or ""
-    assert "Helios G4 UX" in details and "2 gray levels" in details and "20 nm" in details
-    opened.close()
-    write_gallery(run, tmp_path / "sorted", Access(), sort="-focus", pixel_nm=40.0)
-    opened = new_page(browser)
-    visit(opened, tmp_path / "sorted")
-    assert keys_shown(opened) == ["k2", "k0", "k1", "k3"]
-    assert opened.text_content("#sort option") == "as made: -focus"
-    assert "(400 nm)" in (opened.text_content(".card") or "")
-    opened.close()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,14 @@ def scrape() -> dict[str, float]:
     return found
 
 
+def served(all_there: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+    """What is served once all is there, or at the end of all patience: processes report in their own time."""
+    stop = time.monotonic() + PATIENCE
+    while not all_there(found := scrape()) and time.monotonic() < stop:
+        time.sleep(0.02)
+    return found
+
+
 def test_metrics_of_a_real_scan_are_served_to_prometheus(
     ray_here: None, archive: Path, tmp_path: Path, quiet: Console
 ) -> None:
@@ -76,13 +84,7 @@ def test_metrics_of_a_real_scan_are_served_to_prometheus(
         "ray_crater_ray_bytes_total": before + size,
     }
     wanted = exported() - {"ray_crater_ray_retries_total"}  # nothing was retried
-    stop = time.monotonic() + PATIENCE
-    found = scrape()
-    while time.monotonic() < stop and not (
-        expected.items() <= found.items() and wanted <= {name.split()[0] for name in found}
-    ):
-        time.sleep(0.5)
-        found = scrape()
+    found = served(lambda seen: expected.items() <= seen.items() and wanted <= {name.split()[0] for name in seen})
     assert {name: found.get(name) for name in expected} == expected
     assert wanted <= {name.split()[0] for name in found}
     assert outcome.check.candidates
