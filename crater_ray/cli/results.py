@@ -1,4 +1,4 @@
-"""The commands that work with results: candidates, compare, merge, gallery, review."""
+"""The commands that work with results: candidates, compare, merge."""
 
 from __future__ import annotations
 
@@ -200,83 +200,3 @@ def merge(
         base, *others = (stack.enter_context(open_existing(uri, access)) for uri in (run, *rescans))
         merged = merge_runs(base, others, out, access, threshold)
     show_merged(merged, console_on(sys.stdout))
-
-
-@commands.command()
-def gallery(
-    run: RunPath,
-    threshold: RunThreshold = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to.  (default: RUN-gallery)")] = None,
-    table: ImageTable = None,
-    sort: Sort = None,
-    flag: Flag = None,
-    pixel_size: PixelSize = None,
-    whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
-    anonymous: Anonymous = False,
-    endpoint_url: Endpoint = None,
-    requester_pays: RequesterPays = False,
-) -> None:
-    """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
-    from crater_ray.completeness.scores import crater_scores
-    from crater_ray.results.gallery.pages import show_written
-    from crater_ray.results.gallery.run_gallery import default_folder, write_gallery
-    from crater_ray.results.image_table import read_image_table
-    from crater_ray.runs.run import open_existing
-    from crater_ray.storage.access import Access
-
-    access = Access(endpoint_url, anonymous, requester_pays)
-    with open_existing(run, access) as opened:
-        image_table = read_image_table(table) if table else None
-        access = replace(access, endpoint_url=endpoint_url or opened.record["settings"].get("endpoint_url"))
-        with progress_on_stderr("pictures") as tell:
-            written = write_gallery(
-                opened,
-                out or default_folder(opened),
-                access,
-                threshold=threshold,
-                image_table=image_table,
-                pixel_nm=pixel_size,
-                craters=crater_scores(opened),
-                sort=sort,
-                flags=flag or (),
-                whole=whole_images,
-                progress=tell,
-            )
-    show_written(written, console_on(sys.stdout))
-
-
-@commands.command()
-def review(
-    run: RunPath,
-    verdicts: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Saved by a gallery, or CSV with key and verdict.")
-    ] = None,
-    reviewer: Annotated[
-        str | None, typer.Option("--reviewer", metavar="NAME", help="Who judged, where a file does not say so.")
-    ] = None,
-    export: Annotated[
-        Path | None, typer.Option("--export", metavar="FILE", help="Write what `python -m training retrain` takes.")
-    ] = None,
-    any_run: Annotated[
-        bool, typer.Option("--any-run", help="Also take verdicts given on another run over the same images.")
-    ] = False,
-    endpoint_url: Endpoint = None,
-) -> None:
-    """Keep people's verdicts with a run, and say what they say: precision so far, agreement of reviewers."""
-    from crater_ray.results.candidates import write_csv
-    from crater_ray.results.review.summary import show_review
-    from crater_ray.results.review.verdicts import import_file, read_verdicts, training_table
-    from crater_ray.runs.run import open_existing
-    from crater_ray.storage.access import Access
-    from crater_ray.watching.display import say
-
-    console = console_on(sys.stdout)
-    with open_existing(run, Access(endpoint_url)) as opened:
-        for path in verdicts or ():
-            count = import_file(opened, path, reviewer, any_run)
-            say(console, f"{count:,} verdicts from {path}")
-        judged = show_review(opened, read_verdicts(opened), console)
-        if export:
-            table = training_table(judged)
-            write_csv(table, export)
-            say(console, f"for retraining, {table.num_rows:,} images: {export}")

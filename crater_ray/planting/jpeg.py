@@ -17,6 +17,15 @@ def luma_table(data: bytes | memoryview) -> list[int] | None:
         return list(tables[min(tables)]) if tables else None
 
 
+def jpeg(pixels: np.ndarray, table: list[int] | None) -> bytes:
+    """A JPEG file of (h, w) uint8 pixels with these quantisation steps; empty without steps."""
+    if table is None:
+        return b""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", qtables=[table])
+    return file.getvalue()
+
+
 def compressed(pixels: np.ndarray, table: list[int] | None) -> np.ndarray:
     """Pixels after a JPEG file with these quantisation steps; as they are where there are none.
 
@@ -26,7 +35,5 @@ def compressed(pixels: np.ndarray, table: list[int] | None) -> np.ndarray:
     """
     if table is None or max(pixels.shape) > 65_500:  # JPEG knows no longer sides
         return pixels
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", qtables=[table])
-    with Image.open(file, formats=("JPEG",)) as image:
+    with Image.open(io.BytesIO(jpeg(pixels, table)), formats=("JPEG",)) as image:
         return np.asarray(image)

@@ -87,7 +87,7 @@ def gold_standards(
         raise UsageError(
             f"Of {len(rows):,} images below the threshold that were drawn, {len(visible):,} can hold a crater that is "
             f"seen, and {len(lowest):,} are safely without one: too few for {wanted.craters:,} and {wanted.blanks:,} "
-            "gold standards. Ask for fewer with --gold."
+            "gold standards. Ask for fewer."
         )
     return craters, [rows[number] for number in sorted(blanks)]
 

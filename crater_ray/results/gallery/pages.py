@@ -31,6 +31,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.planting.recipe import split
+from crater_ray.results.gallery.orders import diversity, looks_of, uncertainty
 from crater_ray.results.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
 from crater_ray.results.order import BETWEEN
 from crater_ray.storage.access import Access
@@ -50,6 +52,8 @@ DETAILS = ("VMcode", "id", "frame", "flags", "bad_focus", "tech", "comment", "bu
 QUALITY = ("focus", "noise", "contrast", "saturated")
 MEASURED = (*QUALITY, "pixel_nm", "voltage_kv", "magnification")
 """Columns that a picture's details show, where there are any; the measured ones with four digits."""
+TRUTH, RECIPE, ADDRESS = "truth", "recipe", "address"
+"""Columns that only tables with gold standards have."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +63,14 @@ class Gallery:
     Attributes:
         title: of the page.
         candidates: in the order in which to show them: `key`, `uri`, `score`, `x`, `y`, `diameter` (estimated from the
-            pixels when all of them are empty); optionally `places`, `foil`, `group` (such as gained or lost), `note` (a
-            line about it), `instrument`, `bar` and any of `DETAILS` and `MEASURED`.
+            pixels when all of them are empty); optionally `TRUTH` (crater or not, of gold standards alone), `RECIPE`
+            (what is planted into the image, as text), `ADDRESS` (shown instead of `uri`), `places`, `foil`, `group`
+            (such as gained or lost), `note` (a line about it), `instrument`, `bar` and any of `DETAILS` and `MEASURED`.
         facts: about the run, for the page's head: run_id, bundle, source, threshold and so on; JSON values.
         distribution: see `crater_ray.results.gallery.distribution`, as JSON values.
         expected: blanks and craters to be expected at its thresholds; see
             `crater_ray.results.false_alarms.report.curves`. None where nothing is said of them.
+        chances: (n,) how probable a crater is in each; only their order by uncertainty is shown.
         pixel_nm: width of a pixel in nm; as `candidates` have it for each image when None.
         extra: an SVG drawing made by this package (never of names) that the page shows below its head.
     """
@@ -76,6 +82,7 @@ class Gallery:
     pixel_nm: float | None = None
     extra: str = ""
     expected: dict[str, Any] | None = None
+    chances: np.ndarray | None = None
 
 
 @dataclass
@@ -129,7 +136,10 @@ def write(
                 f"Not one of the {len(pictures):,} images could be fetched; the first: {problems[0]}. "
                 "Is the archive still where it was scanned? Check --endpoint-url and --anonymous."
             )
-        _write_js(folder / MARKER, "summary", _summary(gallery, whole))
+        orders = {"diversity": diversity(looks_of(folder / "sprites", pictures)).tolist()} if pictures else {}
+        if gallery.chances is not None:
+            orders["uncertainty"] = uncertainty(gallery.chances).tolist()
+        _write_js(folder / MARKER, "summary", _summary(gallery, whole) | {"orders": orders})
         for name in ASSETS:
             (folder / name).write_bytes(_asset(name))
         page = _asset("index.html").decode().replace("{{title}}", html.escape(gallery.title))
@@ -155,9 +165,14 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
     for number, start in enumerate(range(0, table.num_rows, CHUNK)):
         rows = table.slice(start, CHUNK)
         numbers = (pc.fill_null(rows[name].cast(pa.float64()), np.nan).to_pylist() for name in ("x", "y", "diameter"))
-        page = rows["page"].to_pylist() if "page" in rows.column_names else [None] * rows.num_rows
-        places = zip(rows["uri"].to_pylist(), *numbers, page, strict=True)
-        subjects = [Subject(uri, x, y, diameter, estimate, page) for uri, x, y, diameter, page in places]
+        page, recipes = (
+            rows[name].to_pylist() if name in rows.column_names else [None] * rows.num_rows for name in ("page", RECIPE)
+        )
+        places = zip(rows["uri"].to_pylist(), *numbers, page, recipes, strict=True)
+        subjects = [
+            Subject(uri, x, y, diameter, estimate, page, split([recipe])[1][0] if recipe else None)
+            for uri, x, y, diameter, page, recipe in places
+        ]
         jobs.append((number, subjects, folder, access, whole))
     processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
     if len(jobs) < WORTH_A_POOL or processes == 1:
@@ -174,6 +189,9 @@ def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict
     shown = ("x", "y", "uri", "note", "group", "instrument", "bar", *DETAILS, *MEASURED)
     chunk = table.slice(number * CHUNK, CHUNK)
     rows = chunk.select([name for name in shown if name in table.column_names]).to_pylist()
+    if ADDRESS in table.column_names:
+        for row, address in zip(rows, chunk[ADDRESS].to_pylist(), strict=True):
+            row["uri"] = address
     for row in rows:
         row |= {name: _short(row[name]) for name in MEASURED if name in row}
     if {"page", "pages"} <= set(table.column_names):
@@ -227,6 +245,9 @@ def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
     for name in QUALITY:
         if name in table.column_names and table[name].null_count < table.num_rows:
             summary.setdefault("quality", {})[name] = [_short(number) for number in table[name].to_pylist()]
+    if TRUTH in table.column_names:
+        truths = table[TRUTH].to_pylist()
+        summary["gold"] = {str(place): truth for place, truth in enumerate(truths) if truth is not None}
     flags = [text.split(BETWEEN) if text else [] for text in _texts(table, "flags")]
     if any(flags):
         kinds = sorted({flag for some in flags for flag in some})

@@ -13,6 +13,9 @@ from crater_ray.images.decode import decode
 from crater_ray.images.fetch import fetch
 from crater_ray.images.status import Refusal
 from crater_ray.places.diameter import estimate_diameter
+from crater_ray.planting.jpeg import jpeg, luma_table
+from crater_ray.planting.plant import plant
+from crater_ray.planting.recipe import Recipe
 from crater_ray.storage.access import Access
 from crater_ray.storage.errors import StorageError
 
@@ -35,6 +38,7 @@ class Subject:
         diameter: of the crater, in px; not a number when there is none.
         estimate: look for a diameter in the pixels: the run, of an earlier version, has none.
         page: the page of its file that the crater is on, from 1; None in runs of earlier versions.
+        recipe: of the crater that is planted into it before it is shown; None for the image as it is.
     """
 
     uri: str
@@ -43,6 +47,7 @@ class Subject:
     diameter: float = nan
     estimate: bool = False
     page: int | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +102,14 @@ def make_chunk(number: int, subjects: list[Subject], folder: Path, access: Acces
         if isinstance(pixels, Refusal):
             pictures.append(Picture(problem=pixels.reason))
             continue
+        if subject.recipe is not None:
+            pixels = plant(pixels, data, subject.recipe).pixels
         row, column = divmod(position, COLUMNS)
         cell = sprite[row * CROP : (row + 1) * CROP, column * CROP : (column + 1) * CROP]
         pictures.append(_draw(pixels, subject, cell))
         if whole:
-            _write_whole(images / f"{position:02d}.jpg", data, pixels)
+            file = data if subject.recipe is None else jpeg(pixels, luma_table(data))
+            _write_whole(images / f"{position:02d}.jpg", file, pixels)
     path = folder / "sprites" / f"{number:04d}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sprite).save(path, quality=QUALITY)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from crater_ray.errors import UsageError
 from crater_ray.results.false_alarms.report import curves, false_alarms
 from crater_ray.results.false_alarms.tail import Craters
 from crater_ray.results.gallery.distribution import distribution
+from crater_ray.results.gallery.gold import mixed
 from crater_ray.results.gallery.pages import Gallery, Written, write
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
 from crater_ray.results.order import flagged, in_order
+from crater_ray.results.review.gold import read_gold_verdicts
+from crater_ray.results.review.skill import probabilities, skills
+from crater_ray.results.review.verdicts import FOLDER, read_verdicts
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 
@@ -28,6 +33,7 @@ def write_gallery(
     image_table: pa.Table | None = None,
     pixel_nm: float | None = None,
     craters: Mapping[str, Craters] | None = None,
+    gold: pa.Table | None = None,
     sort: str | None = None,
     flags: Sequence[str] = (),
     whole: bool = True,
@@ -44,6 +50,7 @@ def write_gallery(
         pixel_nm: width of a pixel in nm; as the run has it for each image when None.
         craters: how craters score, as `crater_ray.completeness.scores.crater_scores` gives it, for the craters that are
             to be expected.
+        gold: gold standards to mix in, as `crater_ray.volunteers.mixed.gold_for_gallery` makes them.
         sort, flags: in which order they come and which are flagged; see `crater_ray.results.order`.
         whole: copy the whole images as well.
         progress: called with candidates done and candidates in all.
@@ -55,7 +62,10 @@ def write_gallery(
         raise UsageError(f"{run.folder.uri} holds planted craters: its completeness.html shows some of them.")
     results = Results(run)
     cut = run.threshold if threshold is None else threshold
-    candidates = in_order(flagged(join(results.candidates(cut), image_table), flags), sort)
+    candidates = join(results.candidates(cut), image_table)
+    if gold is not None:
+        candidates = mixed(candidates, join(gold, image_table))
+    candidates = in_order(flagged(candidates, flags), sort)
     settings = run.record["settings"]
     facts = {
         "run_id": run.id,
@@ -71,7 +81,12 @@ def write_gallery(
     counted = distribution(results.parts(["status", "score"]), [cut, run.threshold])
     expected = curves(false_alarms(run, image_table, craters), counted.thresholds.tolist())
     name = run.folder.uri.rstrip("/").rpartition("/")[2]
-    gallery = Gallery(f"Candidates: {name}", candidates, facts, counted.as_json(), pixel_nm, expected=expected)
+    said = probabilities(read_verdicts(run), skills(read_gold_verdicts(run, FOLDER))).by_key
+    own = zip(candidates["key"].to_pylist(), candidates["score"].to_pylist(), strict=True)
+    chances = np.array([said.get(key, score) for key, score in own], float)
+    gallery = Gallery(
+        f"Candidates: {name}", candidates, facts, counted.as_json(), pixel_nm, expected=expected, chances=chances
+    )
     return write(gallery, out, access, whole, progress)
 
 

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crater_ray.errors import UsageError
+from crater_ray.results.review.gold import TRUTHS, GoldStandard, GoldVerdict, kept_gold
 from crater_ray.runs.run import Run, now
 from crater_ray.storage.errors import explain
 
@@ -53,12 +55,13 @@ def import_file(run: Run, path: Path, reviewer: str | None = None, any_run: bool
     Args:
         run: what was reviewed.
         path: a file saved by a gallery, or a CSV with the columns `key` and `verdict`, and if wanted `reviewer`,
-            `when`, `x`, `y`.
+            `when`, `x`, `y`, `truth`. Rows with a truth (crater or not) are of gold standards, and so is what the run
+            knows as such.
         reviewer: who, where the file does not say so.
         any_run: also take verdicts that were given on the gallery of another run over the same images.
 
     Returns:
-        How many verdicts it holds.
+        How many verdicts it holds, gold standards left out.
 
     Raises:
         UsageError: the file is not of this kind, of another run, or about images that the run does not have.
@@ -71,9 +74,8 @@ def import_file(run: Run, path: Path, reviewer: str | None = None, any_run: bool
         raise explain(problem, str(path)) from None
     try:
         text = data.decode("utf-8-sig")
-        verdicts = (
-            _read_csv(text, reviewer) if path.suffix.lower() == ".csv" else _read_json(text, run, reviewer, any_run)
-        )
+        said = _read_csv(text, reviewer) if path.suffix.lower() == ".csv" else _read_json(text, run, reviewer, any_run)
+        verdicts, gold = _parted(said, kept_gold(run))
     except (ValueError, KeyError, TypeError) as problem:
         raise UsageError(f"{str(path)!r} is no file of verdicts: {problem}") from None
     _require_known(run, path, verdicts)
@@ -82,6 +84,7 @@ def import_file(run: Run, path: Path, reviewer: str | None = None, any_run: bool
         "run_id": run.id,
         "imported": now(),
         "verdicts": [asdict(verdict) for verdict in verdicts],
+        "gold": [asdict(one) for one in gold],
     }
     name = hashlib.sha256(data + (reviewer or "").encode()).hexdigest()[:16]
     text = json.dumps(content, ensure_ascii=True, indent=1) + "\n"
@@ -89,7 +92,25 @@ def import_file(run: Run, path: Path, reviewer: str | None = None, any_run: bool
     return len(verdicts)
 
 
-def _read_json(text: str, run: Run, reviewer: str | None, any_run: bool) -> list[Verdict]:
+Said = list[tuple[Verdict, str | None]]
+"""Verdicts, each with the truth where the file says that it is of a gold standard."""
+
+
+def _parted(said: Said, known: Mapping[str, GoldStandard]) -> tuple[list[Verdict], list[GoldVerdict]]:
+    """Verdicts on images of the run, and those on gold standards."""
+    verdicts, gold = [], []
+    for verdict, told in said:
+        truth = known[verdict.key].truth if verdict.key in known else told
+        if truth is None:
+            verdicts.append(verdict)
+        elif truth in TRUTHS:
+            gold.append(GoldVerdict(verdict.key, truth, verdict.verdict, verdict.reviewer, verdict.when))
+        else:
+            raise ValueError(f"a truth must be one of {', '.join(TRUTHS)}; received: {truth!r} for {verdict.key!r}")
+    return verdicts, gold
+
+
+def _read_json(text: str, run: Run, reviewer: str | None, any_run: bool) -> Said:
     content = json.loads(text)
     if not isinstance(content, dict) or content.get("kind") != KIND or content.get("format") != FORMAT:
         raise ValueError(f"it does not say that it is {KIND!r} of format {FORMAT}")
@@ -99,15 +120,15 @@ def _read_json(text: str, run: Run, reviewer: str | None, any_run: bool) -> list
             "If it is of the same images, add --any-run."
         )
     who = reviewer or content["reviewer"]
-    return [_verdict(entry, who) for entry in content["verdicts"]]
+    return [(_verdict(entry, who), entry.get("gold")) for entry in content["verdicts"]]
 
 
-def _read_csv(text: str, reviewer: str | None) -> list[Verdict]:
+def _read_csv(text: str, reviewer: str | None) -> Said:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     missing = {"key", "verdict"} - set(reader.fieldnames or ())
     if missing:
         raise ValueError(f"it has no column {' and '.join(sorted(missing))}")
-    return [_verdict(row, row.get("reviewer") or reviewer) for row in reader]
+    return [(_verdict(row, row.get("reviewer") or reviewer), row.get("truth") or None) for row in reader]
 
 
 def _verdict(entry: dict[str, Any], reviewer: str | None) -> Verdict:

@@ -42,7 +42,7 @@ craterRay.start = (data) => {
   function order() {
     const [name, way] = get("sort").value.split(" ");
     if (!name) return;
-    const values = name === "score" ? data.scores : data.quality[name];
+    const values = name === "score" ? data.scores : data.orders?.[name] || data.quality[name];
     const of = (i) => (values[i] === null ? Infinity : way === "falling" ? -values[i] : values[i]);
     chosen.sort((a, b) => of(a) - of(b) || a - b);
   }
@@ -228,6 +228,8 @@ craterRay.start = (data) => {
   for (const name of Object.keys(data.quality || {})) {
     for (const way of ["rising", "falling"]) orders.push([`${name} ${way}`, `${name}, ${way === worst[name] ? "worst" : "best"} first`]);
   }
+  if (data.orders?.uncertainty) orders.push(["uncertainty rising", "least certain first"]);
+  if (data.orders?.diversity) orders.push(["diversity rising", "most unlike first"]);
   get("sort").append(...orders.map(([value, textContent]) => craterRay.element("option", { value, textContent })));
   get("sort").parentElement.hidden = orders.length < 2;
   get("statuses").tBodies[0].append(...data.distribution.statuses.map(([status, count]) => craterRay.element("tr", {},

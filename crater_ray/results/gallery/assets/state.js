@@ -81,7 +81,10 @@ var craterRay = (() => {
   }
 
   function toFile() {
-    const list = [...verdicts].map(([key, { verdict, when }]) => ({ key, verdict, when }));
+    // Gold standards are marked, so that they count for the reviewer's skill and never as images of the run.
+    const gold = new Map(Object.entries(data.gold || {}).map(([index, truth]) => [data.keys[index], truth]));
+    const list = [...verdicts].map(([key, { verdict, when }]) => (
+      gold.has(key) ? { key, verdict, when, gold: gold.get(key) } : { key, verdict, when }));
     return {
       kind: "crater-ray verdicts", format: 1, run_id: data.facts.run_id, bundle: data.facts.bundle,
       reviewer, saved: new Date().toISOString(), verdicts: list,
