@@ -229,9 +229,7 @@ class ScorerPool:
 
     def _watch_waiting(self) -> None:
         """A scorer that gets no GPU because others have them all is not at fault: its time to start has not begun."""
-        waiting = [
-            member for member in self._starting.values() if member.device.gpu and not has_process(member.actor)
-        ]
+        waiting = [member for member in self._starting.values() if member.device.gpu and not has_process(member.actor)]
         for member in waiting:
             member.started = time.monotonic()
         if waiting and not self.waiting:

@@ -15,8 +15,9 @@ from scipy import ndimage
 from crater_ray.completeness.plan import recipe_of
 from crater_ray.errors import UsageError
 from crater_ray.images.crop import Crop
+from crater_ray.images.decode import read_picture
 from crater_ray.images.fetch import fetch
-from crater_ray.images.picture import Reading, read_picture
+from crater_ray.images.picture import Reading
 from crater_ray.images.status import Refusal
 from crater_ray.results.gallery.gold import ALIAS
 from crater_ray.results.gallery.pages import ADDRESS, RECIPE, TRUTH

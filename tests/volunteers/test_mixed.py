@@ -20,13 +20,11 @@ from crater_ray.runs.run import Run, open_existing
 from crater_ray.storage.access import Access
 from crater_ray.volunteers.mixed import gold_for_gallery
 from tests.conftest import Cli
-from tests.results.test_gallery import browser, new_page, turn, visit
+from tests.in_browser import new_page, turn, visit
 from tests.volunteers.conftest import CANDIDATES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-__all__ = ["browser"]
 
 SHARE, GOLD = "0.34", 6
 
