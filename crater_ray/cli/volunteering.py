@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from crater_ray.cli.options import (
     RunThreshold,
     console_on,
     progress_on_stderr,
+    spread,
 )
 from crater_ray.cli.results import ImageTable
 
@@ -31,19 +33,51 @@ commands.add_typer(exports)
 commands.add_typer(imports)
 
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A new folder.")]
-Budget = Annotated[
-    str | None,
-    typer.Option("--budget", metavar="N|P%", help="Instead: so many of the best, such as 500 or 4% of the run."),
-]
-Seed = Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Decides which gold standards, and the order.")]
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What all exports can be told."""
+
+    threshold: RunThreshold = None
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="N|P%", help="Instead: so many of the best, such as 500 or 4% of the run."),
+    ] = None
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="S", min=0, help="Decides which gold standards, and the order.")
+    ] = 0
+    table: ImageTable = None
+    anonymous: Anonymous = False
+    endpoint_url: Endpoint = None
+    requester_pays: RequesterPays = False
+
+    @property
+    def access(self) -> Access:
+        """How to reach the run and its images."""
+        from crater_ray.storage.access import Access
+
+        return Access(self.endpoint_url, self.anonymous, self.requester_pays)
+
+    def chosen(self, images: int, gold: int, pixel_size: float | None = None) -> Chosen:
+        """What is exported of a run of so many images, with so many gold standards."""
+        from crater_ray.errors import UsageError
+        from crater_ray.results.candidates import read_budget
+        from crater_ray.results.image_table import read_image_table
+        from crater_ray.volunteers.export import Chosen
+
+        if self.budget is not None and self.threshold is not None:
+            raise UsageError("--budget and --threshold exclude each other: give one.")
+        most = None if self.budget is None else read_budget(self.budget, images)
+        table = read_image_table(self.table) if self.table else None
+        return Chosen(self.threshold, most, gold, self.seed, table, pixel_size, self.access)
 
 
 @exports.command()
+@spread
 def zooniverse(
     run: RunPath,
     out: Out,
-    threshold: RunThreshold = None,
-    budget: Budget = None,
     gold: Annotated[
         int, typer.Option("--gold", metavar="N", min=0, help="Gold standards to mix in: half with a planted crater.")
     ] = 100,
@@ -53,22 +87,17 @@ def zooniverse(
     whole: Annotated[
         bool, typer.Option("--whole", help="Show whole images instead of what is around each place, enlarged.")
     ] = False,
-    seed: Seed = 0,
-    table: ImageTable = None,
     pixel_size: PixelSize = None,
-    anonymous: Anonymous = False,
-    endpoint_url: Endpoint = None,
-    requester_pays: RequesterPays = False,
+    *,
+    options: ExportOptions,
 ) -> None:
     """Subject sets for Zooniverse: pictures, manifests and gold standards, mixed."""
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.access import Access
     from crater_ray.volunteers.export import export_zooniverse
     from crater_ray.watching.display import say
 
-    access = Access(endpoint_url, anonymous, requester_pays)
-    with open_existing(run, access) as opened, progress_on_stderr("pictures") as tell:
-        chosen = _chosen(opened.manifest.images, threshold, budget, gold, seed, table, pixel_size, access)
+    with open_existing(run, options.access) as opened, progress_on_stderr("pictures") as tell:
+        chosen = options.chosen(opened.manifest.images, gold, pixel_size)
         done = export_zooniverse(opened, out, chosen, whole=whole, feedback=feedback, progress=tell)
     console = console_on(sys.stdout)
     say(console, f"{done.candidates:,} candidates and {done.gold:,} gold standards in {done.sets} sets: {done.out}")
@@ -78,29 +107,23 @@ def zooniverse(
 
 
 @exports.command()
+@spread
 def foil_search(
     run: RunPath,
     out: Out,
-    threshold: RunThreshold = None,
-    budget: Budget = None,
     calibration: Annotated[
         int, typer.Option("--calibration", metavar="N", min=0, help="Calibration images, with a planted crater each.")
     ] = 100,
-    seed: Seed = 0,
-    table: ImageTable = None,
-    anonymous: Anonymous = False,
-    endpoint_url: Endpoint = None,
-    requester_pays: RequesterPays = False,
+    *,
+    options: ExportOptions,
 ) -> None:
     """For the foil search's own site: the candidates' keys, and calibration images."""
     from crater_ray.runs.run import open_existing
-    from crater_ray.storage.access import Access
     from crater_ray.volunteers.export import export_foil_search
     from crater_ray.watching.display import say
 
-    access = Access(endpoint_url, anonymous, requester_pays)
-    with open_existing(run, access) as opened, progress_on_stderr("pictures") as tell:
-        chosen = _chosen(opened.manifest.images, threshold, budget, calibration, seed, table, None, access)
+    with open_existing(run, options.access) as opened, progress_on_stderr("pictures") as tell:
+        chosen = options.chosen(opened.manifest.images, calibration)
         done = export_foil_search(opened, out, chosen, tell)
     console = console_on(sys.stdout)
     say(console, f"{done.candidates:,} keys: {done.out / 'keys.txt'}")
@@ -158,29 +181,6 @@ def take_zooniverse(
     for reason, count in read.passed_over.most_common():
         say(console, f"{count:,} classifications passed over: {reason}")
     say(console, f"next: crater-ray review {place} {csv}")
-
-
-def _chosen(
-    images: int,
-    threshold: float | None,
-    budget: str | None,
-    gold: int,
-    seed: int,
-    table: Path | None,
-    pixel_size: float | None,
-    access: Access,
-) -> Chosen:
-    """What is exported, of a run of so many images."""
-    from crater_ray.errors import UsageError
-    from crater_ray.results.candidates import read_budget
-    from crater_ray.results.image_table import read_image_table
-    from crater_ray.volunteers.export import Chosen
-
-    if budget is not None and threshold is not None:
-        raise UsageError("--budget and --threshold exclude each other: give one.")
-    most = None if budget is None else read_budget(budget, images)
-    image_table = read_image_table(table) if table else None
-    return Chosen(threshold, most, gold, seed, image_table, pixel_size, access)
 
 
 def _show_problems(done: Exported) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from crater_ray.planting.patch import look_of
 from crater_ray.planting.plant import plant
 from crater_ray.planting.recipe import Recipe
 from crater_ray.planting.visibility import SEEN, matched_filter_ratio
+from crater_ray.results.processes import in_processes
 from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs.run import Run
 from crater_ray.simulate.frame import contrast_to_noise
@@ -113,7 +111,7 @@ def make_plan(
         for start in range(0, len(rows), CHUNK)
     ]
     planned: list[dict[str, Any]] = []
-    for some in _worked(jobs, len(rows)):
+    for some in in_processes(_plan, jobs, worth_it=len(rows) >= WORTH_A_POOL):
         planned += some
         if progress:
             progress(len(planned), len(rows))
@@ -144,18 +142,6 @@ def manifest_of(plan: pa.Table, sample: Sample, shard_images: int) -> pa.Table:
 def recipe_of(row: dict[str, Any]) -> Recipe:
     """The recipe of a row of a plan."""
     return Recipe(row["x"], row["y"], row["diameter"], row["strength"], row["seed"])
-
-
-def _worked(jobs: list[Job], images: int) -> Iterator[list[dict[str, Any]]]:
-    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
-    if images < WORTH_A_POOL or processes == 1:
-        # In a thread, because the caller's own, such as a notebook's, may be running an event loop already.
-        with ThreadPoolExecutor(1) as thread:
-            yield from (thread.submit(_plan, job).result() for job in jobs)
-        return
-    # Started afresh, not forked: the caller may already hold threads that do not survive a fork.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_plan, jobs)
 
 
 def _plan(job: Job) -> list[dict[str, Any]]:

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from crater_ray.errors import UsageError
 from crater_ray.results.candidates import threshold_for_budget, with_pixel_size, write_csv
 from crater_ray.results.image_table import foils_of
+from crater_ray.results.new_folder import new_folder
 from crater_ray.results.open_run import Results
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 from crater_ray.volunteers import foil_search, panoptes
 from crater_ray.volunteers.gold import Wanted, gold_standards
-from crater_ray.volunteers.new_folder import new_folder
 from crater_ray.volunteers.subjects import CANDIDATE, keep, numbered, write_pictures
 
 SUBJECTS = "subjects.csv"

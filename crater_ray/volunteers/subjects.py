@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.fetch import fetch
 from crater_ray.images.status import Refusal
 from crater_ray.planting.recipe import Recipe
+from crater_ray.results.processes import in_processes
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 from crater_ray.storage.errors import StorageError
@@ -150,7 +148,8 @@ def write_pictures(
     made: list[dict[str, Any]] = []
     problems: dict[str, int] = {}
     done = 0
-    for job, answers in zip(jobs, _worked(jobs, len(rows)), strict=True):
+    worked = in_processes(_draw, jobs, worth_it=len(rows) >= WORTH_A_POOL)
+    for job, answers in zip(jobs, worked, strict=True):
         for row, answer in zip(job.rows, answers, strict=True):
             if isinstance(answer, str):
                 problems[answer] = problems.get(answer, 0) + 1
@@ -168,18 +167,6 @@ def write_pictures(
             "Is the archive still where it was scanned? Check --endpoint-url and --anonymous."
         )
     return pa.Table.from_pylist(made, schema=SCHEMA), problems
-
-
-def _worked(jobs: list[Job], subjects: int) -> Iterator[list[tuple[int, int, float] | str]]:
-    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
-    if subjects < WORTH_A_POOL or processes == 1:
-        # In a thread, because the caller's own, such as a notebook's, may be running an event loop already.
-        with ThreadPoolExecutor(1) as thread:
-            yield from (thread.submit(_draw, job).result() for job in jobs)
-        return
-    # Started afresh, not forked: the caller may already hold threads that do not survive a fork.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_draw, jobs)
 
 
 def _draw(job: Job) -> list[tuple[int, int, float] | str]:

@@ -13,16 +13,10 @@ from __future__ import annotations
 
 import html
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +24,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crater_ray.errors import CraterRayError, UsageError
+from crater_ray.errors import CraterRayError
 from crater_ray.planting.recipe import split
 from crater_ray.results.gallery.orders import diversity, looks_of, uncertainty
 from crater_ray.results.gallery.pictures import COLUMNS, CROP, Picture, Subject, make_chunk
+from crater_ray.results.new_folder import new_folder
 from crater_ray.results.order import BETWEEN
+from crater_ray.results.processes import in_processes
 from crater_ray.storage.access import Access
-from crater_ray.storage.errors import explain
 from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
@@ -123,7 +118,7 @@ def write(
         CraterRayError: not one of the images could be fetched.
     """
     table = gallery.candidates
-    with _replacing(out) as folder:
+    with new_folder(out, "a gallery", MARKER) as folder:
         pictures: list[Picture] = []
         for number, chunk in enumerate(_chunks(table, folder, access, whole)):
             _write_js(folder / "data" / f"{number:04d}.js", "chunk", number, _details(table, number, chunk))
@@ -174,15 +169,11 @@ def _chunks(table: pa.Table, folder: Path, access: Access, whole: bool) -> Itera
             for uri, x, y, diameter, page, recipe in places
         ]
         jobs.append((number, subjects, folder, access, whole))
-    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 8)
-    if len(jobs) < WORTH_A_POOL or processes == 1:
-        # In a thread, because the caller's own, such as a notebook's, may be running an event loop already.
-        with ThreadPoolExecutor(1) as thread:
-            yield from (thread.submit(make_chunk, *job).result() for job in jobs)
-        return
-    # Started afresh, not forked: the caller may already hold threads that do not survive a fork.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(make_chunk, *zip(*jobs, strict=True), chunksize=2)
+    return in_processes(_made, jobs, worth_it=len(jobs) >= WORTH_A_POOL, at_once=2)
+
+
+def _made(job: tuple[int, list[Subject], Path, Access, bool]) -> list[Picture]:
+    return make_chunk(*job)
 
 
 def _details(table: pa.Table, number: int, pictures: list[Picture]) -> list[dict[str, Any]]:
@@ -266,24 +257,3 @@ def _write_js(path: Path, function: str, *arguments: object) -> None:
 
 def _asset(name: str) -> bytes:
     return files("crater_ray.results.gallery").joinpath("assets", name).read_bytes()
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `out` if all goes well."""
-    out = out.absolute()
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARKER).is_file())):
-        raise UsageError(f"{str(out)!r} holds something else than a gallery. Give --out a new folder.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-", dir=out.parent))
-        try:
-            partial.chmod(0o755)
-            yield partial
-            if out.exists():
-                shutil.rmtree(out)
-            partial.rename(out)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as problem:
-        raise explain(problem, str(out)) from None

@@ -13,18 +13,22 @@ from crater_ray.storage.errors import explain
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
+def new_folder(out: Path, kind: str | None = None, marker: str = "") -> Iterator[Path]:
     """A folder to write into that becomes `out` if all goes well.
 
     Args:
-        out: must not exist, or be empty.
+        out: must not exist, or be empty, or be an older one of its kind, which is replaced.
+        kind: what that is called, such as `a gallery`; nothing is replaced when None.
+        marker: the name of a file that each of this kind has.
 
     Raises:
-        UsageError: it holds something.
+        UsageError: it is something else.
     """
     out = out.absolute()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{str(out)!r} exists and is not empty. Give a new folder.")
+    free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not free and not (kind and out.is_dir() and (out / marker).is_file()):
+        wrong = f"holds something else than {kind}. Give --out a" if kind else "exists and is not empty. Give a"
+        raise UsageError(f"{str(out)!r} {wrong} new folder.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-", dir=out.parent))
@@ -32,7 +36,7 @@ def new_folder(out: Path) -> Iterator[Path]:
             partial.chmod(0o755)
             yield partial
             if out.exists():
-                out.rmdir()
+                shutil.rmtree(out) if kind else out.rmdir()
             partial.rename(out)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
