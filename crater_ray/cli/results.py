@@ -122,7 +122,7 @@ def candidates(
             console = console_on(sys.stdout)
             lists.show_candidates(found, None if shares else cut, opened, written, console)
             if alarms and most:
-                expectations.show_expected(alarms.of(shares) if shares else alarms.at([cut]), alarms.method, console)
+                expectations.show_expected(alarms.of(shares) if shares else alarms.at([cut]), alarms, console)
 
 
 @commands.command()

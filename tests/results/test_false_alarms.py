@@ -75,6 +75,7 @@ def planted(rng: np.random.Generator, count: int = 400) -> tuple[np.ndarray, Cra
     return draw(60), Craters(sigmoid(draw(count)), np.ones(count))
 
 
+@pytest.mark.slow
 def test_craters_are_told_from_blanks_where_it_is_known_how_they_score() -> None:
     """Of 20 foils with 60 craters among 4,000 images, intervals of both cover; without, craters count as blanks."""
     hits = np.zeros(2)
@@ -99,16 +100,32 @@ def test_craters_are_told_from_blanks_where_it_is_known_how_they_score() -> None
     assert np.median(over) > 1.2
 
 
+@pytest.mark.slow
+def test_craters_of_fewer_images_are_told_by_their_scores() -> None:
+    """Of 16 foils with 30 craters among 1,500 images: blanks are counted, intervals of craters cover."""
+    inside = 0
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        real, known = planted(rng)
+        logits, cut = np.concatenate([TAILS["normal"].rvs(1_470, random_state=rng), real[:30]]), -2.5
+        one = of(logits, craters=known)
+        [there] = expected([one], [[float(sigmoid(np.array(cut)))]])
+        assert there.craters is not None
+        assert (one.method, there.blanks.value) == ("count", there.images)
+        inside += there.craters.lower <= 30 * 0.75 * stats.norm.sf(cut / 2.5) <= there.craters.upper
+    assert inside >= 0.8 * 16
+
+
 def test_verdicts_tell_of_what_was_not_reviewed() -> None:
-    """Few images, the best 100 judged: craters below follow from those above and the shares of planted ones."""
+    """Few images, the best 50 judged: craters below follow from those above and the shares of planted ones."""
     inside = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
         real, known = planted(rng)
-        logits = np.concatenate([TAILS["normal"].rvs(1_940, random_state=rng), real])
-        said = np.zeros(2_000, np.int8)
+        logits = np.concatenate([TAILS["normal"].rvs(900, random_state=rng), real])
+        said = np.zeros(960, np.int8)
         best = np.argsort(-logits)[:50]
-        said[best] = np.where(best >= 1_940, 1, 2)
+        said[best] = np.where(best >= 900, 1, 2)
         cut = -3.5
         [there] = expected([of(logits, said, known)], [[float(sigmoid(np.array(cut)))]])
         assert there.craters is not None

@@ -13,6 +13,8 @@ from crater_ray.results.intervals import garwood
 
 LEAST_IMAGES = 3_000
 """Of a foil, for a tail; with fewer, images are counted."""
+LEAST_MIXED = 1_000
+"""Of a foil, for the number of craters by their scores, where it is known how craters score."""
 TAIL, COUNT = "tail", "count"
 
 
@@ -49,12 +51,14 @@ class Forecast:
     Attributes:
         scores: of its images.
         tail: of these; None where they are too few, or make none.
+        mixed: a tail that tells craters from blanks; None where it is not known how craters score.
         known: how craters score, where that was measured.
         seed: of the draws.
     """
 
     scores: FoilScores
     tail: Tail | None
+    mixed: Tail | None
     known: Craters | None
     seed: int
 
@@ -101,14 +105,14 @@ class Forecast:
             reached: np.ndarray = parts @ (self.known_scores[:, None] >= cuts.astype(np.float32)[None, :])
             return reached
 
-        if self.tail is not None and self.tail.found is not None:
+        if self.mixed is not None:
             logits = logit(thresholds.astype(np.float32))
-            inside = self.tail.craters_from(np.maximum(logits, self.tail.start + 1e-12))
-            start = 1 / (1 + np.exp(-self.tail.start))
+            inside = self.mixed.craters_from(np.maximum(logits, self.mixed.start + 1e-12))
+            start = 1 / (1 + np.exp(-self.mixed.start))
             raised = np.maximum(shares(thresholds) / np.maximum(shares(np.array([start])), 1e-9), 1)
             if inside is None:
                 return None
-            beyond: np.ndarray = np.where(logits[None, :] >= self.tail.start, inside, inside * raised)
+            beyond: np.ndarray = np.where(logits[None, :] >= self.mixed.start, inside, inside * raised)
             return beyond
         cut = self.scores.judged_from()
         share = shares(np.array([cut])) if np.isfinite(cut) else np.zeros((DRAWS, 1))
@@ -131,15 +135,16 @@ def forecast(scores: FoilScores, craters: Craters | None = None, seed: int = 0) 
     """What is to be expected of a foil; `craters` say how craters score there, where that was measured."""
     n = len(scores)
     tail = None
-    if n >= LEAST_IMAGES:
+    if n >= (LEAST_IMAGES if craters is None else LEAST_MIXED):
         logits = logit(scores.scores)
-        size = int(min(6 * np.sqrt(n), MOST))
+        size = int(min(6 * np.sqrt(n), n / 8, MOST))
         start = max(float(logits[n - size - 1]), float(logit(np.array(scores.least))))
         unknown, blanks, confirmed = (
             logits[(scores.said == said) & (logits > start)] for said in (0, WORDS["not"], WORDS["crater"])
         )
         tail = fit_tail(unknown, blanks, confirmed, start, craters, seed)
-    return Forecast(scores, tail, craters, seed)
+    mixed = tail if tail is not None and tail.found is not None else None
+    return Forecast(scores, tail if n >= LEAST_IMAGES else None, mixed, craters, seed)
 
 
 def forecasts(foils: Mapping[str, FoilScores], craters: Mapping[str, Craters] | None = None) -> list[Forecast]:

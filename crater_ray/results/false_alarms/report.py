@@ -101,19 +101,18 @@ def in_words(one: Expected, method: str) -> str:
     return f"Expected among them: {blanks}; {craters}."
 
 
-def show_expected(some: Sequence[Expected], method: str, console: Console) -> None:
+def show_expected(some: Sequence[Expected], alarms: FalseAlarms, console: Console) -> None:
     """Say what is to be expected, if there is anything, and how more could be known."""
     if not some:
         return
     [one] = some
-    console.print(in_words(one, method), highlight=False, markup=False, soft_wrap=True)
+    console.print(in_words(one, alarms.method), highlight=False, markup=False, soft_wrap=True)
     if one.craters is None:
-        console.print(
-            "`crater-ray completeness RUN` measures how craters score, `crater-ray review` keeps what people find.",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        if any(forecast.known is None for forecast in alarms.foils):
+            how = "`crater-ray completeness RUN` measures how craters score; then it can be told."
+        else:
+            how = "With so few images it can be told once people have judged the best (`crater-ray review`)."
+        console.print(how, highlight=False, markup=False, soft_wrap=True)
 
 
 def curves(alarms: FalseAlarms, thresholds: Sequence[float]) -> dict[str, Any]:

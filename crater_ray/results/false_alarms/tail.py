@@ -19,7 +19,8 @@ GROUPS = 200
 """Neighbouring scores are taken together until so many are left; the highest `SINGLE` are not."""
 SINGLE = 50
 SHAPES = (-0.8, 0.8)
-COARSE, FINE = 15, 29
+COARSE, FINE, FINE_MIXED = 15, 29, 21
+"""Points of a side of the grid: at first, then without craters, and with them."""
 DEPTH = 10.0
 """Logarithms of likelihood below the best at which the finer grid ends."""
 LEAST_CRATERS = 20
@@ -113,8 +114,9 @@ def fit_tail(
         np.zeros(1) if density is None else np.linspace(0, 0.98, COARSE),
     ]
     belief = _belief(sides, groups, density, len(confirmed))
+    fine = FINE if density is None else FINE_MIXED
     for _ in range(2):  # from the coarse grid to where it matters, and once more where it was too coarse to tell
-        sides = [_narrowed(side, belief, axis) for axis, side in enumerate(sides)]
+        sides = [_narrowed(side, belief, axis, fine) for axis, side in enumerate(sides)]
         belief = _belief(sides, groups, density, len(confirmed))
     chance = np.exp(belief - belief.max())
     rng = np.random.default_rng(seed)
@@ -201,11 +203,11 @@ def _belief(
     return np.where(np.isnan(total), -np.inf, total)
 
 
-def _narrowed(side: np.ndarray, belief: np.ndarray, axis: int) -> np.ndarray:
+def _narrowed(side: np.ndarray, belief: np.ndarray, axis: int, points: int) -> np.ndarray:
     """A finer side of the grid, over what is believed at all."""
     if len(side) == 1:
         return side
     others = tuple(other for other in range(belief.ndim) if other != axis)
     worth = np.flatnonzero(belief.max(axis=others) > belief.max() - DEPTH)
     low, high = max(worth[0] - 1, 0), min(worth[-1] + 1, len(side) - 1)
-    return np.linspace(side[low], side[high], FINE)
+    return np.linspace(side[low], side[high], points)
