@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from crater_ray import __version__
-from crater_ray.cli import calibrating, checking, measuring, results, reviewing, scanning, simulating, volunteering
+from crater_ray.cli import (
+    calibrating,
+    checking,
+    likening,
+    measuring,
+    results,
+    reviewing,
+    scanning,
+    simulating,
+    volunteering,
+)
 from crater_ray.errors import CraterRayError
 
 app = typer.Typer(
@@ -36,7 +46,7 @@ def _whole(
     pass
 
 
-for group in (scanning, checking, results, reviewing, measuring, volunteering, calibrating, simulating):
+for group in (scanning, checking, results, likening, reviewing, measuring, volunteering, calibrating, simulating):
     app.add_typer(group.commands)
 
 
