@@ -26,6 +26,7 @@ from benchmarks.rescan import rescan
 from benchmarks.scale import scale
 from benchmarks.scan import scan
 from benchmarks.screening import screening
+from benchmarks.similar import similar
 from benchmarks.stages import stages
 from benchmarks.start import start
 from crater_ray.errors import CraterRayError
@@ -61,6 +62,7 @@ measuring = (
     per_foil,
     rescan,
     gallery,
+    similar,
     memory,
     manifest,
     large_run,

@@ -15,7 +15,7 @@ from docs.commands import ROOMS, ROOT, commands, problems, unknown_options
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "cluster/README.md")
 ENDINGS = (".py", ".md", ".toml", ".lock", ".yaml", ".sh", ".cff", "Makefile", "Dockerfile")
 """A name that ends so is a file of the project; other names may be files of those who use it."""
-RUN_FOLDERS = {"completeness/", "gold/", "parts/", "reviews/"}
+RUN_FOLDERS = {"completeness/", "features/", "gold/", "parts/", "reviews/"}
 """Folders of a run."""
 SHELL = ("", "bash", "sh", "console")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

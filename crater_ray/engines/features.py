@@ -45,8 +45,8 @@ class FeatureMaker:
             surroundings: (n, SIDE, SIDE) uint8, the place in the middle.
 
         Returns:
-            (n, d) float32, at least 0: for each layer the mean of its channels around the place; for the publication's
-            network also what its global max-pool gives, the evidence of its score.
+            (n, d) float32, at least 0: the logarithm of one plus, for each layer, the mean of each channel around the
+            place; for the publication's network also of what its global max-pool gives, the evidence of its score.
         """
         return np.stack([self._of(one) for one in surroundings]) if len(surroundings) else np.zeros((0, 0), np.float32)
 
@@ -60,7 +60,7 @@ class FeatureMaker:
             parts.append(activation.reshape(channels, -1) @ weight.ravel())
         if self._pooled:
             parts.append(said["peaks"].mean(axis=0))
-        return np.concatenate(parts).astype(np.float32)
+        return np.asarray(np.log1p(np.concatenate(parts)), np.float32)
 
 
 def _weight(positions: int, reach: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 DIR/
   index.html, style.css, *.js   the page; nothing in it comes from names of images
   summary.js                    run, distribution, and key, score, foil of every candidate
+  vectors.js                    what tells candidates apart that look alike, where there is anything
   data/0000.js                  the rest of what is known of the candidates of one chunk
   sprites/0000.jpg              their crops, side by side
   images/0000/00.jpg            the whole images
@@ -11,6 +12,7 @@ File names are numbers, never keys. Data is JSON of ASCII characters only, and t
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from collections.abc import Callable, Iterator
@@ -41,7 +43,19 @@ CHUNK = COLUMNS * COLUMNS
 """Candidates on a page, and in a sprite: the first page needs one sprite."""
 WORTH_A_POOL = 10
 """Fewer chunks than this are made faster by one process than by starting others."""
-ASSETS = ("style.css", "state.js", "scale.js", "chart.js", "expected.js", "cards.js", "zoom.js", "app.js")
+ASSETS = (
+    "style.css",
+    "state.js",
+    "scale.js",
+    "chart.js",
+    "expected.js",
+    "similar.js",
+    "folds.js",
+    "selection.js",
+    "cards.js",
+    "zoom.js",
+    "app.js",
+)
 MARKER = "summary.js"
 DETAILS = ("VMcode", "id", "frame", "flags", "bad_focus", "tech", "comment", "bundle")
 QUALITY = ("focus", "noise", "contrast", "saturated")
@@ -67,6 +81,10 @@ class Gallery:
             `crater_ray.results.false_alarms.report.curves`. None where nothing is said of them.
         chances: (n,) how probable a crater is in each; only their order by uncertainty is shown.
         pixel_nm: width of a pixel in nm; as `candidates` have it for each image when None.
+        vectors: (n, d) int8, directions by which candidates that look alike are found; rows of zeros where nothing is
+            known. None where there are none.
+        repeats: of each candidate the number of the repeating artefact that it belongs to, -1 for none; and the names
+            of these. None where there are none.
         extra: an SVG drawing made by this package (never of names) that the page shows below its head.
     """
 
@@ -78,6 +96,8 @@ class Gallery:
     extra: str = ""
     expected: dict[str, Any] | None = None
     chances: np.ndarray | None = None
+    vectors: np.ndarray | None = None
+    repeats: tuple[list[int], list[str]] | None = None
 
 
 @dataclass
@@ -131,6 +151,8 @@ def write(
                 f"Not one of the {len(pictures):,} images could be fetched; the first: {problems[0]}. "
                 "Is the archive still where it was scanned? Check --endpoint-url and --anonymous."
             )
+        if gallery.vectors is not None:
+            _write_js(folder / "vectors.js", "vectors", base64.b64encode(gallery.vectors.tobytes()).decode())
         orders = {"diversity": diversity(looks_of(folder / "sprites", pictures)).tolist()} if pictures else {}
         if gallery.chances is not None:
             orders["uncertainty"] = uncertainty(gallery.chances).tolist()
@@ -220,6 +242,8 @@ def _summary(gallery: Gallery, whole: bool) -> dict[str, Any]:
         "distribution": gallery.distribution,
         "expected": gallery.expected,
         "pixel_nm": gallery.pixel_nm,
+        "similar": None if gallery.vectors is None else {"wide": gallery.vectors.shape[1]},
+        "repeats": None if gallery.repeats is None else dict(zip(("of", "names"), gallery.repeats, strict=True)),
         "whole": whole,
         "chunk": CHUNK,
         "columns": COLUMNS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from crater_ray.results.order import flagged, in_order
 from crater_ray.results.review.gold import read_gold_verdicts
 from crater_ray.results.review.skill import probabilities, skills
 from crater_ray.results.review.verdicts import FOLDER, read_verdicts
+from crater_ray.results.similar.directions import directions_of
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 
@@ -37,6 +39,8 @@ def write_gallery(
     sort: str | None = None,
     flags: Sequence[str] = (),
     whole: bool = True,
+    similar: bool = False,
+    bundle: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Written:
     """Write the gallery of a run's candidates, best first.
@@ -53,6 +57,8 @@ def write_gallery(
         gold: gold standards to mix in, as `crater_ray.volunteers.mixed.gold_for_gallery` makes them.
         sort, flags: in which order they come and which are flagged; see `crater_ray.results.order`.
         whole: copy the whole images as well.
+        similar: let the page show what looks alike; features that are not kept with the run yet are made for it.
+        bundle: the network that makes them; see `crater_ray.results.similar.describe.network_of`.
         progress: called with candidates done and candidates in all.
 
     Raises:
@@ -87,6 +93,10 @@ def write_gallery(
     gallery = Gallery(
         f"Candidates: {name}", candidates, facts, counted.as_json(), pixel_nm, expected=expected, chances=chances
     )
+    if similar and gold is None:  # what is unknown of gold standards would tell them
+        gallery = replace(
+            gallery, vectors=directions_of(run, candidates["key"].to_pylist(), access, bundle, cut, progress)
+        )
     return write(gallery, out, access, whole, progress)
 
 

@@ -78,7 +78,7 @@ def describe(
     parts = len(run.published())
     cut = about.get("threshold", run.threshold) if threshold is None else threshold
     if about and about["parts"] == parts and about["threshold"] <= cut:
-        return Described(_from(kept, cut), bundle.id)
+        return Described(kept if about["threshold"] == cut else _from(kept, cut), bundle.id)
     found = Results(run).candidates(cut, COLUMNS)
     rows = found.filter(pc.and_(pc.is_valid(found["x"]), pc.is_valid(found["y"])))
     if not rows.num_rows:

@@ -1,6 +1,7 @@
 """Features of candidates, kept with the run in a file of their own: the parts stay as they are.
 
-RUN/features/<network>-<version>.parquet   a row for each candidate with a place, its features in float16
+RUN/features/<network>-<version>.arrow   a row for each candidate with a place, its features in float16
+It is an Arrow file without compression: it is read without being decoded.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crater_ray.engines.features import VERSION
 from crater_ray.network.bundle import Bundle
@@ -26,7 +26,7 @@ _ABOUT = b"crater_ray"
 
 def file_of(bundle: Bundle) -> str:
     """Where in a run's folder the features by that network are."""
-    return f"{FOLDER}{bundle.id}-{VERSION}.parquet"
+    return f"{FOLDER}{bundle.id}-{VERSION}.arrow"
 
 
 def read_features(run: Run, bundle: Bundle) -> tuple[pa.Table, dict[str, Any]]:
@@ -35,7 +35,7 @@ def read_features(run: Run, bundle: Bundle) -> tuple[pa.Table, dict[str, Any]]:
     Nothing is there where nothing, or something damaged or another run's, was kept.
     """
     try:
-        table = pq.read_table(io.BytesIO(run.folder.read(file_of(bundle))))
+        table = pa.ipc.open_file(run.folder.read(file_of(bundle))).read_all()
         about = json.loads(table.schema.metadata[_ABOUT])
     except (FileNotFoundError, pa.ArrowException, ValueError, KeyError, TypeError):
         return _none(), {}
@@ -48,7 +48,9 @@ def write_features(run: Run, bundle: Bundle, table: pa.Table, threshold: float, 
     """Keep features; earlier ones are replaced."""
     about = {"run_id": run.id, "network": bundle.id, "threshold": threshold, "parts": parts}
     file = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({_ABOUT: json.dumps(about)}), file, compression="zstd")
+    table = table.replace_schema_metadata({_ABOUT: json.dumps(about)}).combine_chunks()
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
     run.folder.publish(file_of(bundle), file.getvalue())
 
 

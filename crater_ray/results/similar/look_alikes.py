@@ -23,17 +23,20 @@ class LookAlikes:
 
     @classmethod
     def of(cls, features: np.ndarray) -> LookAlikes:
-        """Make features comparable: logarithms of what no channel has below 0, centred and scaled over all places.
+        """Make features comparable: centred and scaled over all places.
 
         Args:
             features: (n, d) of any float type, as `crater_ray.engines.features.FeatureMaker` gives them.
         """
-        values = np.log1p(np.maximum(features.astype(np.float32), 0))
+        values = features.astype(np.float32)
+        if not len(values):
+            return cls(values)
         values -= values.mean(axis=0)
-        spread = values.std(axis=0)
-        values /= np.where(spread > 1e-6, spread, np.inf)
-        length = np.linalg.norm(values, axis=1, keepdims=True)
-        return cls(values / np.maximum(length, 1e-9))
+        spread = np.sqrt(np.einsum("ij,ij->j", values, values) / len(values))
+        values *= np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0)
+        length = np.sqrt(np.einsum("ij,ij->i", values, values))
+        values /= np.maximum(length, 1e-9)[:, None]
+        return cls(values)
 
     def nearest(self, place: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The places that look most like one of them.

@@ -10,6 +10,10 @@ craterRay.start = (data) => {
   let current = -1; // index of the candidate that keys act on
   let turn = 0; // counts page changes: what was asked for before the last one is not shown any more
 
+  const similar = craterRay.similar(data, { tell, changed: (index) => choose().then(() => goTo(index)) });
+  const folds = craterRay.folds(data, { changed: (index) => choose().then(() => goTo(index)) });
+  const selection = craterRay.selection(data, { judged: (indices) => { indices.forEach(mark); countVerdicts(); } });
+
   const drawChart = craterRay.chart(get("histogram"), data.distribution);
   const zoom = craterRay.zoom({ give, stretched: () => get("stretch").checked, closed: (index) => focus(index) });
 
@@ -34,6 +38,7 @@ craterRay.start = (data) => {
       chosen.push(i);
     }
     order();
+    chosen = similar.shown() ? similar.among(chosen) : folds.fold(chosen);
     page = 0;
     return show();
   }
@@ -55,11 +60,12 @@ craterRay.start = (data) => {
     const shown = chosen.slice(page * data.chunk, (page + 1) * data.chunk);
     const details = await Promise.all(shown.map(craterRay.details)).catch((problem) => { tell(problem.message); return []; });
     if (mine !== turn) return;
-    const options = { give, open: zoom.show, stretched: get("stretch").checked };
+    const options = { give, open: zoom.show, select: selection.toggle, stretched: get("stretch").checked, similar, folds };
     grid.replaceChildren(...details.map((one, i) => craterRay.card(shown[i], one, options)));
     if (!shown.length) grid.append(craterRay.element("p", { className: "none", textContent: "No candidate meets these filters." }));
     current = shown.includes(current) ? current : shown.length ? shown[0] : -1;
     rove();
+    selection.show();
     const first = page * data.chunk + 1;
     get("where").textContent = chosen.length
       ? `${craterRay.count(first)}–${craterRay.count(first + shown.length - 1)} of ${craterRay.count(chosen.length)}` : "none";
@@ -106,11 +112,26 @@ craterRay.start = (data) => {
     return second < 0 ? all.length : second;
   }
 
+  async function goTo(index) {
+    const at = chosen.indexOf(index);
+    if (at < 0) return;
+    page = Math.floor(at / data.chunk);
+    current = index;
+    await show();
+    focus(index);
+  }
+
+  function mark(index) {
+    const card = cardOf(index);
+    if (card) craterRay.markCard(card, data.keys[index], data.scores[index]);
+  }
+
   function give(index, verdict, onwards = false) {
+    const together = selection.size() && onwards && !zoom.open() ? selection.all() : folds.members(index);
+    if (together.length > 1) { selection.judge(together, verdict); return; }
     const key = data.keys[index];
     craterRay.judge(key, craterRay.verdict(key) === verdict && !onwards ? "" : verdict);
-    const card = cardOf(index);
-    if (card) craterRay.markCard(card, key, data.scores[index]);
+    mark(index);
     if (zoom.open() && zoom.index() === index) craterRay.showVerdict(get("zoom"), craterRay.verdict(key));
     current = index;
     rove();
@@ -183,6 +204,10 @@ craterRay.start = (data) => {
     ArrowRight: () => move(1), ArrowLeft: () => move(-1),
     ArrowDown: () => move(zoom.open() ? 1 : inRow()), ArrowUp: () => move(zoom.open() ? -1 : -inRow()),
     "]": () => !zoom.open() && turnTo(page + 1), "[": () => !zoom.open() && turnTo(page - 1),
+    l: () => !zoom.open() && similar.toggle(current),
+    x: () => !zoom.open() && selection.toggle(current), a: () => !zoom.open() && selection.toggleAll(cards().map((card) => Number(card.dataset.index))),
+    e: () => !zoom.open() && folds.unfold(current),
+    Escape: () => (selection.size() ? selection.clear() : similar.leave()),
     m: () => toggle("marks"), s: () => toggle("stretch"),
     "?": () => get("help").showModal(),
     "+": () => zoom.open() && zoom.larger(), "=": () => zoom.open() && zoom.larger(),
@@ -191,6 +216,7 @@ craterRay.start = (data) => {
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || get("help").open) return;
+    if (event.key === "Escape" && zoom.open()) return; // the browser closes it
     const target = event.target;
     if (target.matches("input:not([type=checkbox]), select, textarea")) return;
     if (event.key === "Enter" && !target.matches("button, a, input")) {

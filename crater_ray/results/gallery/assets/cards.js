@@ -54,11 +54,18 @@ craterRay.card = (index, details, options) => {
   const at = details.x === undefined ? "without a place" : `at ${details.x.toFixed(0)}, ${details.y.toFixed(0)}`;
   crop.setAttribute("role", "img");
   crop.setAttribute("aria-label", `Crop of ${key} ${at}`);
-  crop.addEventListener("click", () => options.open(index));
-  const about = [data.groupOf(index), details.note, craterRay.diameter(details), [data.foilOf(index), details.frame].filter((v) => v || v === 0).join(" "), details.VMcode];
+  crop.addEventListener("click", (event) => (event.shiftKey || event.ctrlKey || event.metaKey ? options.select(index) : options.open(index)));
+  const likeness = options.similar.likeness(index);
+  const about = [likeness === undefined ? "" : `alike ${likeness.toFixed(2)}`, data.groupOf(index), details.note, craterRay.diameter(details), [data.foilOf(index), details.frame].filter((v) => v || v === 0).join(" "), details.VMcode];
   const line = craterRay.element("div", { className: "about", textContent: about.filter(Boolean).join(" · ") });
   if (details.flags) line.append(" ", craterRay.element("span", { className: "flag", textContent: details.flags.replaceAll("_", " ") }));
   const verdicts = craterRay.element("div", { className: "verdicts" }, ...craterRay.verdictButtons((v) => options.give(index, v), false));
+  const [folded, repeats] = [options.folds.members(index).length, options.folds.nameOf(index)];
+  if (folded > 1) {
+    const fold = craterRay.element("button", { type: "button", className: "fold", tabIndex: -1, textContent: `${folded} folded: ${repeats}` });
+    fold.addEventListener("click", () => options.folds.unfold(index));
+    line.append(" ", fold);
+  } else if (repeats) line.append(" ", craterRay.element("span", { className: "flag", textContent: repeats }));
   card.append(
     crop,
     craterRay.element("div", { className: "line" },

@@ -73,12 +73,16 @@ var craterRay = (() => {
     }
   }
 
-  function judge(key, verdict) {
+  function judgeAll(said) {
     if (keeps) read(); // another window of the same gallery may have added some
     // A verdict taken back is kept as an empty one, so that a file saved later takes it back as well.
-    if (verdict || verdicts.has(key)) verdicts.set(key, { verdict, when: new Date().toISOString() });
+    for (const [key, verdict] of said) {
+      if (verdict || verdicts.has(key)) verdicts.set(key, { verdict, when: new Date().toISOString() });
+    }
     write();
   }
+
+  const judge = (key, verdict) => judgeAll([[key, verdict]]);
 
   function toFile() {
     // Gold standards are marked, so that they count for the reviewer's skill and never as images of the run.
@@ -106,7 +110,7 @@ var craterRay = (() => {
   }
 
   return {
-    summary, chunk, details, judge, toFile, fromFile, read,
+    summary, chunk, details, judge, judgeAll, toFile, fromFile, read,
     verdict: (key) => verdicts.get(key)?.verdict || "",
     judged: () => [...verdicts.values()].filter(({ verdict }) => verdict).length,
     reviewer: (name) => { if (name !== undefined) { reviewer = name; write(); } return reviewer; },
