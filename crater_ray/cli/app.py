@@ -13,6 +13,7 @@ from crater_ray.cli import (
     checking,
     likening,
     measuring,
+    repeating,
     results,
     reviewing,
     scanning,
@@ -46,7 +47,18 @@ def _whole(
     pass
 
 
-for group in (scanning, checking, results, likening, reviewing, measuring, volunteering, calibrating, simulating):
+for group in (
+    scanning,
+    checking,
+    results,
+    likening,
+    repeating,
+    reviewing,
+    measuring,
+    volunteering,
+    calibrating,
+    simulating,
+):
     app.add_typer(group.commands)
 
 

@@ -41,6 +41,8 @@ def gallery(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Decides which --mix mixes in.")] = 0,
     whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
+    similar: Annotated[bool, typer.Option(help="Let the page show what looks like a candidate.")] = True,
+    repeats: Annotated[bool, typer.Option(help="Fold what repeats, such as a speck at the same pixel.")] = True,
     anonymous: Anonymous = False,
     endpoint_url: Endpoint = None,
     requester_pays: RequesterPays = False,
@@ -74,6 +76,8 @@ def gallery(
                 sort=sort,
                 flags=flag or (),
                 whole=whole_images,
+                similar=similar,
+                repeats=repeats,
                 progress=tell,
             )
     show_written(written, console_on(sys.stdout))

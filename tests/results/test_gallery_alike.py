@@ -16,13 +16,12 @@ from crater_ray.results.similar.describe import describe, network_of
 from crater_ray.results.similar.search import similar
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
+from tests.in_browser import keys_shown, new_page, turn, visit
 from tests.made_runs import make_run, row
-from tests.results.test_gallery import browser, keys_shown, new_page, turn, visit
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["browser"]
 COUNT = 42
 
 

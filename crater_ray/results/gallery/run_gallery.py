@@ -18,6 +18,7 @@ from crater_ray.results.gallery.pages import Gallery, Written, write
 from crater_ray.results.image_table import join
 from crater_ray.results.open_run import Results
 from crater_ray.results.order import flagged, in_order
+from crater_ray.results.repeats.find import find_repeats
 from crater_ray.results.review.gold import read_gold_verdicts
 from crater_ray.results.review.skill import probabilities, skills
 from crater_ray.results.review.verdicts import FOLDER, read_verdicts
@@ -39,6 +40,7 @@ def write_gallery(
     sort: str | None = None,
     flags: Sequence[str] = (),
     whole: bool = True,
+    repeats: bool = False,
     similar: bool = False,
     bundle: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -57,6 +59,7 @@ def write_gallery(
         gold: gold standards to mix in, as `crater_ray.volunteers.mixed.gold_for_gallery` makes them.
         sort, flags: in which order they come and which are flagged; see `crater_ray.results.order`.
         whole: copy the whole images as well.
+        repeats: let the page fold candidates that repeat; see `crater_ray.results.repeats.find`.
         similar: let the page show what looks alike; features that are not kept with the run yet are made for it.
         bundle: the network that makes them; see `crater_ray.results.similar.describe.network_of`.
         progress: called with candidates done and candidates in all.
@@ -93,6 +96,10 @@ def write_gallery(
     gallery = Gallery(
         f"Candidates: {name}", candidates, facts, counted.as_json(), pixel_nm, expected=expected, chances=chances
     )
+    if repeats:
+        found = find_repeats(candidates, pixel_nm)
+        kinds = [repeat.name for repeat in found.found]
+        gallery = replace(gallery, repeats=(found.of(), kinds) if kinds else None)
     if similar and gold is None:  # what is unknown of gold standards would tell them
         gallery = replace(
             gallery, vectors=directions_of(run, candidates["key"].to_pylist(), access, bundle, cut, progress)

@@ -1,0 +1,1 @@
+"""Artefacts that repeat: candidates that are one thing seen again and again."""
