@@ -163,7 +163,8 @@ def test_the_gallery_folds_them_into_one_and_leaves_none_out(run_folder: Path, b
     members = int((button.text_content() or "").split()[0])
     assert members >= 8
     card.focus()
-    page.keyboard.press("n")  # one verdict for all that are folded
+    page.keyboard.press("n")  # one verdict for all that are folded, and on
+    assert page.evaluate("document.activeElement.dataset.index") != card.get_attribute("data-index")
     said = {one["key"]: one["verdict"] for one in page.evaluate("craterRay.toFile().verdicts")}
     assert len(said) == members and set(said.values()) == {"not"}
     page.click("#undo")

@@ -96,7 +96,7 @@ def write_gallery(
     gallery = Gallery(
         f"Candidates: {name}", candidates, facts, counted.as_json(), pixel_nm, expected=expected, chances=chances
     )
-    if repeats:
+    if repeats and gold is None:  # each gold standard is to be looked at by itself
         found = find_repeats(candidates, pixel_nm)
         kinds = [repeat.name for repeat in found.found]
         gallery = replace(gallery, repeats=(found.of(), kinds) if kinds else None)

@@ -127,8 +127,9 @@ craterRay.start = (data) => {
   }
 
   function give(index, verdict, onwards = false) {
-    const together = selection.size() && onwards && !zoom.open() ? selection.all() : folds.members(index);
-    if (together.length > 1) { selection.judge(together, verdict); return; }
+    const several = selection.size() > 0 && onwards && !zoom.open();
+    const together = several ? selection.all() : folds.members(index);
+    if (together.length > 1) { selection.judge(together, verdict); if (onwards && !several) move(1); return; }
     const key = data.keys[index];
     craterRay.judge(key, craterRay.verdict(key) === verdict && !onwards ? "" : verdict);
     mark(index);
