@@ -173,6 +173,16 @@ def test_each_foil_has_a_threshold_of_its_own(tmp_path: Path, cli: Cli) -> None:
         assert all(key.startswith(foil) for key in keys)
 
 
+def test_a_folder_for_each_image_makes_no_foils(tmp_path: Path, cli: Cli) -> None:
+    made = [row(f"folder{number}/image", number / 1_200, x=1.0, y=1.0) for number in range(1_100)]
+    make_run(tmp_path / "run", made, shard_images=600)
+    answer = cli("candidates", tmp_path / "run", "--budget", "9", "--per-foil", tmp_path / "foils")
+    assert "9 candidates, each foil" in answer.stdout, answer.stderr
+    [line] = read(tmp_path / "foils/foils.csv")
+    assert (line["foil"], line["candidates"], line["file"]) == ("", "9", "no-foil.csv")
+    assert len(read(tmp_path / "foils/no-foil.csv")) == 9
+
+
 def test_foils_share_a_budget_by_their_blanks() -> None:
     few = [of(np.linspace(-9, -5, 500), foil="a"), of(np.linspace(-3, 3, 1_500), foil="b")]
     shares = allot(few, 40)

@@ -16,6 +16,8 @@ from crater_ray.runs.run import Run
 
 WORDS = {"crater": 1, "not": 2}
 """Numbers of verdicts; 0 is every other image."""
+MOST_FOILS = 1_000
+"""With more names than this they are no foils, such as a folder for each image: then all images are of one."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class FoilScores:
 def scores_by_foil(
     run: Run, verdicts: Mapping[str, Verdict], image_table: pa.Table | None = None
 ) -> dict[str, FoilScores]:
-    """The scores of a run's images by foil, sorted by name.
+    """The scores of a run's images by foil, sorted by name; under an empty name those whose foil is not known.
 
     Args:
         run: complete or not.
@@ -75,6 +77,8 @@ def scores_by_foil(
             mine = which == number
             least = float(scores[mine & screened].max(initial=0.0))
             foils.setdefault(foil, []).append((scores[mine], said[mine], least))
+    if len(foils) > MOST_FOILS:
+        foils = {"": [part for parts in foils.values() for part in parts]}
     found = {}
     for foil in sorted(foils):
         scores, said = (np.concatenate([part[place] for part in foils[foil]]) for place in (0, 1))

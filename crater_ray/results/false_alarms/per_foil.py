@@ -95,7 +95,7 @@ def within(found: pa.Table, shares: Sequence[Allotment], image_table: pa.Table |
     """
     left = Counter({share.foil: share.taken for share in shares})
     keep = []
-    for foil in foils_of(found, image_table).to_pylist():
+    for foil in _foils(found, shares, image_table):
         keep.append(left[foil] > 0)
         left[foil] -= 1
     return found.filter(pa.array(keep, pa.bool_()))
@@ -115,7 +115,7 @@ def write_shares(
     Returns:
         How many foils there are, unknown ones not counted.
     """
-    names = np.array(foils_of(found, image_table).to_pylist(), object)
+    names = np.array(_foils(found, shares, image_table), object)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "foils.csv").open("w", encoding="utf-8", newline="") as file:
@@ -133,3 +133,9 @@ def write_shares(
     except OSError as problem:
         raise explain(problem, str(folder)) from None
     return sum(bool(share.foil) for share in shares)
+
+
+def _foils(found: pa.Table, shares: Sequence[Allotment], image_table: pa.Table | None) -> list[str]:
+    """The foil of each candidate, as the shares have it: an empty name where they have none."""
+    known = {share.foil for share in shares}
+    return [foil if foil in known else "" for foil in foils_of(found, image_table).to_pylist()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,15 +115,13 @@ def show_expected(some: Sequence[Expected], alarms: FalseAlarms, console: Consol
         console.print(how, highlight=False, markup=False, soft_wrap=True)
 
 
-def curves(alarms: FalseAlarms, thresholds: Sequence[float]) -> dict[str, Any]:
-    """What a gallery's slider says: for the run, and for each foil by name, numbers at each threshold; JSON values."""
+def curves(alarms: FalseAlarms, thresholds: Sequence[float], foils: Container[str]) -> dict[str, Any]:
+    """What a gallery's slider says of the run and of each of these foils: numbers at each threshold; JSON values."""
     cuts = np.asarray(thresholds, float)
-    groups = {"": alarms.foils} | {one.scores.foil: [one] for one in alarms.foils if one.scores.foil}
+    shown = {one.scores.foil: [one] for one in alarms.foils if one.scores.foil in foils}
     return {
         "run": _curve(expected(alarms.foils, [cuts] * len(alarms.foils)), alarms.method),
-        "foils": {
-            foil: _curve(expected(some, [cuts] * len(some)), some[0].method) for foil, some in groups.items() if foil
-        },
+        "foils": {foil: _curve(expected(some, [cuts] * len(some)), some[0].method) for foil, some in shown.items()},
     }
 
 

@@ -88,7 +88,8 @@ def write_gallery(
         **({"sort": sort} if sort else {}),
     }
     counted = distribution(results.parts(["status", "score"]), [cut, run.threshold])
-    expected = curves(false_alarms(run, image_table, craters), counted.thresholds.tolist())
+    foils = set(candidates["foil"].drop_null().to_pylist())
+    expected = curves(false_alarms(run, image_table, craters), counted.thresholds.tolist(), foils)
     name = run.folder.uri.rstrip("/").rpartition("/")[2]
     said = probabilities(read_verdicts(run), skills(read_gold_verdicts(run, FOLDER))).by_key
     own = zip(candidates["key"].to_pylist(), candidates["score"].to_pylist(), strict=True)
