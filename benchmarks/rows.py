@@ -199,6 +199,11 @@ def _places(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _similar(record: dict[str, Any]) -> list[Row]:
+    what = f"look-alikes among {record['settings']['candidates']:,} candidates"
+    return [(f"{what}, seconds", *_figure(record["figures"]["answer_seconds"], 3))]
+
+
 def _start(record: dict[str, Any]) -> list[Row]:
     rows: list[Row] = []
     for row in record["figures"]["rows"]:
@@ -264,6 +269,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "start": _start,
     "rescan": _rescan,
     "gallery": _gallery,
+    "similar": _similar,
     "node-loss": _node_loss,
     "chaos": _chaos,
 }
