@@ -40,7 +40,7 @@ SHIPPED = Path(__file__).parent / "bundles"
 """The folder of the bundles that ship inside the package."""
 STARDUST, FINDER = SHIPPED / "stardust", SHIPPED / "finder"
 """The network of the Stardust interstellar foil search, and ours."""
-DEFAULT = STARDUST
+DEFAULT = FINDER
 """The one that is used unless another is asked for, and by the name `default`."""
 
 

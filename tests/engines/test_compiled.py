@@ -58,7 +58,7 @@ def test_a_graph_that_was_damaged_or_is_none_is_compiled_again(cache: Path) -> N
 
 
 def test_other_weights_are_another_graph(cache: Path) -> None:
-    network = bundles.load()
+    network = bundles.load(bundles.STARDUST)
     OpenVinoEngine(network, "f32").score(IMAGES)
     other = replace(network, weights=network.weights | {"conv1/bias": network.weights["conv1/bias"] + 1})
     OpenVinoEngine(other, "f32").score(IMAGES)
