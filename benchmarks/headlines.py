@@ -29,8 +29,19 @@ def _scan(record: dict[str, Any]) -> Iterator[Headline]:
     name, screened = split_engine(engine)
     times = figures["times_protocol"][engine]["median"]
     how = f"`--screen`, engine `{name}`" if screened else f"engine `{name}`"
-    what = f"scan from S3 on {record['environment']['cores']} processor cores, {how}: images a minute"
+    network = record["settings"].get("network", "stardust")
+    what = f"scan from S3 on {record['environment']['cores']} processor cores, `{network}`, {how}: images a minute"
     yield what, f"{rate['median']:,.0f}, {times:.0f} times the original's protocol"
+
+
+def _start(record: dict[str, Any]) -> Iterator[Headline]:
+    for row in record["figures"]["rows"]:
+        later, images = row["later_runs"], row["images"]
+        if images == 1:
+            figure = f"{later['first_row_seconds']['median']:.1f} s"
+            yield "from the command to the first row, one image, from the second scan on", figure
+        else:
+            yield f"a scan of {images:,} images, from the second on", f"{later['seconds']['median']:.1f} s"
 
 
 def _gpu(record: dict[str, Any]) -> Iterator[Headline]:
@@ -66,6 +77,7 @@ def _chaos(record: dict[str, Any]) -> Iterator[Headline]:
 
 HEADLINES: dict[str, Callable[[dict[str, Any]], Iterator[Headline]]] = {
     "paper": _scan,
+    "start": _start,
     "forward": _gpu,
     "screening": _screening,
     "scale": _scale,

@@ -41,7 +41,8 @@ def paper(
 ) -> None:
     """The original's protocol on this machine, and how many times faster the scan is."""
     named = [options.resolve_engine(name, bundle) for name in engines.split(",")] if scan_images else []
-    settings = {"images": images, "scan_images": scan_images, "engines": named, "repeats": repeats, "bundle": bundle}
+    settings: dict[str, Any] = {"images": images, "scan_images": scan_images, "engines": named, "repeats": repeats}
+    settings |= {"bundle": bundle, "network": bundle if bundle == "random" else load(bundle).name}
     made = image_set.make(min(distinct, max(images, scan_images)))
     record = Record("paper", {**settings, "source": source}, made.describe(max(images, scan_images)))
     protocol: list[float] = []

@@ -38,7 +38,8 @@ def _paper(record: dict[str, Any]) -> list[Row]:
         )
     ]
     for engine, rate in figures["scan_images_a_minute"].items():
-        what = f"scan ({_numbers(engine)}; {size}; {record['settings']['source']})"
+        network = record["settings"].get("network", "stardust")
+        what = f"scan ({network}, {_numbers(engine)}; {size}; {record['settings']['source']})"
         rows.append((f"{what}, images a minute", *_figure(rate, 0)))
         rows.append((f"{what} over the original protocol", *_figure(figures["times_protocol"][engine], 2, "x")))
     return rows
