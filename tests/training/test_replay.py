@@ -19,7 +19,7 @@ def batch(number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_worst_scenes_come_again_with_their_targets_a_few_times() -> None:
     replay, shown = Replay(2, seed=3), dict[int, int]()
-    bad = {number for number in range(0, LATELY, 40)}  # 2.5%: less than the share that is kept
+    bad = set(range(0, LATELY, 40))  # 2.5%: less than the share that is kept
     for number in range(LATELY // N):
         images, targets = batch(number)
         replay.put_into(images, targets)
