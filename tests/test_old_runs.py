@@ -99,7 +99,22 @@ def test_candidates_and_open_run(run: Path, cli: Cli, tmp_path: Path) -> None:
 def test_rescan_merge_and_compare(run: Path, endpoint: str, cli: Cli, shared_ray: None, tmp_path: Path) -> None:
     assert bundle.load(bundle.STARDUST).id == BUNDLE
     again, merged = tmp_path / "again", tmp_path / "merged"
-    done(cli("rescan", run, "--out", again, "--endpoint-url", endpoint, "--engine", "keras", "--shard-images", "10"))
+    done(
+        cli(
+            "rescan",
+            run,
+            "--out",
+            again,
+            "--endpoint-url",
+            endpoint,
+            "--engine",
+            "keras",
+            "--shard-images",
+            "10",
+            "--bundle",
+            "stardust",
+        )
+    )
     with open_existing(run) as old, open_existing(again) as new:
         assert new.record["settings"]["rescan_of"] == {"run_id": RUN_ID, "bundle": BUNDLE}
         for shard in range(3):

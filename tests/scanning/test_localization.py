@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from crater_ray.network.bundle import STARDUST
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
@@ -30,10 +31,13 @@ def rows(run: Path) -> list[dict[str, object]]:
 def test_a_scan_with_a_gpu_gives_the_same_rows(ray_here: None, tmp_path: Path, quiet: Console) -> None:
     """Ray is told of a GPU, and pins one to the scorer; the network computes on the processor all the same."""
     simulate_archive(tmp_path / "archive", images=18, craters=16, seed=7)
-    settings = ScanSettings(str(tmp_path / "archive"), "", engine="keras", threshold=0.5, shard_images=6)
+    settings = ScanSettings(
+        str(tmp_path / "archive"), "", bundle=STARDUST, engine="keras", threshold=0.5, shard_images=6
+    )
     with clustered() as cluster:
         cluster.add_node(num_gpus=1, num_cpus=2)
-        words = ("--engine", "keras", "--threshold", "0.5", "--shard-images", "6", "--address", cluster.address)
+        words = ("--bundle", "stardust", "--engine", "keras", "--threshold", "0.5", "--shard-images", "6")
+        words = (*words, "--address", cluster.address)
         done = subprocess.run(
             [CLI, "scan", settings.source, "--out", str(tmp_path / "gpu"), *words],
             capture_output=True,

@@ -76,12 +76,15 @@ def bundle(
     images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 4 times without.")] = 1_000,
     odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 1_000,
     name: Annotated[str, typer.Option(help="What people will call it.")] = "finder",
+    average: Annotated[
+        Path | None, typer.Option(help="Folder of the fit that this one began from: the mean of both is taken.")
+    ] = None,
 ) -> None:
     """Make a bundle of a fit: normalisation folded in, scores calibrated at the odds of an archive."""
     import json
 
     from training.finder.calibrate import finder_bundle, held_out
-    from training.finder.export import folded_weights
+    from training.finder.export import averaged, folded_weights
 
     scenes = held_out(source, images, 4 * images, seed=1_000)
     trained = {
@@ -90,11 +93,21 @@ def bundle(
         **json.loads((fitted / "state.json").read_text(encoding="utf-8")),
     }
     trained["batches"].pop("sources", None)  # a path of this machine
+    if trained.get("begin"):
+        trained["begin"] = Path(trained["begin"]).name
     trained["sources"] = {
         key: value
         for key, value in json.loads((source / "card.json").read_text(encoding="utf-8")).items()
         if key != "names"
     }
-    made = finder_bundle(folded_weights(fitted), scenes, trained, name, odds)
+    weights = folded_weights(fitted)
+    if average:
+        weights = averaged(weights, folded_weights(average))
+        trained["averaged_with"] = {
+            key: value
+            for key, value in json.loads((average / "settings.json").read_text(encoding="utf-8")).items()
+            if key != "batches"
+        }
+    made = finder_bundle(weights, scenes, trained, name, odds)
     made.save(out)
     print(f"{made.name} ({made.id}), typical threshold {made.typical_threshold:g}: {made.figures['calibration_set']}")

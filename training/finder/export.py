@@ -37,6 +37,11 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
     return weights
 
 
+def averaged(weights: Weights, others: Weights) -> Weights:
+    """The mean of two networks' weights: of one, and of that which it began from (Wortsman et al. 2022, ICML)."""
+    return {name: (weights[name] + others[name]) / 2 for name in weights}
+
+
 def calibrated(weights: Weights, slope: float, offset: float) -> Weights:
     """The same network with `slope * logit + offset` as its logit of a centre."""
     kernel, bias = weights["maps/kernel"].copy(), weights["maps/bias"].copy()
