@@ -24,10 +24,10 @@ pytestmark = pytest.mark.slow
 IMPATIENT = """
 from benchmarks import paced
 from crater_ray.scanning import pool
-pool.START_SECONDS, pool.REFRESH_SECONDS = 1, 0.2
+pool.START_SECONDS, pool.REFRESH_SECONDS = 4, 1
 paced.main()
 """
-"""Paced, and gives up scorers that do not start within a second."""
+"""Paced, and gives up scorers that do not start within four seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_second_scan_waits_for_the_gpu_that_the_first_one_has(
         if number == 0:
             wait_until(lambda: paced.at_work(counts[0]), drivers[0])
     said = tmp_path / "said1"
-    # Ten seconds between two lines of progress: ten times as long as it would wait for a scorer that hangs.
+    # Ten seconds between two lines of progress: longer than it would wait for a scorer that hangs.
     wait_until(lambda: said.read_text().count("1 waiting for a GPU that others use") >= 2, drivers[1])
     assert drivers[0].poll() is None
     for folder in counts:
