@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,7 @@ def test_features_of_another_run_are_not_taken(mixed: Run, tmp_path: Path) -> No
 
 
 def test_the_command(mixed: Run, tmp_path: Path, cli: Cli) -> None:
+    shutil.rmtree(Path(mixed.folder.uri, "features"), ignore_errors=True)  # else what another test kept suffices
     answer = cli("similar", mixed.folder.uri, "k00", "--top", "3", "--csv", tmp_path / "s.csv")
     assert answer.returncode == 0, answer.stderr
     assert f"most like 'k00' of {3 * EACH} candidates" in answer.stdout
