@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -55,54 +56,72 @@ def keys_of(archive: Path) -> set[str]:
     return {folder.name for folder in archive.iterdir()}
 
 
-def test_a_second_scan_waits_for_the_gpu_that_the_first_one_has(
-    cluster: LocalCluster, archives: list[Path], tmp_path: Path
-) -> None:
+@dataclass
+class HeldScans:
+    """A scan of each archive on one cluster; their scorers stop in the midst of the first block until released."""
+
+    cluster: LocalCluster
+    archives: list[Path]
+    folder: Path
+    drivers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start the next one."""
+        number = len(self.drivers)
+        counts = self.folder / f"counts{number}"
+        counts.mkdir()
+        paced.hold(counts, SHARD // 2)
+        arguments = ["scan", str(self.archives[number]), "--out", str(self.folder / f"run{number}")]
+        arguments += ["--engine", "stand-in", "--shard-images", str(SHARD), "--address", self.cluster.address]
+        arguments += ["--log", str(self.folder / f"log{number}")]
+        with (self.folder / f"said{number}").open("wb") as said:
+            command = [sys.executable, "-c", IMPATIENT, "1", str(counts), *arguments]
+            self.drivers.append(subprocess.Popen(command, stdout=said, stderr=said))
+
+    def wait_for_work(self, number: int) -> None:
+        wait_until(lambda: paced.at_work(self.folder / f"counts{number}"), self.drivers[number])
+
+    def finish(self) -> None:
+        """Release them: both end, and each has the rows of its own archive."""
+        for number in range(len(self.drivers)):
+            paced.release(self.folder / f"counts{number}")
+        codes = [driver.wait(PATIENCE) for driver in self.drivers]
+        assert codes == [0, 0], (self.folder / "said1").read_text()[-1000:]
+        for number, archive in enumerate(self.archives):
+            assert set(rows_of(self.folder / f"run{number}")) == keys_of(archive)
+
+
+@pytest.fixture
+def scans(cluster: LocalCluster, archives: list[Path], tmp_path: Path) -> Iterator[HeldScans]:
+    held = HeldScans(cluster, archives, tmp_path)
+    yield held
+    for driver in held.drivers:
+        driver.kill()
+        driver.wait()
+
+
+def test_a_second_scan_waits_for_the_gpu_that_the_first_one_has(scans: HeldScans, tmp_path: Path) -> None:
     """It does not take its scorers for dead meanwhile, and scores when the first has ended."""
-    cluster.add_node(num_gpus=1, num_cpus=2)
-    drivers: list[subprocess.Popen[bytes]] = []
-    counts = [tmp_path / f"counts{number}" for number in range(2)]
-    for number, archive in enumerate(archives):
-        counts[number].mkdir()
-        paced.hold(counts[number], SHARD // 2)
-        arguments = ["scan", str(archive), "--out", str(tmp_path / f"run{number}"), "--engine", "stand-in"]
-        arguments += ["--shard-images", str(SHARD), "--address", cluster.address, "--log", str(tmp_path / f"{number}")]
-        command = [sys.executable, "-c", IMPATIENT, "1", str(counts[number]), *arguments]
-        with (tmp_path / f"said{number}").open("wb") as said:
-            drivers.append(subprocess.Popen(command, stdout=said, stderr=said))
-        if number == 0:
-            wait_until(lambda: paced.at_work(counts[0]), drivers[0])
+    scans.cluster.add_node(num_gpus=1, num_cpus=2)
+    scans.start()
+    scans.wait_for_work(0)
+    scans.start()
     said = tmp_path / "said1"
     # Ten seconds between two lines of progress: longer than it would wait for a scorer that hangs.
-    wait_until(lambda: said.read_text().count("1 waiting for a GPU that others use") >= 2, drivers[1])
-    assert drivers[0].poll() is None
-    for folder in counts:
-        paced.release(folder)
-    assert [driver.wait(PATIENCE) for driver in drivers] == [0, 0], said.read_text()[-1000:]
-    for number, archive in enumerate(archives):
-        assert set(rows_of(tmp_path / f"run{number}")) == keys_of(archive)
-    assert "was lost" not in (tmp_path / "1").read_text()
+    wait_until(lambda: said.read_text().count("1 waiting for a GPU that others use") >= 2, scans.drivers[1])
+    assert scans.drivers[0].poll() is None
+    scans.finish()
+    assert "was lost" not in (tmp_path / "log1").read_text()
 
 
-def test_two_scans_share_a_cluster_of_processors(cluster: LocalCluster, archives: list[Path], tmp_path: Path) -> None:
-    """Both are at work at the same time, and each has the rows of its own archive."""
-    cluster.add_node(num_gpus=0, num_cpus=2)
-    drivers: list[subprocess.Popen[bytes]] = []
-    counts = [tmp_path / f"counts{number}" for number in range(2)]
-    for number, archive in enumerate(archives):
-        counts[number].mkdir()
-        paced.hold(counts[number], SHARD // 2)
-        arguments = ["scan", str(archive), "--out", str(tmp_path / f"run{number}"), "--engine", "stand-in"]
-        arguments += ["--shard-images", str(SHARD), "--address", cluster.address]
-        with (tmp_path / f"said{number}").open("wb") as said:
-            drivers.append(subprocess.Popen(paced.command(1, counts[number], *arguments), stdout=said, stderr=said))
-    for number, driver in enumerate(drivers):
-        wait_until(lambda number=number: paced.at_work(counts[number]), driver)
-    for folder in counts:
-        paced.release(folder)
-    assert [driver.wait(PATIENCE) for driver in drivers] == [0, 0], (tmp_path / "said1").read_text()[-1000:]
-    for number, archive in enumerate(archives):
-        assert set(rows_of(tmp_path / f"run{number}")) == keys_of(archive)
+def test_two_scans_share_a_cluster_of_processors(scans: HeldScans) -> None:
+    """Both are at work at the same time."""
+    scans.cluster.add_node(num_gpus=0, num_cpus=2)
+    for _ in range(2):
+        scans.start()
+    for number in range(2):
+        scans.wait_for_work(number)
+    scans.finish()
 
 
 def test_two_scans_on_one_machine_write_into_one_bucket(archives: list[Path], s3: LocalS3) -> None:
