@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.engines.openvino_graph import in_bytes, named, weights_in_bytes
-from crater_ray.network.finder import CELL, CLIP, FLOOR, NEIGHBOURHOOD, layer_table, width_of
+from crater_ray.network.finder import BEND, CELL, CLIP, FLOOR, NEIGHBOURHOOD, layer_table, width_of
 from crater_ray.network.stardust import Weights
 
 QUANTIZED = tuple(layer.name for layer in layer_table() if layer.active and layer.name != "quarter4")
@@ -69,6 +69,9 @@ def build_finder_graph(
     x = ops.add(_doubled(convolve("up8", convolve("eighth3", x, exact=True))), quarter)
     x = convolve("quarter4", convolve("quarter3", x, exact=True))
     maps = ops.transpose(convolve("maps", x, exact=True), np.array([0, 2, 3, 1]))
+    if BEND in weights:
+        knee, gain = (ops.constant(np.array([value, 0, 0, 0], np.float32)) for value in weights[BEND])
+        maps = ops.add(maps, ops.multiply(ops.relu(ops.subtract(maps, knee)), gain))
     return ov.Model([named(ops.result(maps), "maps"), *watched], [images], "finder")
 
 

@@ -33,6 +33,9 @@ it is compared with."""
 FLOOR = 2.0
 """Grey levels added to the deviation: what differs by less in a flat area is no contrast."""
 CLIP = 6.0
+BEND = "maps/bend"
+"""The name of two more numbers of a finder whose calibration is steeper at the top: knee and gain, (2,). A logit above
+the knee grows by `gain` times what it is above it. A network without them has no bend."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def layer_table(width: int = 16) -> tuple[Convolution, ...]:
 
 
 def width_of(weights: Mapping[str, np.ndarray]) -> int:
-    """The number of filters at stride 2 of a finder with these weights.
+    """The number of filters at stride 2 of a finder with these weights, which may have a `BEND`.
 
     Raises:
         ValueError: a name is missing or superfluous, or a shape is not that of a finder.
@@ -90,11 +93,21 @@ def width_of(weights: Mapping[str, np.ndarray]) -> int:
     for layer in layer_table(width):
         expected[f"{layer.name}/kernel"] = (layer.size, layer.size, layer.inputs, layer.filters)
         expected[f"{layer.name}/bias"] = (layer.filters,)
+    if BEND in weights:
+        expected[BEND] = (2,)
     wrong = sorted(set(expected) ^ set(weights))
     wrong += [name for name in expected if name in weights and weights[name].shape != expected[name]]
     if not width or wrong:
         raise ValueError(f"these are not the weights of {ARCHITECTURE}: {', '.join(wrong[:5]) or 'there are none'}")
     return width
+
+
+def bent(maps: Any, bend: np.ndarray) -> Any:
+    """The maps (..., 4) of Keras or NumPy with the logit of the centre bent; see `BEND`."""
+    from keras import ops
+
+    knee, gain = (np.array([value, 0, 0, 0], np.float32) for value in bend)
+    return maps + ops.relu(maps - knee) * gain
 
 
 def filled_up(images: np.ndarray) -> np.ndarray:
@@ -116,7 +129,11 @@ def multiply_adds(height: int, width: int, filters: int = 16) -> int:
 
 
 def build(
-    width: int = 16, *, dtype: str = "float32", normalization: Callable[..., keras.layers.Layer] | None = None
+    width: int = 16,
+    *,
+    dtype: str = "float32",
+    normalization: Callable[..., keras.layers.Layer] | None = None,
+    bend: np.ndarray | None = None,
 ) -> keras.Model:
     """Build the finder with fresh weights.
 
@@ -124,6 +141,7 @@ def build(
         width: filters at stride 2; 16 in what ships.
         dtype: Keras policy of the convolutions. Contrast and maps are float32 in any case.
         normalization: layer put behind each active convolution for training, as `keras.layers.BatchNormalization`.
+        bend: (2,) as `BEND` says.
 
     Returns:
         A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to
@@ -166,12 +184,13 @@ def build(
     x = layers.UpSampling2D(2, interpolation="nearest", name="up_to_4", dtype=dtype)(x)
     x = layers.Add(name="add4", dtype=dtype)([x, made["quarter2"]])
     x = convolve("quarter4", convolve("quarter3", x))
-    return keras.Model(images, {"maps": convolve("maps", x)}, name="finder")
+    maps = convolve("maps", x)
+    return keras.Model(images, {"maps": maps if bend is None else bent(maps, bend)}, name="finder")
 
 
 def model_of(weights: Mapping[str, np.ndarray], *, dtype: str = "float32") -> keras.Model:
     """The Keras model with these weights, as `width_of` takes them; see `build`."""
-    model = build(width_of(weights), dtype=dtype)
+    model = build(width_of(weights), dtype=dtype, bend=weights.get(BEND))
     for layer in layer_table(width_of(weights)):
         kernel, bias = model.get_layer(layer.name).weights
         kernel.assign(weights[f"{layer.name}/kernel"])

@@ -52,13 +52,19 @@ def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
     shifted = np.asarray(finder.model_of(calibrated(weights, 2.0, -1.0))(images, training=False)["maps"])
     np.testing.assert_allclose(shifted[..., 0], 2 * maps[..., 0] - 1, atol=1e-3)
     np.testing.assert_allclose(shifted[..., 1:], maps[..., 1:], atol=1e-5)
+    knee = float(np.median(shifted[..., 0]))
+    bent = np.asarray(finder.model_of(calibrated(weights, 2.0, -1.0, (knee, 3.0)))(images, training=False)["maps"])
+    expected = shifted[..., 0] + 3 * np.maximum(shifted[..., 0] - knee, 0)
+    np.testing.assert_allclose(bent[..., 0], expected, atol=1e-3)
+    np.testing.assert_allclose(bent[..., 1:], shifted[..., 1:], atol=1e-5)
 
 
 def test_a_fit_begins_where_a_bundle_is(fitted: Path) -> None:
     """Calibration is taken back, and the normalisation that is put between changes nothing."""
     weights = folded_weights(fitted, 4)
     line = {"slope": 1.5, "offset": -7.0}
-    bundle = Bundle(calibrated(weights, **line), "local-contrast", 0.5, {"calibration": line}, architecture="finder-1")
+    bent = calibrated(weights, **line, bend=(-3.0, 2.0))
+    bundle = Bundle(bent, "local-contrast", 0.5, {"calibration": line}, architecture="finder-1")
     model = finder.build(4, normalization=FusedNormalization)
     images = np.random.default_rng(3).integers(0, 255, (4, 64, 64, 1), np.uint8)
     begin_from(bundle, model, [images])

@@ -16,7 +16,7 @@ def sources(crater_share: float = 1.0, cutout_share: float = 0.5) -> Sources:
     pictures = [np.clip(rng.normal(120, 8, (160, 200)), 0, 255).astype(np.uint8)]
     seeds = [seed_crater(np.random.default_rng(number), 30.0) for number in range(3)]
     cutouts = [(relative(seed), (seed.shape[0] - 4) / 1.9 / seed.shape[0]) for seed in seeds]
-    return Sources(pictures, cutouts, crater_share=crater_share, cutout_share=cutout_share)
+    return Sources(pictures, cutouts=cutouts, crater_share=crater_share, cutout_share=cutout_share)
 
 
 def test_the_same_number_draws_the_same_scene() -> None:

@@ -26,6 +26,22 @@ def sources(
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
+def textures(
+    folder: Annotated[Path, typer.Argument(help="With one folder of pictures a collection.")],
+    source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
+    bundle: Annotated[
+        str, typer.Option(help="Pictures that it takes most for craters are left out.")
+    ] = "finder",
+    most: Annotated[int, typer.Option(help="So many at most, chosen at random.")] = 4_000,
+    seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
+) -> None:
+    """Add pictures of anything but craters to the sources: surfaces that no microscope showed."""
+    from training.finder.textures import Textures, collect_textures
+
+    counts = collect_textures(Textures(folder, bundle, most, seed), source)
+    print(", ".join(f"{count} of {name}" for name, count in counts.items()))
+
+
 def fit(
     out: Annotated[Path, typer.Argument(help="Folder of the fit. Run again to go on where it was stopped.")],
     source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
@@ -73,20 +89,22 @@ def bundle(
     fitted: Annotated[Path, typer.Argument(help="Folder of the fit.")],
     out: Annotated[Path, typer.Argument(help="The bundle to write.")],
     source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
-    images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 4 times without.")] = 1_000,
+    images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 8 times without.")] = 1_000,
     odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 1_000,
     name: Annotated[str, typer.Option(help="What people will call it.")] = "finder",
     average: Annotated[
-        Path | None, typer.Option(help="Folder of the fit that this one began from: the mean of both is taken.")
+        str | None,
+        typer.Option(help="The bundle, or the folder of the fit, that this one began from: the mean of both is taken."),
     ] = None,
 ) -> None:
     """Make a bundle of a fit: normalisation folded in, scores calibrated at the odds of an archive."""
     import json
 
+    from crater_ray.network.bundle import load
     from training.finder.calibrate import finder_bundle, held_out
-    from training.finder.export import averaged, folded_weights
+    from training.finder.export import averaged, folded_weights, uncalibrated
 
-    scenes = held_out(source, images, 4 * images, seed=1_000)
+    scenes = held_out(source, images, 8 * images, seed=1_000)
     trained = {
         "recipe": {"name": "finder"},
         **json.loads((fitted / "settings.json").read_text(encoding="utf-8")),
@@ -102,12 +120,14 @@ def bundle(
     }
     weights = folded_weights(fitted)
     if average:
-        weights = averaged(weights, folded_weights(average))
-        trained["averaged_with"] = {
-            key: value
-            for key, value in json.loads((average / "settings.json").read_text(encoding="utf-8")).items()
-            if key != "batches"
-        }
+        if (Path(average) / "settings.json").exists():
+            weights = averaged(weights, folded_weights(Path(average)))
+            others = json.loads((Path(average) / "settings.json").read_text(encoding="utf-8"))
+            trained["averaged_with"] = {key: value for key, value in others.items() if key != "batches"}
+        else:
+            before = load(average)
+            weights = averaged(weights, uncalibrated(before))
+            trained["averaged_with"] = {"bundle": before.id, **before.trained}
     made = finder_bundle(weights, scenes, trained, name, odds)
     made.save(out)
     print(f"{made.name} ({made.id}), typical threshold {made.typical_threshold:g}: {made.figures['calibration_set']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,15 +43,19 @@ def averaged(weights: Weights, others: Weights) -> Weights:
     return {name: (weights[name] + others[name]) / 2 for name in weights}
 
 
-def calibrated(weights: Weights, slope: float, offset: float) -> Weights:
-    """The same network with `slope * logit + offset` as its logit of a centre."""
+def calibrated(
+    weights: Weights, slope: float, offset: float, bend: Sequence[float] | np.ndarray | None = None
+) -> Weights:
+    """The same network with `slope * logit + offset` as its logit of a centre, bent where `bend` (knee, gain) says."""
     kernel, bias = weights["maps/kernel"].copy(), weights["maps/bias"].copy()
     kernel[..., 0] *= slope
     bias[0] = bias[0] * slope + offset
-    return {**weights, "maps/kernel": kernel, "maps/bias": bias}
+    more = {} if bend is None else {finder.BEND: np.array(bend, np.float32)}
+    return {**weights, "maps/kernel": kernel, "maps/bias": bias, **more}
 
 
 def uncalibrated(bundle: Bundle) -> Weights:
-    """The weights of a bundle without the line that calibrates its scores: as they were fitted."""
+    """The weights of a bundle without line and bend that calibrate its scores: as they were fitted."""
     line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
-    return calibrated(bundle.weights, 1 / line["slope"], -line["offset"] / line["slope"])
+    weights = {name: array for name, array in bundle.weights.items() if name != finder.BEND}
+    return calibrated(weights, 1 / line["slope"], -line["offset"] / line["slope"])

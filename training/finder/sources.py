@@ -5,6 +5,7 @@ SOURCES/
   test.npz     photographs of the same kinds that training never sees
   unseen.npz   photographs of the kinds that were held out whole
   seeds.npz    seed craters, RGBA uint8
+  textures.npz pictures of anything else without craters; optional
   card.json    what made them
 """
 

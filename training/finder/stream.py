@@ -80,9 +80,9 @@ def read_sources(folder: Path, blanks: str = "train.npz") -> Sources:
 
     seeds = read_arrays(folder / "seeds.npz")
     # A seed crater's cut-out is 1.9 times its diameter wide, and 4 px.
-    return Sources(
-        read_arrays(folder / blanks), [(relative(seed), (seed.shape[0] - 4) / 1.9 / seed.shape[0]) for seed in seeds]
-    )
+    textures = read_arrays(folder / "textures.npz") if (folder / "textures.npz").exists() else []
+    cutouts = [(relative(seed), (seed.shape[0] - 4) / 1.9 / seed.shape[0]) for seed in seeds]
+    return Sources(read_arrays(folder / blanks), textures, cutouts=cutouts)
 
 
 def read_mined(path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
+from crater_ray.network.finder import BEND
 from crater_ray.network.stardust import TILE, Weights
 from training.evaluation.intervals import budget_threshold
 from training.finder.calibrate import ODDS
@@ -75,7 +76,7 @@ def retrain_finder(
     if chosen != AS_IT_WAS:
         say("now with all judged images")
         weights = between(start, fit_all(added), parts[chosen])
-        after = replace(after, weights=calibrated(weights, line["slope"], line["offset"]))
+        after = replace(after, weights=calibrated(weights, line["slope"], line["offset"], bundle.weights.get(BEND)))
         if whole:
             blanks = centre_logits(after.weights, sets.validation)[sets.validation.column("label") == 0]
             after = replace(after, typical_threshold=budget_threshold(probability(blanks), REVIEW_BUDGET))

@@ -44,7 +44,7 @@ class Camera:
             else rng.uniform(1.2, 3.0)
         )
         uneven = np.exp(rng.normal(0, 0.15))
-        scale = float(np.exp(rng.uniform(np.log(0.4), np.log(2.5)))) if rng.random() < 0.35 else 1.0
+        scale = float(np.exp(rng.uniform(np.log(0.4), np.log(2.5)))) if rng.random() < 0.5 else 1.0
         return Camera(
             beam=(beam * uneven, beam / uneven),
             noise=float(np.exp(rng.uniform(np.log(0.7), np.log(14.0)))),

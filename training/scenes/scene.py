@@ -28,8 +28,11 @@ class Sources:
 
     Attributes:
         pictures: blanks, uint8 (h, w): photographs and simulated foil.
+        textures: pictures of anything without craters, as `training.finder.textures` collects them; may be empty.
+        texture_share: how often one of them is taken for a surface instead of one of `pictures`.
         cutouts: seed craters as `training.scenes.cutouts.draw_cutout` takes them; may be empty.
         drawn_share: how often a surface is drawn instead of taken from a picture.
+        grain_share: of the drawn ones, how many are packed grains.
         cutout_share: how often a crater is a cut-out instead of a height map.
         crater_share: how many scenes have craters at all.
         defects: how many, over what training has.
@@ -37,8 +40,11 @@ class Sources:
     """
 
     pictures: Sequence[np.ndarray]
+    textures: Sequence[np.ndarray] = ()
+    texture_share: float = 0.3
     cutouts: Sequence[tuple[np.ndarray, float]] = ()
     drawn_share: float = 0.3
+    grain_share: float = 0.2
     cutout_share: float = 0.4
     crater_share: float = 0.75
     defects: float = 1.0
@@ -62,7 +68,8 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     """Draw one scene of `size` px each way."""
     camera = Camera.draw(rng)
     side = max(48, round(size / camera.scale))
-    canvas = draw_surface(rng, sources.pictures, side, sources.drawn_share)
+    pictures = sources.textures if sources.textures and rng.random() < sources.texture_share else sources.pictures
+    canvas = draw_surface(rng, pictures, side, sources.drawn_share, sources.grain_share)
     detector = rng.uniform(0, 2 * np.pi)
     for _ in range(int(rng.poisson(rng.choice((0.0, 1.5, 5.0)) * (size / 192) ** 2 * sources.defects))):
         _put_defect(rng, canvas, draw_defect(rng, detector))

@@ -7,8 +7,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from training.scenes.grains import draw_grains
 
-def draw_surface(rng: np.random.Generator, pictures: Sequence[np.ndarray], size: int, drawn_share: float) -> np.ndarray:
+
+def draw_surface(
+    rng: np.random.Generator,
+    pictures: Sequence[np.ndarray],
+    size: int,
+    drawn_share: float,
+    grain_share: float = 0.0,
+) -> np.ndarray:
     """One surface, (size, size) float32 in grey levels, without camera noise of its own but what its picture has.
 
     Args:
@@ -16,9 +24,10 @@ def draw_surface(rng: np.random.Generator, pictures: Sequence[np.ndarray], size:
         pictures: uint8 (h, w), each at least 96 px both ways, without craters.
         size: of its sides, px.
         drawn_share: how often it is drawn instead of taken from a picture.
+        grain_share: of the drawn ones, how many are packed grains.
     """
     if not pictures or rng.random() < drawn_share:
-        surface = _drawn(rng, size)
+        surface = _toned_grains(rng, size) if rng.random() < grain_share else _drawn(rng, size)
     else:
         surface = _tone(rng, _cut(rng, pictures, size))
         if rng.random() < 0.15:  # two surfaces in one
@@ -92,6 +101,11 @@ def _drawn(rng: np.random.Generator, size: int) -> np.ndarray:
     for _ in range(int(rng.poisson(1.5))):
         _line(rng, surface)
     return _shaded(rng, surface)
+
+
+def _toned_grains(rng: np.random.Generator, size: int) -> np.ndarray:
+    grains = draw_grains(rng, size)
+    return _tone(rng, grains) if rng.random() < 0.6 else _shaded(rng, grains)
 
 
 def _streaks(rng: np.random.Generator, size: int) -> np.ndarray:
