@@ -29,9 +29,7 @@ def sources(
 def textures(
     folder: Annotated[Path, typer.Argument(help="With one folder of pictures a collection.")],
     source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
-    bundle: Annotated[
-        str, typer.Option(help="Pictures that it takes most for craters are left out.")
-    ] = "finder",
+    bundle: Annotated[str, typer.Option(help="Pictures that it takes most for craters are left out.")] = "finder",
     most: Annotated[int, typer.Option(help="So many at most, chosen at random.")] = 4_000,
     seed: Annotated[int, typer.Option(help="Decides which.")] = 0,
 ) -> None:
