@@ -80,38 +80,62 @@ def _contrast(x: Any) -> Any:
 
     It is the same for images that are darker by a whole number, and squares of small numbers lose less in bfloat16:
     in that, the contrast of the pixels as they are would come out with errors as large as itself.
+
+    Cells and what lies between them are small matrix products: pooling and interpolation of OpenVINO would take sixteen
+    channels for the one that there is, and longer than all convolutions together.
     """
     from openvino import opset13 as ops
 
+    shape = ops.shape_of(x)
     x = ops.subtract(x, ops.round(ops.reduce_mean(x, np.array([1, 2, 3]), True), "half_to_even"))
-    both = ops.concat([x, ops.multiply(x, x)], 1)
-    both = ops.avg_pool(both, [CELL, CELL], [0, 0], [0, 0], [CELL, CELL], True)
+    both = ops.concat([_cells(x, shape), _cells(ops.multiply(x, x), shape)], 1)
     reach = NEIGHBOURHOOD // 2
     side = [NEIGHBOURHOOD, NEIGHBOURHOOD]
     both = ops.avg_pool(both, [1, 1], [reach, reach], [reach, reach], side, True)
     mean, square = ops.split(both, np.int32(1), 2).outputs()
     spread = ops.maximum(ops.subtract(square, ops.multiply(mean, mean)), ops.constant(np.float32(0)))
     factor = ops.divide(ops.constant(np.float32(1)), ops.add(ops.sqrt(spread), ops.constant(np.float32(FLOOR))))
-    both = _enlarged(ops.concat([mean, factor], 1), CELL, "linear_onnx", "half_pixel")
-    mean, factor = ops.split(both, np.int32(1), 2).outputs()
+    mean, factor = _between_cells(mean, shape), _between_cells(factor, shape)
     return ops.clamp(ops.multiply(ops.subtract(x, mean), factor), -CLIP, CLIP)
 
 
-def _doubled(x: Any) -> Any:
-    return _enlarged(x, 2, "nearest", "asymmetric")
-
-
-def _enlarged(x: Any, times: int, mode: str, coordinates: str) -> Any:
+def _cells(x: Any, shape: Any) -> Any:
+    """The mean of each cell: (n, 1, height, width) to (n, 1, height / CELL, width / CELL)."""
     from openvino import opset13 as ops
 
-    return ops.interpolate(
-        x,
-        np.array([times, times], np.float32),
-        mode,
-        "scales",
-        np.array([0, 0]),
-        np.array([0, 0]),
-        coordinates,
-        nearest_mode="floor",
-        axes=np.array([2, 3]),
-    )
+    columns = ops.reshape(x, np.array([0, -1, CELL]), True)
+    columns = ops.matmul(columns, ops.constant(np.full((CELL, 1), 1 / CELL, np.float32)), False, False)
+    cells = ops.divide(ops.gather(shape, np.array([0, 2, 1, 3]), np.int64(0)), np.array([1, CELL, 1, CELL]))
+    apart = ops.multiply(cells, np.array([1, 1, CELL, 1]))
+    rows = ops.reduce_mean(ops.reshape(columns, apart, False), np.array([2]))
+    return ops.unsqueeze(rows, np.array([1]))
+
+
+def _between_cells(cells: Any, shape: Any) -> Any:
+    """Linear interpolation between the middles of cells, (n, 1, rows, columns), to the size of the images."""
+    from openvino import opset13 as ops
+
+    # Each of the CELL pixels of a cell lies between the middles of two of three cells.
+    offset = (np.arange(CELL) + 0.5) / CELL - 0.5
+    weight = np.stack([np.maximum(-offset, 0), 1 - np.abs(offset), np.maximum(offset, 0)], 1).astype(np.float32)
+    three = ((0, -2), (1, -1), (2, np.iinfo(np.int64).max))
+
+    def neighbours(x: Any, axis: int) -> Any:
+        """Each position, that before and that after it, along a new axis behind `axis`."""
+        parts = [ops.slice(x, *(np.array([value]) for value in (first, last, 1, axis))) for first, last in three]
+        return ops.concat([ops.unsqueeze(part, np.array([axis + 1])) for part in parts], axis + 1)
+
+    border = np.array([0, 0, 1, 1])
+    x = ops.pad(cells, border, border, "edge")
+    x = ops.matmul(neighbours(x, 3), ops.constant(np.ascontiguousarray(weight.T)), False, False)
+    x = ops.reshape(x, np.array([0, 0, 0, -1]), True)
+    x = ops.matmul(ops.constant(weight), neighbours(x, 2), False, False)
+    return ops.reshape(x, shape, False)
+
+
+def _doubled(x: Any) -> Any:
+    from openvino import opset13 as ops
+
+    scales, axes = np.array([2, 2], np.float32), np.array([2, 3])
+    none = np.array([0, 0])
+    return ops.interpolate(x, scales, "nearest", "scales", none, none, "asymmetric", nearest_mode="floor", axes=axes)
