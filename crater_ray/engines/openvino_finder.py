@@ -11,7 +11,11 @@ from crater_ray.engines.openvino_graph import in_bytes, named, weights_in_bytes
 from crater_ray.network.finder import BEND, CELL, CLIP, FLOOR, NEIGHBOURHOOD, layer_table, width_of
 from crater_ray.network.stardust import Weights
 
-QUANTIZED = tuple(layer.name for layer in layer_table() if layer.active and layer.name != "quarter4")
+SUMS = ("up16", "up8")
+"""Convolutions whose output is added to finer features; the sums, of both signs, go by these names."""
+QUANTIZED = tuple(
+    layer.name for layer in layer_table() if layer.name in SUMS or (layer.active and layer.name != "quarter4")
+)
 """Activations that become 8-bit numbers. What the maps are made from stays exact: rounding it would reach the score."""
 
 
@@ -26,7 +30,8 @@ def build_finder_graph(
 
     Args:
         weights: by name, as `crater_ray.network.finder.width_of` takes them.
-        ranges: largest value of each activation that becomes an 8-bit number, by its convolution; float32 when None.
+        ranges: largest value of each activation that becomes an 8-bit number, by its convolution (of a sum, without
+            its sign; see `SUMS`); float32 when None.
         size: height and width of the images, multiples of 16, when all have one size: the same numbers, sooner.
         activations: also give every activation of `QUANTIZED`, for calibration.
 
@@ -39,6 +44,15 @@ def build_finder_graph(
 
     layers = {layer.name: layer for layer in layer_table(width_of(weights))}
     watched: list[Any] = []
+
+    def joined(name: str, coarse: Any, fine: Any) -> Any:
+        """Coarse features, twice as large, added to fine ones; products that take the sum are exact if it is."""
+        x = ops.add(_doubled(convolve(name, coarse)), fine)
+        if ranges is not None and name in ranges:
+            x = in_bytes(x, -ranges[name], ranges[name])
+        if activations:
+            watched.append(named(ops.result(ops.abs(x)), name))
+        return x
 
     def convolve(name: str, x: Any, exact: bool = False) -> Any:
         layer = layers[name]
@@ -64,10 +78,9 @@ def build_finder_graph(
     quarter = convolve("quarter2", convolve("quarter1", convolve("down4", x)))
     eighth = convolve("eighth2", convolve("eighth1", convolve("down8", quarter)))
     deep = convolve("sixteenth2", convolve("sixteenth1", convolve("down16", eighth)))
-    x = ops.add(_doubled(convolve("up16", deep)), eighth)
-    # A sum of both signs: it is not rounded, nor are the few products that take it.
-    x = ops.add(_doubled(convolve("up8", convolve("eighth3", x, exact=True))), quarter)
-    x = convolve("quarter4", convolve("quarter3", x, exact=True))
+    exact = [ranges is None or name not in ranges for name in SUMS]
+    x = convolve("eighth3", joined("up16", deep, eighth), exact[0])
+    x = convolve("quarter4", convolve("quarter3", joined("up8", x, quarter), exact[1]))
     maps = ops.transpose(convolve("maps", x, exact=True), np.array([0, 2, 3, 1]))
     if BEND in weights:
         knee, gain = (ops.constant(np.array([value, 0, 0, 0], np.float32)) for value in weights[BEND])
