@@ -126,6 +126,7 @@ def bundle(
             before = load(average)
             weights = averaged(weights, uncalibrated(before))
             trained["averaged_with"] = {"bundle": before.id, **before.trained}
-    made = finder_bundle(weights, scenes, trained, name, odds)
+    others = held_out(source, images // 2, 2 * images, seed=2_000)
+    made = finder_bundle(weights, scenes, others, trained, name, odds)
     made.save(out)
-    print(f"{made.name} ({made.id}), typical threshold {made.typical_threshold:g}: {made.figures['calibration_set']}")
+    print(f"{made.name} ({made.id}), typical threshold {made.typical_threshold:g}: {made.figures}")

@@ -80,12 +80,12 @@ def roc(label: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([[0.0], alarms]), np.concatenate([[0.0], hits])
 
 
-def calibration(label: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, Any]:
+def calibration(label: np.ndarray, score: np.ndarray, bins: int = 10, odds: float = 1.0) -> dict[str, Any]:
     """Reliability over equally wide bins, and the expected calibration error (Guo et al. 2017, ICML).
 
-    Both classes count alike, as in the calibration of the bundle.
+    There are `odds` blanks for one crater, whatever the images given: both classes count alike when it is 1.
     """
-    weight = np.where(label == 1, 0.5 / max((label == 1).sum(), 1), 0.5 / max((label == 0).sum(), 1))
+    weight = np.where(label == 1, 1 / max((label == 1).sum(), 1), odds / max((label == 0).sum(), 1)) / (1 + odds)
     place = np.minimum((score * bins).astype(int), bins - 1)
     curve, error = [], 0.0
     for number in range(bins):

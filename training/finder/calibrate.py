@@ -23,6 +23,7 @@ from crater_ray.network import finder
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import Weights
 from training.evaluation.intervals import budget_threshold, roc_area
+from training.evaluation.measures import calibration
 from training.finder.export import calibrated
 from training.finder.stream import read_sources
 from training.fitting.calibrate import REVIEW_BUDGET, platt
@@ -39,6 +40,8 @@ FOIL = 60
 """Simulated frames of which the foil is cut."""
 TAIL, TAIL_POINTS = 0.025, 4_000
 """The share of the blanks whose tail is carried on, and in how many points."""
+CUTS = (0.01, 0.1, 0.5)
+"""Scores at which the foil search cut."""
 BLOCK = 64
 """Scenes with a crater are drawn so many at a time."""
 ODDS = 1000
@@ -124,23 +127,31 @@ def strongest(weights: Weights, images: np.ndarray, batch: int = 8) -> np.ndarra
     return np.concatenate(answers)
 
 
-def finder_bundle(weights: Weights, scenes: HeldOut, trained: dict[str, Any], name: str, odds: int = ODDS) -> Bundle:
+def finder_bundle(
+    weights: Weights, scenes: HeldOut, others: HeldOut, trained: dict[str, Any], name: str, odds: int = ODDS
+) -> Bundle:
     """The bundle of a fitted finder, its scores calibrated and its typical threshold chosen on held-out scenes.
 
     Args:
         weights: as `training.finder.export.folded_weights` gives them.
         scenes: that it was not trained on.
+        others: more of them, on which the calibrated scores are tried.
         trained: what the card says of the training.
         name: what people will call it.
         odds: of the archive: one image in so many has a crater.
     """
     made = calibrate_finder(weights, scenes.label, strongest(weights, scenes.images), odds)
+    score = probability(strongest(made.weights, others.images))
+    tried = {"images": len(score), **calibration(others.label, score, odds=odds)}
+    for cut in CUTS:
+        tried[f"blanks_at_{cut:g}"] = round(float((score[others.label == 0] >= cut).mean()), 4)
+        tried[f"craters_at_{cut:g}"] = round(float((score[others.label == 1] >= cut).mean()), 4)
     return Bundle(
         made.weights,
         "local-contrast",
         made.typical_threshold,
         {**trained, "calibration": made.line},
-        {"calibration_set": made.facts},
+        {"calibration_set": made.facts, "calibration_tried": tried},
         name,
         architecture=finder.ARCHITECTURE,
     )
