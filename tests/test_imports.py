@@ -23,6 +23,14 @@ for module in pkgutil.walk_packages(crater_ray.__path__, "crater_ray."):
 print(len([name for name in sys.modules if name.startswith("crater_ray.")]))
 """
 
+RAY_PROCESS = """
+import sys
+from crater_ray.scanning.cluster import PRELOADED
+for module in PRELOADED:
+    __import__(module)
+assert "scipy" not in sys.modules
+"""
+
 HELP = f"""
 import sys
 from crater_ray.cli import main
@@ -42,6 +50,11 @@ def said(code: str) -> str:
 
 def test_no_module_imports_a_framework_before_it_is_used() -> None:
     assert int(said(EVERY_MODULE)) > 60
+
+
+def test_processes_of_ray_start_without_scipy() -> None:
+    """Every scan starts some; only candidates and planted craters need it."""
+    said(RAY_PROCESS)
 
 
 def test_help_needs_no_heavy_package() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from crater_ray.images.decode import decode, picture_in
 from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.status import UNREADABLE, Refusal
-from crater_ray.planting.plant import plant
 from crater_ray.planting.recipe import Recipe
 
 
@@ -24,6 +23,8 @@ def read_planted(
     Returns:
         The picture; or why there is none, also where the image has no such place (any more).
     """
+    from crater_ray.planting.plant import plant  # brings scipy, which would be half of a Ray process's own imports
+
     pixels = decode(data)
     if isinstance(pixels, Refusal):
         return pixels
