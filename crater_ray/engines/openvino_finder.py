@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.engines.openvino_graph import in_bytes, named, weights_in_bytes
-from crater_ray.network.finder import BEND, CELL, CLIP, FLOOR, NEIGHBOURHOOD, layer_table, width_of
+from crater_ray.network.finder import CELL, CLIP, FLOOR, NEIGHBOURHOOD, SCORE, layer_table, width_of
 from crater_ray.network.stardust import Weights
 
 SUMS = ("up16", "up8")
@@ -82,9 +82,8 @@ def build_finder_graph(
     x = convolve("eighth3", joined("up16", deep, eighth), exact[0])
     x = convolve("quarter4", convolve("quarter3", joined("up8", x, quarter), exact[1]))
     maps = ops.transpose(convolve("maps", x, exact=True), np.array([0, 2, 3, 1]))
-    if BEND in weights:
-        knee, gain = (ops.constant(np.array([value, 0, 0, 0], np.float32)) for value in weights[BEND])
-        maps = ops.add(maps, ops.multiply(ops.relu(ops.subtract(maps, knee)), gain))
+    if SCORE in weights:
+        maps = _scored(maps, weights[SCORE])
     return ov.Model([named(ops.result(maps), "maps"), *watched], [images], "finder")
 
 
@@ -144,6 +143,19 @@ def _between_cells(cells: Any, shape: Any) -> Any:
     x = ops.reshape(x, np.array([0, 0, 0, -1]), True)
     x = ops.matmul(ops.constant(weight), neighbours(x, 2), False, False)
     return ops.reshape(x, shape, False)
+
+
+def _scored(maps: Any, score: np.ndarray) -> Any:
+    """What `crater_ray.network.finder.scored` does, operation by operation."""
+    from openvino import opset13 as ops
+
+    share, slope, offset, knee, gain = (ops.constant(np.float32(value)) for value in score)
+    logit, others = ops.variadic_split(maps, np.int32(3), np.array([1, 3])).outputs()
+    odds = ops.exp(ops.minimum(logit, ops.constant(np.float32(0))))
+    everywhere = ops.log(ops.reduce_mean(odds, np.array([1, 2]), True))
+    logit = ops.add(ops.multiply(ops.subtract(logit, ops.multiply(everywhere, share)), slope), offset)
+    logit = ops.add(logit, ops.multiply(ops.relu(ops.subtract(logit, knee)), gain))
+    return ops.concat([logit, others], 3)
 
 
 def _doubled(x: Any) -> Any:

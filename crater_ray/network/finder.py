@@ -33,9 +33,9 @@ it is compared with."""
 FLOOR = 2.0
 """Grey levels added to the deviation: what differs by less in a flat area is no contrast."""
 CLIP = 6.0
-BEND = "maps/bend"
-"""The name of two more numbers of a finder whose calibration is steeper at the top: knee and gain, (2,). A logit above
-the knee grows by `gain` times what it is above it. A network without them has no bend."""
+SCORE = "maps/score"
+"""The name of five more numbers, (5,), that make scores of a finder's logits: `share`, `slope`, `offset`, `knee` and
+`gain`; see `scored`. The logits of a network without them are its scores'."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def layer_table(width: int = 16) -> tuple[Convolution, ...]:
 
 
 def width_of(weights: Mapping[str, np.ndarray]) -> int:
-    """The number of filters at stride 2 of a finder with these weights, which may have a `BEND`.
+    """The number of filters at stride 2 of a finder with these weights, which may have a `SCORE`.
 
     Raises:
         ValueError: a name is missing or superfluous, or a shape is not that of a finder.
@@ -93,8 +93,8 @@ def width_of(weights: Mapping[str, np.ndarray]) -> int:
     for layer in layer_table(width):
         expected[f"{layer.name}/kernel"] = (layer.size, layer.size, layer.inputs, layer.filters)
         expected[f"{layer.name}/bias"] = (layer.filters,)
-    if BEND in weights:
-        expected[BEND] = (2,)
+    if SCORE in weights:
+        expected[SCORE] = (5,)
     wrong = sorted(set(expected) ^ set(weights))
     wrong += [name for name in expected if name in weights and weights[name].shape != expected[name]]
     if not width or wrong:
@@ -102,12 +102,21 @@ def width_of(weights: Mapping[str, np.ndarray]) -> int:
     return width
 
 
-def bent(maps: Any, bend: np.ndarray) -> Any:
-    """The maps (..., 4) of Keras or NumPy with the logit of the centre bent; see `BEND`."""
+def scored(maps: Any, score: np.ndarray) -> Any:
+    """Maps (n, rows, columns, 4) of Keras with logits whose probabilities are scores.
+
+    First, each centre is compared with all positions of its image: `share` of the logarithm of their mean odds (each of
+    at most 1) is taken off. A surface that looks a little like craters everywhere is no evidence. Then the line
+    `slope * logit + offset`, and `gain` times what that is above `knee`.
+    """
     from keras import ops
 
-    knee, gain = (np.array([value, 0, 0, 0], np.float32) for value in bend)
-    return maps + ops.relu(maps - knee) * gain
+    share, slope, offset, knee, gain = (float(value) for value in score)
+    logit = maps[..., :1]
+    everywhere = ops.log(ops.mean(ops.exp(ops.minimum(logit, 0.0)), axis=(1, 2), keepdims=True))
+    logit = slope * (logit - share * everywhere) + offset
+    logit = logit + gain * ops.relu(logit - knee)
+    return ops.concatenate([logit, maps[..., 1:]], axis=-1)
 
 
 def filled_up(images: np.ndarray) -> np.ndarray:
@@ -133,7 +142,7 @@ def build(
     *,
     dtype: str = "float32",
     normalization: Callable[..., keras.layers.Layer] | None = None,
-    bend: np.ndarray | None = None,
+    score: np.ndarray | None = None,
 ) -> keras.Model:
     """Build the finder with fresh weights.
 
@@ -141,7 +150,7 @@ def build(
         width: filters at stride 2; 16 in what ships.
         dtype: Keras policy of the convolutions. Contrast and maps are float32 in any case.
         normalization: layer put behind each active convolution for training, as `keras.layers.BatchNormalization`.
-        bend: (2,) as `BEND` says.
+        score: (5,) as `SCORE` says.
 
     Returns:
         A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to
@@ -185,12 +194,12 @@ def build(
     x = layers.Add(name="add4", dtype=dtype)([x, made["quarter2"]])
     x = convolve("quarter4", convolve("quarter3", x))
     maps = convolve("maps", x)
-    return keras.Model(images, {"maps": maps if bend is None else bent(maps, bend)}, name="finder")
+    return keras.Model(images, {"maps": maps if score is None else scored(maps, score)}, name="finder")
 
 
 def model_of(weights: Mapping[str, np.ndarray], *, dtype: str = "float32") -> keras.Model:
     """The Keras model with these weights, as `width_of` takes them; see `build`."""
-    model = build(width_of(weights), dtype=dtype, bend=weights.get(BEND))
+    model = build(width_of(weights), dtype=dtype, score=weights.get(SCORE))
     for layer in layer_table(width_of(weights)):
         kernel, bias = model.get_layer(layer.name).weights
         kernel.assign(weights[f"{layer.name}/kernel"])

@@ -7,7 +7,7 @@ import openvino as ov
 import pytest
 
 from crater_ray.engines.openvino_finder import QUANTIZED, build_finder_graph
-from crater_ray.network.finder import BEND
+from crater_ray.network.finder import SCORE
 from tests.network.test_finder import finder_bundle, random_weights
 
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -19,10 +19,10 @@ def images(n: int = 2) -> np.ndarray:
     return np.clip(120 + 25 * smooth + rng.normal(0, 10, smooth.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("bend", [None, (0.1, 2.0)])
+@pytest.mark.parametrize("score", [None, (0.4, 1.2, -2.0, -1.9, 2.0)])
 @pytest.mark.parametrize("size", [None, (192, 256)])
-def test_float32_is_the_same(size: tuple[int, int] | None, bend: tuple[float, float] | None) -> None:
-    weights = random_weights(1) | ({} if bend is None else {BEND: np.array(bend, np.float32)})
+def test_float32_is_the_same(size: tuple[int, int] | None, score: tuple[float, ...] | None) -> None:
+    weights = random_weights(1) | ({} if score is None else {SCORE: np.array(score, np.float32)})
     compiled = ov.compile_model(build_finder_graph(weights, size=size), "CPU", EXACT)
     maps = compiled([images()])["maps"]
     expected = np.asarray(finder_bundle(weights).model()(images()[..., None], training=False)["maps"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from crater_ray.network import finder
 from crater_ray.network.bundle import Bundle
 from training.finder.begin import begin_from
-from training.finder.export import calibrated, folded_weights
+from training.finder.export import Scale, calibrated, compared, folded_weights, uncalibrated
 from training.finder.fit import Settings, fit
 from training.finder.mine import Mining, mine
 from training.finder.normalization import FusedNormalization
@@ -49,11 +50,11 @@ def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
     weights = folded_weights(fitted, 4)
     maps = np.asarray(finder.model_of(weights)(images, training=False)["maps"])
     np.testing.assert_allclose(maps, np.asarray(model(images, training=False)["maps"]), atol=2e-4)
-    shifted = np.asarray(finder.model_of(calibrated(weights, 2.0, -1.0))(images, training=False)["maps"])
+    shifted = np.asarray(finder.model_of(calibrated(weights, Scale(2.0, -1.0)))(images, training=False)["maps"])
     np.testing.assert_allclose(shifted[..., 0], 2 * maps[..., 0] - 1, atol=1e-3)
     np.testing.assert_allclose(shifted[..., 1:], maps[..., 1:], atol=1e-5)
     knee = float(np.median(shifted[..., 0]))
-    bent = np.asarray(finder.model_of(calibrated(weights, 2.0, -1.0, (knee, 3.0)))(images, training=False)["maps"])
+    bent = np.asarray(finder.model_of(calibrated(weights, Scale(2.0, -1.0, knee, 3.0)))(images, training=False)["maps"])
     expected = shifted[..., 0] + 3 * np.maximum(shifted[..., 0] - knee, 0)
     np.testing.assert_allclose(bent[..., 0], expected, atol=1e-3)
     np.testing.assert_allclose(bent[..., 1:], shifted[..., 1:], atol=1e-5)
@@ -63,15 +64,29 @@ def test_a_fit_begins_where_a_bundle_is(fitted: Path) -> None:
     """Calibration is taken back, and the normalisation that is put between changes nothing."""
     weights = folded_weights(fitted, 4)
     line = {"slope": 1.5, "offset": -7.0}
-    bent = calibrated(weights, **line, bend=(-3.0, 2.0))
-    bundle = Bundle(bent, "local-contrast", 0.5, {"calibration": line}, architecture="finder-1")
+    folded = {**weights, "maps/kernel": weights["maps/kernel"].copy(), "maps/bias": weights["maps/bias"].copy()}
+    folded["maps/kernel"][..., 0] *= line["slope"]
+    folded["maps/bias"][0] = folded["maps/bias"][0] * line["slope"] + line["offset"]
+    older = Bundle(folded, "local-contrast", 0.5, {"calibration": line}, architecture="finder-1")
+    scored = calibrated(compared(weights, 0.5), Scale(1.5, -7.0, -3.0, 2.0))
     model = finder.build(4, normalization=FusedNormalization)
     images = np.random.default_rng(3).integers(0, 255, (4, 64, 64, 1), np.uint8)
-    begin_from(bundle, model, [images])
     maps = np.asarray(finder.model_of(weights)(images, training=False)["maps"])
-    np.testing.assert_allclose(np.asarray(model(images, training=False)["maps"]), maps, atol=2e-3)
-    # As in training: the batch's own mean and variance are those that were put in.
-    np.testing.assert_allclose(np.asarray(model(images, training=True)["maps"]), maps, atol=2e-2)
+    for bundle in (older, replace(older, weights=scored)):
+        begin_from(bundle, model, [images])
+        np.testing.assert_allclose(np.asarray(model(images, training=False)["maps"]), maps, atol=2e-3)
+        # As in training: the batch's own mean and variance are those that were put in.
+        np.testing.assert_allclose(np.asarray(model(images, training=True)["maps"]), maps, atol=2e-2)
+
+
+def test_a_centre_is_compared_with_all_of_its_image(fitted: Path) -> None:
+    weights = folded_weights(fitted, 4)
+    images = np.random.default_rng(4).integers(0, 255, (3, 64, 96, 1), np.uint8)
+    plain = np.asarray(finder.model_of(weights)(images, training=False)["maps"])[..., 0]
+    odds = np.exp(np.minimum(plain, 0)).mean(axis=(1, 2), keepdims=True)
+    bundle = Bundle(calibrated(compared(weights, 0.4), Scale(1.0, -2.0)), "local-contrast", 0.5)
+    maps = np.asarray(finder.model_of(uncalibrated(bundle))(images, training=False)["maps"])
+    np.testing.assert_allclose(maps[..., 0], plain - 0.4 * np.log(odds), atol=1e-3)
 
 
 def test_the_worst_blanks_are_mined_and_shown_again(fitted: Path) -> None:

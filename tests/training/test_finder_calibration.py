@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.finder.calibrate import bent_line
+from training.finder.calibrate import fitted_scale
 from training.network.scoring import probability
 
 
@@ -18,11 +18,11 @@ def drawn(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
 def test_scores_are_the_share_of_craters_at_the_stated_odds() -> None:
     rng, odds = np.random.default_rng(0), 300
     label = np.repeat((1, 0), (800, 6_000))
-    slope, offset, knee, gain = bent_line(label, drawn(rng, label), odds)
-    assert gain > 0.2
+    scale = fitted_scale(label, drawn(rng, label), odds)
+    assert scale.gain > 0.2
     many = np.repeat((1, 0), (10_000, 10_000 * odds))
-    z = slope * drawn(rng, many) + offset
-    score = probability(z + gain * np.maximum(z - knee, 0))
+    z = scale.slope * drawn(rng, many) + scale.offset
+    score = probability(z + scale.gain * np.maximum(z - scale.knee, 0))
     assert np.abs(score.mean() - many.mean()) < 0.3 * many.mean()
     for low, high in ((0.003, 0.03), (0.1, 0.5), (0.5, 1.0)):
         inside = (score >= low) & (score < high)
@@ -34,6 +34,6 @@ def test_scores_are_the_share_of_craters_at_the_stated_odds() -> None:
 def test_clear_and_faint_craters_keep_their_order() -> None:
     rng = np.random.default_rng(1)
     label = np.repeat((1, 0), (300, 2_000))
-    slope, offset, knee, gain = bent_line(label, drawn(rng, label))
-    z = slope * np.linspace(-4, 12, 200) + offset
-    assert (np.diff(z + gain * np.maximum(z - knee, 0)) > 0).all()
+    scale = fitted_scale(label, drawn(rng, label))
+    z = scale.slope * np.linspace(-4, 12, 200) + scale.offset
+    assert (np.diff(z + scale.gain * np.maximum(z - scale.knee, 0)) > 0).all()

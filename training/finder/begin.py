@@ -19,7 +19,7 @@ def begin_from(bundle: Bundle, model: keras.Model, images: Iterable[np.ndarray])
     """Give a normalised finder the weights of a bundle.
 
     Each normalisation takes the mean and variance that its convolution has on `images`, and gives them back: the
-    model answers as the bundle does, before its scores were calibrated.
+    model answers as the bundle's convolutions do, before anything is made of their logits.
 
     Args:
         bundle: of a finder of the same width.
@@ -28,7 +28,7 @@ def begin_from(bundle: Bundle, model: keras.Model, images: Iterable[np.ndarray])
     """
     import keras
 
-    weights = uncalibrated(bundle)
+    weights = {name: array for name, array in uncalibrated(bundle).items() if name != finder.SCORE}
     plain = finder.model_of(weights)
     active = [layer.name for layer in finder.layer_table(finder.width_of(weights)) if layer.active]
     look = keras.Model(plain.inputs, [plain.get_layer(name).output for name in active])

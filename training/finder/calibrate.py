@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import Weights
 from training.evaluation.intervals import budget_threshold, roc_area
 from training.evaluation.measures import calibration
-from training.finder.export import calibrated
+from training.finder.export import Scale, calibrated, compared
 from training.finder.stream import read_sources
 from training.fitting.calibrate import REVIEW_BUDGET, platt
 from training.network.scoring import probability
@@ -40,6 +40,8 @@ FOIL = 60
 """Simulated frames of which the foil is cut."""
 TAIL, TAIL_POINTS = 0.025, 4_000
 """The share of the blanks whose tail is carried on, and in how many points."""
+SHARE = 0.4
+"""Of what an image shows everywhere that is taken off its centres' logits; see `crater_ray.network.finder.scored`."""
 CUTS = (0.01, 0.1, 0.5)
 """Scores at which the foil search cut."""
 BLOCK = 64
@@ -140,6 +142,7 @@ def finder_bundle(
         name: what people will call it.
         odds: of the archive: one image in so many has a crater.
     """
+    weights = compared(weights, SHARE)
     made = calibrate_finder(weights, scenes.label, strongest(weights, scenes.images), odds)
     score = probability(strongest(made.weights, others.images))
     tried = {"images": len(score), **calibration(others.label, score, odds=odds)}
@@ -162,8 +165,8 @@ class CalibratedFinder:
     """A finder whose scores are probabilities.
 
     Attributes:
-        weights: with the line in their last convolution, and the bend.
-        line: `slope` and `offset` of it, `knee` and `gain` of the bend, and the odds, as the card says them.
+        weights: with the scale.
+        line: of the scale, and the odds, as the card says them.
         typical_threshold: the score that `REVIEW_BUDGET` of the held-out blanks reach.
         facts: what was measured on the held-out images.
     """
@@ -174,8 +177,8 @@ class CalibratedFinder:
     facts: dict[str, Any]
 
 
-def bent_line(label: np.ndarray, logit: np.ndarray, odds: int = ODDS) -> tuple[float, float, float, float]:
-    """Slope, offset, knee and gain: the logit z = slope * logit + offset, and gain * (z - knee) more above the knee.
+def fitted_scale(label: np.ndarray, logit: np.ndarray, odds: int = ODDS) -> Scale:
+    """The scale that agrees best with the images: a line through the logit, and a bend above which it is steeper.
 
     The bend under which craters and blanks, weighed as an archive has them, are likeliest, of those that never fall
     and whose knee is a logit of craters. The highest blanks are carried on beyond the last of them: their excesses
@@ -212,7 +215,7 @@ def bent_line(label: np.ndarray, logit: np.ndarray, odds: int = ODDS) -> tuple[f
         factor, shift, steeper = (float(value) for value in found.x)
         best = min(best, (float(found.fun), factor, shift, steeper, float(knee)))
     _, factor, shift, steeper, knee = best
-    return slope * factor, offset * factor + shift, knee * factor + shift, steeper / factor
+    return Scale(slope * factor, offset * factor + shift, knee * factor + shift, steeper / factor)
 
 
 def calibrate_finder(weights: Weights, label: np.ndarray, logit: np.ndarray, odds: int = ODDS) -> CalibratedFinder:
@@ -224,9 +227,9 @@ def calibrate_finder(weights: Weights, label: np.ndarray, logit: np.ndarray, odd
         logit: (n,) of each image's strongest centre, by these weights.
         odds: of the archive: one image in so many has a crater.
     """
-    slope, offset, knee, gain = bent_line(label, logit, odds)
-    straight = slope * logit + offset
-    score = probability(straight + gain * np.maximum(straight - knee, 0))
+    scale = fitted_scale(label, logit, odds)
+    straight = scale.slope * logit + scale.offset
+    score = probability(straight + scale.gain * np.maximum(straight - scale.knee, 0))
     threshold = budget_threshold(score[label == 0], REVIEW_BUDGET)
     facts = {
         "images": len(label),
@@ -236,14 +239,7 @@ def calibrate_finder(weights: Weights, label: np.ndarray, logit: np.ndarray, odd
         "false_alarms_at_0.01": round(float((score[label == 0] >= 0.01).mean()), 4),
         "recall_at_0.01": round(float((score[label == 1] >= 0.01).mean()), 4),
     }
-    line = {
-        "slope": slope,
-        "offset": offset,
-        "knee": knee,
-        "gain": gain,
-        "odds": f"one image in {odds} has a crater",
-        "one_in": odds,
-    }
-    calibrated_weights = calibrated(weights, slope, offset, (knee, gain))
-    folded = {key: value.astype(np.float32) for key, value in calibrated_weights.items()}
-    return CalibratedFinder(folded, line, float(np.clip(float(f"{threshold:.4g}"), 1e-6, 0.999)), facts)
+    line = {**asdict(scale), "odds": f"one image in {odds} has a crater", "one_in": odds}
+    return CalibratedFinder(
+        calibrated(weights, scale), line, float(np.clip(float(f"{threshold:.4g}"), 1e-6, 0.999)), facts
+    )

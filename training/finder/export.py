@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +40,52 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
 
 def averaged(weights: Weights, others: Weights) -> Weights:
     """The mean of two networks' weights: of one, and of that which it began from (Wortsman et al. 2022, ICML)."""
-    return {name: (weights[name] + others[name]) / 2 for name in weights}
+    return {name: (array + others[name]) / 2 for name, array in weights.items() if name != finder.SCORE}
 
 
-def calibrated(
-    weights: Weights, slope: float, offset: float, bend: Sequence[float] | np.ndarray | None = None
-) -> Weights:
-    """The same network with `slope * logit + offset` as its logit of a centre, bent where `bend` (knee, gain) says."""
-    kernel, bias = weights["maps/kernel"].copy(), weights["maps/bias"].copy()
-    kernel[..., 0] *= slope
-    bias[0] = bias[0] * slope + offset
-    more = {} if bend is None else {finder.BEND: np.array(bend, np.float32)}
-    return {**weights, "maps/kernel": kernel, "maps/bias": bias, **more}
+@dataclass(frozen=True)
+class Scale:
+    """How logits become scores; see `crater_ray.network.finder.scored`.
+
+    Attributes:
+        slope, offset: of the line.
+        knee, gain: of the bend.
+    """
+
+    slope: float
+    offset: float
+    knee: float = 0.0
+    gain: float = 0.0
+
+
+def compared(weights: Weights, share: float) -> Weights:
+    """The same network with `share` of what its image shows everywhere taken off each logit, not calibrated."""
+    return {**weights, finder.SCORE: np.array([share, 1, 0, 0, 0], np.float32)}
+
+
+def calibrated(weights: Weights, scale: Scale) -> Weights:
+    """The same network, not yet calibrated, with scores on a scale."""
+    share = float(weights[finder.SCORE][0]) if finder.SCORE in weights else 0.0
+    score = np.array([share, scale.slope, scale.offset, scale.knee, scale.gain], np.float32)
+    return {**weights, finder.SCORE: score}
+
+
+def scale_of(bundle: Bundle) -> Scale:
+    """How the scores of a bundle were calibrated."""
+    if finder.SCORE in bundle.weights:
+        return Scale(*(float(value) for value in bundle.weights[finder.SCORE][1:]))
+    line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
+    return Scale(float(line["slope"]), float(line["offset"]))
 
 
 def uncalibrated(bundle: Bundle) -> Weights:
-    """The weights of a bundle without line and bend that calibrate its scores: as they were fitted."""
-    line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
-    weights = {name: array for name, array in bundle.weights.items() if name != finder.BEND}
-    return calibrated(weights, 1 / line["slope"], -line["offset"] / line["slope"])
+    """The weights of a bundle without what calibrates its scores: as they were fitted."""
+    weights = bundle.weights
+    if finder.SCORE in weights:
+        return compared(weights, float(weights[finder.SCORE][0]))
+    scale = scale_of(bundle)
+    # Older bundles have the line in their last convolution.
+    kernel, bias = weights["maps/kernel"].copy(), weights["maps/bias"].copy()
+    kernel[..., 0] /= scale.slope
+    bias[0] = (bias[0] - scale.offset) / scale.slope
+    return {**weights, "maps/kernel": kernel, "maps/bias": bias}

@@ -116,7 +116,8 @@ def fit_centres(
         if now - shown > SAY_EVERY:
             shown = now
             say(f"{used:.0%} of the budget, {len(losses)} batches, loss {np.mean(losses[-50:]):.3f}")
-    return {layer: np.asarray(value) for layer, value in _weights_of(student)}
+    others = {name: array for name, array in weights.items() if name == finder.SCORE}
+    return {layer: np.asarray(value) for layer, value in _weights_of(student)} | others
 
 
 def _weights_of(model: Any) -> Iterator[tuple[str, np.ndarray]]:

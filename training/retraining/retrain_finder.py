@@ -10,11 +10,10 @@ import numpy as np
 
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
-from crater_ray.network.finder import BEND
 from crater_ray.network.stardust import TILE, Weights
 from training.evaluation.intervals import budget_threshold
 from training.finder.calibrate import ODDS
-from training.finder.export import calibrated, uncalibrated
+from training.finder.export import calibrated, scale_of, uncalibrated
 from training.fitting.calibrate import REVIEW_BUDGET, platt
 from training.network.scoring import centre_logits, probability
 from training.retraining.added import Added, as_data_set
@@ -65,9 +64,9 @@ def retrain_finder(
     fitted = fit_all(learnt)
     parts = {f"{part:.0%} of the way to {ALL_LAYERS}": part for part in PARTS_OF_THE_WAY} | {ALL_LAYERS: 1.0}
     tried = {AS_IT_WAS: start} | {name: between(start, fitted, part) for name, part in parts.items()}
-    line = bundle.trained.get("calibration", {"slope": 1.0, "offset": 0.0})
-    odds = int(line.get("one_in", ODDS))
-    fallback = float(line["slope"]), float(line["offset"]) + float(np.log(odds))
+    scale = scale_of(bundle)
+    odds = int(bundle.trained.get("calibration", {}).get("one_in", ODDS))
+    fallback = scale.slope, scale.offset + float(np.log(odds))
     losses = {name: _held_out_loss(weights, sets, held, None if whole else fallback) for name, weights in tried.items()}
     chosen = min(losses, key=lambda name: losses[name])
     say("held-out loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()) + f"; kept: {chosen}")
@@ -76,7 +75,7 @@ def retrain_finder(
     if chosen != AS_IT_WAS:
         say("now with all judged images")
         weights = between(start, fit_all(added), parts[chosen])
-        after = replace(after, weights=calibrated(weights, line["slope"], line["offset"], bundle.weights.get(BEND)))
+        after = replace(after, weights=calibrated(weights, scale))
         if whole:
             blanks = centre_logits(after.weights, sets.validation)[sets.validation.column("label") == 0]
             after = replace(after, typical_threshold=budget_threshold(probability(blanks), REVIEW_BUDGET))
