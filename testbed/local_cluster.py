@@ -22,6 +22,9 @@ QUICK_HEALTH_CHECK = {
     "RAY_health_check_failure_threshold": "3",
 }
 """Settings under which a dead node is noticed after a few seconds instead of about 16."""
+KEEP_PROCESSES = {"RAY_idle_worker_killing_time_threshold_ms": "600000"}
+"""A node of one processor ends every process but one that is idle for a second: drivers that take turns would have a
+new one for nearly every block, which costs more than all that they do."""
 
 
 class LocalCluster:
@@ -90,7 +93,7 @@ def clustered(settings: dict[str, str] | None = None) -> Iterator[LocalCluster]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, **(settings or {}), "RAY_USAGE_STATS_ENABLED": "0"},
+            env={**os.environ, **KEEP_PROCESSES, **(settings or {}), "RAY_USAGE_STATS_ENABLED": "0"},
             cwd=Path(__file__).parents[1],
             start_new_session=True,
         )
