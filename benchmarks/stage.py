@@ -41,6 +41,22 @@ def decode_all(listing: str, endpoint_url: str | None) -> dict[str, float]:
     return _timed(lambda: [decode(data) for data in files], len(files))
 
 
+def quality_of_all(listing: str, endpoint_url: str | None) -> dict[str, float]:
+    """Measure the quality of images that are decoded already."""
+    from crater_ray.images.quality import measure
+
+    images = _decoded(listing, endpoint_url)
+    return _timed(lambda: [measure(pixels) for pixels in images], len(images))
+
+
+def bars_of_all(listing: str, endpoint_url: str | None) -> dict[str, float]:
+    """Look for an information bar in images that are decoded already."""
+    from crater_ray.images.bar import find_bar
+
+    images = _decoded(listing, endpoint_url)
+    return _timed(lambda: [find_bar(pixels) for pixels in images], len(images))
+
+
 def load_blocks(listing: str, endpoint_url: str | None) -> dict[str, float]:
     """Get, decode and pack, block by block, as a loader task does."""
     from crater_ray.scanning.loader import BLOCK_IMAGES, load
@@ -61,11 +77,10 @@ def forward(listing: str, endpoint_url: str | None, engine: str, bundle: str) ->
     from benchmarks.options import split_engine
     from benchmarks.screened import screened_scores
     from crater_ray.engines.registry import create
-    from crater_ray.images.decode import decode
     from crater_ray.network.bundle import load as load_bundle
     from crater_ray.scanning.loader import BLOCK_IMAGES
 
-    images = [np.asarray(decode(data)) for data in _bytes(_uris(listing), endpoint_url)]
+    images = _decoded(listing, endpoint_url)
     blocks = [np.stack(images[start : start + BLOCK_IMAGES]) for start in range(0, len(images), BLOCK_IMAGES)]
     name, screened = split_engine(engine)
     if screened:
@@ -132,3 +147,9 @@ def _bytes(uris: list[str], endpoint_url: str | None) -> list[bytes]:
     from crater_ray.images.fetch import fetch
 
     return [bytes(data) for data in fetch(uris, Access(endpoint_url, anonymous=True))]  # type: ignore[arg-type]
+
+
+def _decoded(listing: str, endpoint_url: str | None) -> list[np.ndarray]:
+    from crater_ray.images.decode import decode
+
+    return [np.asarray(decode(data)) for data in _bytes(_uris(listing), endpoint_url)]

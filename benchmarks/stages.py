@@ -22,7 +22,7 @@ MEANING = (
     "requests under way). Bound: the smaller of forward's own rate and cores over the processor time of all stages, "
     "the S3 server's included when it runs on the same cores. Scan: as in the benchmark `scan`, drained."
 )
-STAGES = ("get", "decode", "load", "forward", "publish")
+STAGES = ("get", "decode", "bar", "quality", "load", "forward", "publish")
 
 
 def stages(
@@ -84,6 +84,8 @@ def measure(
         taken = child.run("benchmarks.stage:get", **common)
         taken["server"] = 1000 * (_server_seconds() - before) / images
         run = {"get": taken, "decode": child.run("benchmarks.stage:decode_all", **common)}
+        run["bar"] = child.run("benchmarks.stage:bars_of_all", **common)
+        run["quality"] = child.run("benchmarks.stage:quality_of_all", **common)
         run["load"] = child.run("benchmarks.stage:load_blocks", **common)
         run["forward"] = child.run("benchmarks.stage:forward", engine=engine, bundle=str(bundle), **common)
         run["publish"] = child.run("benchmarks.stage:publish", images=1_000, folder=str(work))
@@ -110,7 +112,7 @@ def _figures(runs: list[dict[str, Any]], scans: list[dict[str, Any]]) -> dict[st
     }
     bounds, forwards = [], []
     for run in runs:
-        # `load` is get and decode together as the scan does them, with packing the pixels for the scorer.
+        # `load` is get, decode, bar and quality together as the scan does them, with packing the pixels for the scorer.
         work = sum(run[stage]["processor"] for stage in ("load", "forward", "publish")) + run["get"]["server"]
         forwards.append(1000 / run["forward"]["elapsed"])
         bounds.append(min(forwards[-1], 1000 * cores() / work))

@@ -133,7 +133,7 @@ def test_archive_is_projected_from_stages(measure: Measure, shared_ray: None) ->
         *("--engine", "stand-in", "--bundle", "random", "--source", "local", "--repeats", "1"),
     )
     figures = record["figures"]
-    assert set(figures["stages"]) == {"get", "decode", "load", "forward", "publish"}
+    assert set(figures["stages"]) == {"get", "decode", "bar", "quality", "load", "forward", "publish"}
     assert figures["bound_images_a_second"]["median"] <= figures["forward_images_a_second"]["median"]
     assert figures["projected"]["at_the_scan_rate_seconds"] > 0
 
