@@ -121,7 +121,7 @@ class Bundle:
             "id": self.id,
             "name": self.name,
             "architecture": self.architecture,
-            "parameters": int(sum(array.size for array in self.weights.values())),
+            "parameters": int(sum(array.size for name, array in self.weights.items() if name != finder.SCORE)),
             "preprocessing": self.preprocessing,
             "typical_threshold": self.typical_threshold,
             "trained": self.trained,
