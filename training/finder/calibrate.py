@@ -25,6 +25,7 @@ from crater_ray.network.stardust import Weights
 from training.evaluation.intervals import budget_threshold, roc_area
 from training.evaluation.measures import calibration
 from training.finder.export import Scale, calibrated, compared
+from training.finder.sources import draw_blank_foil
 from training.finder.stream import read_sources
 from training.fitting.calibrate import REVIEW_BUDGET, platt
 from training.network.scoring import probability
@@ -89,7 +90,7 @@ def _begin(sources: Path, seed: int) -> None:
     global _KNOWN  # noqa: PLW0603
     known = replace(read_sources(sources, "test.npz"), textures=(), crowds=False, drawn_share=0.0, grain_share=0.0)
     known = replace(known, defects=DEFECTS)
-    foil = [_foil(np.random.default_rng([seed, number, 29])) for number in range(FOIL)]
+    foil = [draw_blank_foil(np.random.default_rng([seed, number, 29])) for number in range(FOIL)]
     _KNOWN = _Known((replace(known, pictures=foil), replace(known, pictures=()), known), seed)
 
 
@@ -108,12 +109,6 @@ def _scene(number: int, stream: int, crater_share: float) -> Scene:
     rng = np.random.default_rng([_KNOWN.seed, number, stream])
     part = _KNOWN.parts[int(rng.choice(len(_KNOWN.parts), p=SHARES))]
     return draw_scene(rng, replace(part, crater_share=crater_share), SIDE)
-
-
-def _foil(rng: np.random.Generator) -> np.ndarray:
-    from crater_ray.simulate import simulate_frame
-
-    return simulate_frame(rng).pixels
 
 
 def strongest(weights: Weights, images: np.ndarray, batch: int = 8) -> np.ndarray:

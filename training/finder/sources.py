@@ -96,9 +96,18 @@ def _split(order: Order) -> tuple[list[Photograph], list[Photograph], list[Photo
 
 
 def _foil(number: tuple[int, int]) -> np.ndarray:
-    from crater_ray.simulate import simulate_frame
+    return draw_blank_foil(np.random.default_rng([*number, 11]))
 
-    return simulate_frame(np.random.default_rng([*number, 11])).pixels
+
+def draw_blank_foil(rng: np.random.Generator) -> np.ndarray:
+    """A blank of simulated foil, (384, 512) uint8, without what no observer tells from a crater.
+
+    Blisters and pits with a bright border show a ring around an even floor: taught as blanks they would deny craters.
+    """
+    from crater_ray.simulate import simulate_frame
+    from crater_ray.simulate.ranges import Ranges
+
+    return simulate_frame(rng, ranges=Ranges(blister_count=(0, 0), pit_count=(0, 3), pit_glow=(0.0, 0.0))).pixels
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
