@@ -13,6 +13,7 @@ from PIL import Image
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle, load
 from tests.made_screens import screened_bundle
+from training.__main__ import main
 from training.data_sets.dataset import DataSet
 from training.evaluation.explain import explain
 from training.evaluation.intervals import budget_threshold
@@ -135,7 +136,6 @@ def test_explaining_draws_pictures(untrained: Path, tmp_path: Path) -> None:
             assert min(picture.size) > 200
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -145,12 +145,31 @@ def test_explaining_draws_pictures(untrained: Path, tmp_path: Path) -> None:
         (["older-methods", "out.json", "--train", "nowhere"], "not a complete data set"),
     ],
 )
-def test_wrong_use_is_explained_in_a_line(arguments: list[str], message: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "training", *arguments]
+def test_wrong_use_is_explained_in_a_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["training", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_wrong_use_ends_a_process_with_2(tmp_path: Path) -> None:
+    """Also where nothing but the checkout is on the path."""
     root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "training", "older-methods", "out.json", "--train", "nowhere"]
     done = subprocess.run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert message in done.stderr
+    assert "not a complete data set" in done.stderr
     assert "Traceback" not in done.stderr

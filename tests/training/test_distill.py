@@ -66,6 +66,13 @@ def full(tmp_path_factory: pytest.TempPathFactory, untrained: Path) -> tuple[Bun
     return bundle, *(ask_teacher(bundle, data, folder / "work", "float32") for data in (examples, held_out))  # type: ignore[return-value]
 
 
+@pytest.fixture(scope="module")
+def learnt(full: tuple[Bundle, Answered, Answered]) -> Screen:
+    """A fresh screen that has learnt from the examples."""
+    bundle, examples, held_out = full
+    return distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=1_600), lambda _: None)
+
+
 def test_teacher_answers_as_the_network_does_and_is_asked_once(
     full: tuple[Bundle, Answered, Answered], tmp_path: Path
 ) -> None:
@@ -138,10 +145,10 @@ def test_loss_is_what_the_screen_says_otherwise_than_the_network(
     assert {id(one) for one in distillation.trainable_variables} == {id(one) for one in screen.trainable_variables}
 
 
-def test_screen_learns_and_keeps_the_candidates(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
-    bundle, examples, held_out = full
-    said: list[str] = []
-    screen = distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=1_600), said.append)
+def test_screen_learns_and_keeps_the_candidates(
+    full: tuple[Bundle, Answered, Answered], learnt: Screen, tmp_path: Path
+) -> None:
+    (bundle, _, held_out), screen = full, learnt
     assert screen.size == SHAPE and screen.bundle == bundle.id and screen.full_threshold == 0.7
     assert {name: array.shape for name, array in screen.weights.items()} == shapes()
     ways = screen.figures["ways"]
@@ -224,10 +231,9 @@ def test_folded_screen_is_the_trained_one(full: tuple[Bundle, Answered, Answered
     assert np.allclose(folded, expected, atol=1e-3 * np.abs(expected).max())
 
 
-def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Answered, Answered]) -> None:
-    bundle, examples, held_out = full
-    screen = distilling.distill(bundle, [examples], [held_out], distilling.Settings(60, images=16), lambda _: None)
-    features = screen_feature_map(build_screen(screen.weights))
+def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Answered, Answered], learnt: Screen) -> None:
+    bundle, examples, _ = full
+    features = screen_feature_map(build_screen(learnt.weights))
     images = AugmentedBatches(bundle, [examples], distilling.SAMPLE, 0).make(0)[..., None]
     drawn = np.asarray(features(images))
     found = units(drawn, np.asarray(feature_map(bundle, "float32")(images)))
@@ -285,10 +291,13 @@ def test_weights_make_craters_rare() -> None:
 
 
 def test_held_out_images_without_candidates_are_refused(full: tuple[Bundle, Answered, Answered]) -> None:
+    from tests.made_screens import make_screen
+
     bundle, examples, held_out = full
     hopeless = Answered(held_out.data, np.full(len(held_out), -9.0))
+    asked = distilling.Settings(images=0, promise=Promise(0.9))
     with pytest.raises(UsageError, match="no candidate"):
-        distilling.distill(bundle, [examples], [hopeless], distilling.Settings(minutes=0.001, promise=Promise(0.9)))
+        distilling.distill(bundle, [examples], [hopeless], asked, lambda _: None, make_screen(bundle.id, size=SHAPE))
 
 
 def test_command_refuses_images_of_another_size(full: tuple[Bundle, Answered, Answered], tmp_path: Path) -> None:
