@@ -68,6 +68,14 @@ def _no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _leases_settle_at_once() -> Iterator[None]:
+    """Each scan of this process would wait a third of a second for another that begins in the same moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("crater_ray.runs.lease.SETTLE_SECONDS", 0.02)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_lower_priority() -> None:
     """Ray lets workers run at low priority: beside other work they would get next to nothing, and tests take hours."""
     os.environ.update(RAY_worker_niceness="0")

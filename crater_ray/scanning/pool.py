@@ -16,7 +16,8 @@ from crater_ray.watching.log import log
 
 START_SECONDS = 300
 """How long a scorer may take until it answers (network storage, a cold TensorFlow) before it is given up."""
-REFRESH_SECONDS = 10
+REFRESH_SECONDS = 3
+"""How often machines that joined or left are looked for: three short questions to Ray."""
 MAX_DEATHS = 5
 """A device whose scorers die so many times without a batch scored in between is left out: more tries would not help."""
 QUEUE = AT_ONCE + 1

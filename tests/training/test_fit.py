@@ -15,6 +15,7 @@ import pytest
 
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle
+from training.__main__ import main
 from training.data_sets.dataset import DataSet
 from training.data_sets.synthesize import Order, synthesize
 from training.evaluation.intervals import roc_area
@@ -48,7 +49,9 @@ def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_pat
     assert bundle.load(tmp_path / "bundle").trained["images_seen"] > 400
 
 
-def test_a_killed_fit_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
+def test_a_killed_fit_goes_on_from_its_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, split in (("train", "train"), ("validation", "validation")):
         synthesize(Order("matched", 40, (104, 104), split), tmp_path / name, workers=1)
     command = [
@@ -75,11 +78,13 @@ def test_a_killed_fit_goes_on_from_its_last_epoch(tmp_path: Path) -> None:
     assert finished.megapixels >= 0.8
     rows = [line.split(",")[:2] for line in (tmp_path / "fit" / "log.csv").read_text().splitlines()[1:]]
     assert rows == [["1", str(number + 1)] for number in range(finished.epoch)]
-    other = [*command, "--seed", "7"]
-    refused = subprocess.run(other, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "other settings" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    monkeypatch.setattr(sys, "argv", ["training", *command[3:], "--seed", "7"])
+    with pytest.raises(SystemExit) as refused:
+        main()
+    assert refused.value.code == 2
+    said = capsys.readouterr().err
+    assert "other settings" in said
+    assert "Traceback" not in said
 
 
 def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_path: Path) -> None:
