@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ QUICK_HEALTH_CHECK = {
     "RAY_health_check_failure_threshold": "3",
 }
 """Settings under which a dead node is noticed after a few seconds instead of about 16."""
+START_ATTEMPTS = 3
 KEEP_PROCESSES = {"RAY_idle_worker_killing_time_threshold_ms": "600000"}
 """A node of one processor ends every process but one that is idle for a second: drivers that take turns would have a
 new one for nearly every block, which costs more than all that they do."""
@@ -109,21 +111,42 @@ def clustered(settings: dict[str, str] | None = None) -> Iterator[LocalCluster]:
             process.wait()
 
 
+def patiently(start: Callable[[], Any]) -> Any:
+    """What `start` gives. On a busy machine Ray gives up on what starts slowly: then that is ended, and tried again."""
+    this = psutil.Process()
+    for left in reversed(range(START_ATTEMPTS)):
+        before = set(this.children(recursive=True))
+        try:
+            return start()
+        except Exception:  # Ray raises many kinds, bare Exception among them
+            if not left:
+                raise
+            for begun in set(this.children(recursive=True)) - before:
+                with suppress(psutil.NoSuchProcess):
+                    begun.kill()
+    raise AssertionError
+
+
 def main() -> None:
     """Hold a cluster and do what standard input says: a JSON object a line, answered by one."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster()
+    def begin() -> Cluster:
+        cluster = Cluster()
+        cluster.add_node(num_cpus=1, num_gpus=0, include_dashboard=False)
+        return cluster
+
+    cluster: Any = None
     nodes: dict[str, Any] = {}
     for line in sys.stdin:
         asked = json.loads(line)
         what = asked.pop("what")
         answer = None
         if what == "start":
-            cluster.add_node(num_cpus=1, num_gpus=0, include_dashboard=False)
+            cluster = patiently(begin)
             answer = cluster.address
         elif what == "add":
-            node = cluster.add_node(**asked)
+            node = patiently(partial(cluster.add_node, **asked))
             nodes[node.node_id] = node
             answer = node.node_id
         elif what == "kill":

@@ -25,10 +25,11 @@ pytestmark = pytest.mark.slow
 IMPATIENT = """
 from benchmarks import paced
 from crater_ray.scanning import pool
-pool.START_SECONDS, pool.REFRESH_SECONDS = 4, 1
+from crater_ray.watching import display
+pool.START_SECONDS, pool.REFRESH_SECONDS, display.LINE_SECONDS = 4, 1, 6
 paced.main()
 """
-"""Paced, and gives up scorers that do not start within four seconds."""
+"""Paced, gives up scorers that do not start within four seconds, and says how far it is every six."""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_a_second_scan_waits_for_the_gpu_that_the_first_one_has(scans: HeldScans
     scans.wait_for_work(0)
     scans.start()
     said = tmp_path / "said1"
-    # Ten seconds between two lines of progress: longer than it would wait for a scorer that hangs.
+    # Six seconds between two lines of progress: longer than it would wait for a scorer that hangs.
     wait_until(lambda: said.read_text().count("1 waiting for a GPU that others use") >= 2, scans.drivers[1])
     assert scans.drivers[0].poll() is None
     scans.finish()
