@@ -37,7 +37,13 @@ _OTHER_FORMATS = (
     (b"II\xbc", "JPEG XR"),
     (b"\x89HDF", "HDF5"),
     (b"SIMPLE  =", "FITS"),
+    (b"8BPS", "Photoshop's"),
+    (b"ZISRAWFILE", "Zeiss CZI"),
+    (b"v/1\x01", "OpenEXR"),
+    *((b"P%d" % kind + space, "Netpbm") for kind in range(1, 8) for space in (b"\n", b" ", b"\r")),
 )
+_BOXES = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIF", b"heix": "HEIF", b"mif1": "HEIF", b"msf1": "HEIF"}
+"""By the brand of a file of boxes, which stands behind `ftyp` at its fifth byte."""
 
 
 @dataclass(frozen=True)
@@ -219,9 +225,11 @@ def _ends_early(jpeg: bytes) -> bool:
 
 
 def _refuse_unknown(start: bytes) -> Refusal:
-    for magic, name in _OTHER_FORMATS:
-        if start.startswith(magic):
-            return Refusal(UNSUPPORTED, f"the file is {name}; only {', '.join(FORMATS)} are read")
+    known = [name for magic, name in _OTHER_FORMATS if start.startswith(magic)]
+    if start[4:8] == b"ftyp" and start[8:12] in _BOXES:
+        known.append(_BOXES[start[8:12]])
+    if known:
+        return Refusal(UNSUPPORTED, f"the file is {known[0]}; only {', '.join(FORMATS)} are read")
     return Refusal(UNREADABLE, f"not a {', '.join(FORMATS)} image, or damaged at its start ({start[:8].hex(' ')} ...)")
 
 

@@ -20,6 +20,8 @@ a bright speck on a smooth surface has neighbours that are nearly as bright."""
 FILL_GAP = 1.0
 """One value beyond an empty stretch wider than the range of all others is no gray level but a fill, if at most half of
 the pixels have it."""
+WHOLE = 1e-3
+"""So near to a whole number a float is one."""
 NOT_MEASURED = 1e30
 """Floats beyond it, as far as the largest there is, stand for pixels that were not measured."""
 
@@ -94,10 +96,10 @@ def gather(values: Band, height: int, width: int, no_data: float | None = None) 
 def to_eight_bits(image: Gathered) -> np.ndarray | None:
     """Gray levels of an image of more than 8 bits.
 
-    Values that are all within 0..255, as of an image of 8 bits in a wider type, are only rounded. Others are stretched
-    linearly, which the network's own normalisation undoes: the lowest becomes 0, the highest 255. Pixels that were
-    not measured get the median of the others. An information bar, which is black and white, does not count: the picture
-    above it has all the levels.
+    Whole numbers that are all within 0..255, as of an image of 8 bits in a wider type, stay as they are. Others are
+    stretched linearly, which the network's own normalisation undoes: the lowest becomes 0, the highest 255. Pixels that
+    were not measured get the median of the others. An information bar, which is black and white, does not count: the
+    picture above it has all the levels.
 
     Args:
         image: its values.
@@ -117,6 +119,8 @@ def to_eight_bits(image: Gathered) -> np.ndarray | None:
     lowest, highest = low + anchor, high + anchor
     slack = 1e-5 * (high - low)
     as_stored = lowest >= -slack and highest <= 255 + slack and (highest > 1 + slack or low == high)
+    if as_stored and low < high and gray.dtype != np.uint16:
+        as_stored = all(_is_whole(np.clip(picture[rows], low, high) + anchor) for rows in bands(*picture.shape))
     offset = np.float32(anchor) if as_stored else -np.float32(low)
     factor = np.float32(1.0 if as_stored else 255.0 / max(high - low, 1e-30))
 
@@ -130,6 +134,11 @@ def to_eight_bits(image: Gathered) -> np.ndarray | None:
     for rows in bands(*gray.shape):
         pixels[rows] = level(gray[rows] if complete else np.where(np.isnan(gray[rows]), middle, gray[rows]))
     return pixels
+
+
+def _is_whole(values: np.ndarray) -> bool:
+    """Whether all floats that are numbers are whole ones."""
+    return not (np.abs(values - np.rint(values)) > WHOLE).any()
 
 
 def _bar(gray: np.ndarray) -> int:

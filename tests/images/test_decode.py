@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -115,6 +116,9 @@ BAD: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "smaller bomb": (lambda: png_of(9_000, 9_000), UNSUPPORTED, "9000x9000"),
     "gif": (lambda: encoded(gray(), "GIF"), UNSUPPORTED, "GIF"),
     "bmp": (lambda: encoded(gray(), "BMP"), UNSUPPORTED, "BMP"),
+    "avif": (lambda: imagecodecs.avif_encode(RAMP), UNSUPPORTED, "AVIF"),
+    "heif": (lambda: b"\0\0\0\x18ftypheic" + b"\0" * 12, UNSUPPORTED, "HEIF"),
+    "netpbm": (lambda: encoded(gray(), "PPM"), UNSUPPORTED, "Netpbm"),
     "pdf": (lambda: b"%PDF-1.7\n", UNSUPPORTED, "PDF"),
     "not a number": (lambda: encoded(Image.fromarray(NOT_A_NUMBER), "TIFF"), UNSUPPORTED, "finite"),
 }

@@ -94,6 +94,12 @@ def test_eight_bits_in_a_wider_type_stay_as_they_are() -> None:
         assert np.array_equal(stretched(np.full((HEIGHT, WIDTH), value, np.uint16)), np.full((HEIGHT, WIDTH), value))
 
 
+def test_fractions_keep_all_levels_whatever_their_range() -> None:
+    for kind, by in (("f4", 3), ("f8", 7), ("f2", 4)):
+        few = with_values(PICTURE.astype(kind) / by, (5, 7, -32_768))
+        assert np.abs(stretched(few).astype(int) - PICTURE)[6:].max() <= 1, (kind, by)
+
+
 def test_large_images_are_stretched_band_by_band_as_small_ones() -> None:
     tall = np.tile(TWELVE, (40, 8))
     for kind in ("u2", "f4", "u8"):
