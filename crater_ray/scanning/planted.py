@@ -23,7 +23,7 @@ def read_planted(
     Returns:
         The picture; or why there is none, also where the image has no such place (any more).
     """
-    from crater_ray.planting.plant import plant  # brings scipy, which would be half of a Ray process's own imports
+    from crater_ray.planting.plant import plant  # brings scipy, two thirds of what a Ray process would import of ours
 
     pixels = decode(data)
     if isinstance(pixels, Refusal):
