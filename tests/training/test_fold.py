@@ -1,4 +1,4 @@
-"""The fold changes nothing; the network that ships is the published one."""
+"""The fold changes nothing; the network that ships is the published one; the original's loss is that of Keras."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from crater_ray.network.stardust import CONVOLUTIONS, DENSE, PARAMETERS, apply_w
 from training.fitting.calibrate import fold_line
 from training.network.fold import fold, unfold
 from training.network.scoring import dense_logits, probability
-from training.network.trainable import build_trainable
-from training.recipes import MATCHED
+from training.network.trainable import build_trainable, losses
+from training.recipes import MATCHED, ORIGINAL
 
 LAYERS = {
     "conv1": 640,
@@ -86,3 +86,12 @@ def test_the_calibration_line_lands_in_the_last_layer() -> None:
     peaks = rng.uniform(0, 2, (50, widths[0]))
     lined = fold_line(weights, 0.4, -1.5)
     assert np.allclose(dense_logits(lined, peaks), 0.4 * dense_logits(weights, peaks) - 1.5, atol=1e-5)
+
+
+def test_a_blank_weighs_ten_craters_as_by_class_weights_of_keras() -> None:
+    features, truth = np.array([[0.4], [-0.3], [0.9]], np.float32), np.array([[1.0], [0.0], [0.0]], np.float32)
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid", kernel_initializer="ones")(inputs))
+    model.compile(loss="binary_crossentropy")
+    theirs = model.train_on_batch(features, truth, class_weight={0: 10.0, 1: 1.0})
+    assert np.isclose(float(losses(ORIGINAL)["score"](truth, features)), float(np.ravel(theirs)[0]), rtol=1e-4)

@@ -109,8 +109,10 @@ def losses(recipe: Recipe) -> dict[str, Any]:
     from keras import ops
 
     def score_loss(truth: Any, logit: Any) -> Any:
-        weight = ops.where(truth > 0.5, 1.0, recipe.learning.blank_weight) * ops.cast(truth > -0.5, "float32")
-        return ops.sum(weight * _cross_entropy(ops.maximum(truth, 0.0), logit)) / ops.maximum(ops.sum(weight), 1.0)
+        known = ops.cast(truth > -0.5, "float32")
+        weight = ops.where(truth > 0.5, 1.0, recipe.learning.blank_weight) * known
+        # Divided by the images, not by their weights, as class weights are in Keras: L2 then counts as much as there.
+        return ops.sum(weight * _cross_entropy(ops.maximum(truth, 0.0), logit)) / ops.maximum(ops.sum(known), 1.0)
 
     def map_loss(truth: Any, logit: Any) -> Any:
         entropy = _cross_entropy(ops.maximum(truth, 0.0), logit)
