@@ -7,7 +7,7 @@ import sys
 import typer
 
 from crater_ray.errors import CraterRayError
-from training.cli import data_sets, distillation, evaluation, finder, fitting, retraining
+from training.cli import data_sets, distillation, evaluation, finder, fitting, reproduction, retraining
 
 app = typer.Typer(
     help="Make a network: data sets, fitting, evaluation, the older methods, explanation, retraining.",
@@ -29,6 +29,7 @@ app.command("older-methods")(evaluation.older_methods)
 app.command()(evaluation.trials)
 app.command()(evaluation.explain)
 app.command()(retraining.retrain)
+app.command()(reproduction.reproduce)
 
 
 def main() -> None:

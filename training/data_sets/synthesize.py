@@ -17,7 +17,7 @@ from crater_ray.errors import UsageError
 from training import recipes
 from training.data_sets import backgrounds, seeds
 from training.data_sets.canvas import Materials
-from training.data_sets.compose import compose_visible
+from training.data_sets.compose import compose, compose_visible
 from training.data_sets.crowd import compose_crowd
 from training.data_sets.dataset import write_shard, write_table
 from training.data_sets.foreign import DIAMETERS, compose_foreign
@@ -46,6 +46,8 @@ class Order:
         least_diameter: leaves out smaller craters.
         plain: take photographs as they are, without changing contrast or adding noise.
         most_craters: up to so many craters, a third at least, in each image that has any: for training.
+        shared: all seed craters and all backgrounds in every split, no foil beside the backgrounds, and no crater drawn
+            anew because it cannot be seen: as the original had it. Figures on such images flatter.
     """
 
     recipe: str
@@ -59,6 +61,7 @@ class Order:
     least_diameter: float | None = None
     plain: bool = False
     most_craters: int = 1
+    shared: bool = False
 
 
 def synthesize(
@@ -96,7 +99,8 @@ def synthesize(
         "least_diameter": order.least_diameter,
         "plain_photographs": order.plain,
         "most_craters": order.most_craters,
-        "least_visibility": VISIBILITY,
+        "shared": order.shared,
+        "least_visibility": 0.0 if order.shared else VISIBILITY,
         "simulator": _simulator(),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
@@ -119,15 +123,14 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
     if recipe is not None and order.least_diameter is not None:
         recipe = recipes.with_least_diameter(recipe, order.least_diameter)
     library = seeds.read_folder(Path(order.seeds_folder)) if order.seeds_folder else seeds.default_library(0)
-    own_seeds = seeds.pick(library, order.split, order.split_seed)
-    photographs = (
-        backgrounds.pick(backgrounds.read(order.backgrounds), order.split, order.split_seed)
-        if order.backgrounds
-        else []
-    )
+    photographs = backgrounds.read(order.backgrounds) if order.backgrounds else []
+    if not order.shared:
+        library = seeds.pick(library, order.split, order.split_seed)
+        photographs = backgrounds.pick(photographs, order.split, order.split_seed)
     materials = None
     if recipe is not None:
-        materials = Materials(recipe.images, own_seeds, photographs, order.shape, order.plain)
+        images = replace(recipe.images, real_share=1.0) if order.shared else recipe.images
+        materials = Materials(images, library, photographs, order.shape, order.plain)
     pixels = np.empty((count, *order.shape), np.uint8)
     rows = []
     for index in range(count):
@@ -139,6 +142,8 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
             sample = compose_foreign(rng, photographs, order.shape, name, crater=crater)
         elif crater and order.most_craters > 1:
             sample = compose_crowd(rng, replace(materials, plain=False), name, most=order.most_craters)
+        elif order.shared:
+            sample = compose(rng, materials, name, crater=crater)
         else:
             sample = compose_visible(rng, materials, name, crater=crater)
         pixels[index] = sample.pixels
@@ -174,6 +179,10 @@ def _check(order: Order, folder: Path) -> None:
             f"Images must be at least {least} pixels high and wide for craters of up to "
             f"{largest:g} px; received: {order.shape[0]}x{order.shape[1]}"
         )
+    if order.shared:
+        if not order.backgrounds:
+            raise UsageError("Backgrounds that all splits share must be given; received: none")
+        return
     library_size = len(seeds.read_folder(Path(order.seeds_folder))) if order.seeds_folder else seeds.LIBRARY_COUNT
     if not len(seeds.split(library_size, order.split, order.split_seed)):
         raise UsageError(

@@ -82,6 +82,11 @@ def evaluate(
                 f"The set {name!r} was made from the split {data.card.get('split')!r}: its seed craters or "
                 "backgrounds may have been trained on. Make test sets with `synthesize --split test`."
             )
+        if data.card.get("shared"):
+            raise UsageError(
+                f"The set {name!r} has the seed craters and frames of its training, as the original's test had: only "
+                "`python -m training reproduce` measures on it. Make test sets with `synthesize --split test`."
+            )
         if not (label == 1).any() or not (label == 0).any():
             raise UsageError(f"The set {name!r} must hold craters and blanks; received: {int(label.sum())} craters")
     if limit is not None:

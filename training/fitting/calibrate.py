@@ -84,11 +84,13 @@ class Calibrated:
     facts: dict[str, Any]
 
 
-def calibrate(weights: Weights, preprocessing: Preprocessing, data: DataSet) -> Calibrated:
-    """Calibrate a network's scores, and choose its typical threshold, on held-out whole images."""
+def calibrate(
+    weights: Weights, preprocessing: Preprocessing, data: DataSet, *, as_they_are: bool = False
+) -> Calibrated:
+    """Calibrate a network's scores, or leave them as they are, and choose its typical threshold, on held-out images."""
     label = data.column("label")
     logit = logits(weights, preprocessing, data)
-    slope, offset = platt(label, logit)
+    slope, offset = (1.0, 0.0) if as_they_are else platt(label, logit)
     score = probability(slope * logit + offset)
     threshold = budget_threshold(score[label == 0], REVIEW_BUDGET)
     facts = {
@@ -102,7 +104,9 @@ def calibrate(weights: Weights, preprocessing: Preprocessing, data: DataSet) -> 
     return Calibrated(fold_line(weights, slope, offset), slope, offset, rounded, facts)
 
 
-def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str = "") -> Bundle:
+def calibrated_bundle(
+    fit_folder: Path, data: DataSet, *, name: str, note: str = "", as_they_are: bool = False
+) -> Bundle:
     """Make a bundle of a fit's best weights.
 
     Args:
@@ -110,24 +114,25 @@ def calibrated_bundle(fit_folder: Path, data: DataSet, *, name: str, note: str =
         data: held-out whole images: the line and the typical threshold are chosen on them.
         name: what people will call the bundle.
         note: what they should know about it.
+        as_they_are: leave scores as the network gives them, uncalibrated.
     """
     weights = load_best(fit_folder)
     state = checkpoint.peek(fit_folder / checkpoint.FILE) or checkpoint.State()
     recipe = find(state.settings["recipe"])
-    made = calibrate(weights, recipe.learning.preprocessing, data)
+    made = calibrate(weights, recipe.learning.preprocessing, data, as_they_are=as_they_are)
+    odds = "scores as the network gives them" if as_they_are else "as many craters as blanks"
+    line = {"data": data.digest, "slope": made.slope, "offset": made.offset, "odds": odds}
     return Bundle(
         weights=made.weights,
         preprocessing=recipe.learning.preprocessing,
         typical_threshold=made.typical_threshold,
-        trained=_trained(state, recipe.card(), data, made.slope, made.offset, note),
+        trained=_trained(state, recipe.card(), line, note),
         figures={"calibration_set": made.facts},
         name=name,
     )
 
 
-def _trained(
-    state: checkpoint.State, recipe: dict[str, Any], data: DataSet, slope: float, offset: float, note: str
-) -> dict[str, Any]:
+def _trained(state: checkpoint.State, recipe: dict[str, Any], calibration: dict[str, Any], note: str) -> dict[str, Any]:
     import keras
 
     return {
@@ -142,7 +147,7 @@ def _trained(
         "minutes": round(state.seconds / 60.0, 1),
         "images_seen": state.images,
         "megapixels_seen": round(state.megapixels, 1),
-        "calibration": {"data": data.digest, "slope": slope, "offset": offset, "odds": "as many craters as blanks"},
+        "calibration": calibration,
         "versions": {
             "python": platform.python_version(),
             "keras": keras.__version__,

@@ -32,6 +32,9 @@ class State:
         images: how many images that were.
         spent: progress, 0..1 of the budget, at which this step began.
         best: best validation figure of this step.
+        waited: epochs since then.
+        done: batches of the present epoch that are done, where a call ended within it.
+        loss: sum of their losses.
         settings: what must not change between runs.
     """
 
@@ -43,6 +46,9 @@ class State:
     images: int = 0
     spent: float = 0.0
     best: float = -1.0
+    waited: int = 0
+    done: int = 0
+    loss: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
 
 

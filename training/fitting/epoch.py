@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -34,16 +36,29 @@ class Sizes:
     batch: int
 
 
-def run_epoch(context: FitContext, step: Step, state: State) -> tuple[float, float]:
-    """Train for one epoch, cut short when the step's budget is used.
+@dataclass(frozen=True)
+class Epoch:
+    """What became of an epoch.
+
+    Attributes:
+        loss: mean over its batches.
+        rate: the last learning rate.
+        whole: whether it was not cut short.
+    """
+
+    loss: float
+    rate: float
+    whole: bool
+
+
+def run_epoch(context: FitContext, step: Step, state: State, tell: Callable[[int, int], None]) -> Epoch:
+    """Train for one epoch, or the rest of one, cut short when the step's budget is used.
 
     Args:
         context: the fit.
         step: its present step; its model is trained.
         state: counts what was done.
-
-    Returns:
-        Mean loss, and the last learning rate.
+        tell: is told batches done, and batches of the epoch.
     """
     budget, recipe = context.settings.budget, context.recipe
     progress = (budget.used(state) - state.spent) / max(step.end - state.spent, 1e-9)
@@ -61,23 +76,25 @@ def run_epoch(context: FitContext, step: Step, state: State) -> tuple[float, flo
         least_diameter=phase.least_diameter,
         gamma_spread=recipe.learning.gamma_spread,
     )
-    total, count, rate = 0.0, 0, 0.0
+    rest, rate, whole = islice(batches, state.done, None), 0.0, True
     began = time.monotonic()
-    for batch, positions in prefetch((batch, position_targets(sizes.crop, batch.craters)) for batch in batches):
+    for batch, positions in prefetch((batch, position_targets(sizes.crop, batch.craters)) for batch in rest):
         used = budget.used(state)
         if used >= step.end:
+            whole = False
             break
         rate = schedule.learning_rate(recipe, state.batches, used, highest=highest, pretrained=context.pretrained)
         step.optimizer.learning_rate.assign(rate)
         targets = _targets(step, batch, positions)
-        total += float(step.model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
+        state.loss += float(step.model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         step.model.reset_metrics()
-        count += 1
+        state.done += 1
         state.batches += 1
         state.images += len(batch.images)
         state.megapixels += batch.images.size / 1e6
         state.seconds, began = state.seconds + time.monotonic() - began, time.monotonic()
-    return total / max(count, 1), rate
+        tell(state.done, sizes.images // sizes.batch)
+    return Epoch(state.loss / max(state.done, 1), rate, whole)
 
 
 def _sizes(context: FitContext, step: Step, state: State, phase: schedule.Phase) -> Sizes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
@@ -20,8 +20,14 @@ from training.fitting.step import FitContext, prepare, screen_share
 from training.fitting.validation import describe, validate, write_log
 from training.recipes import find
 
+if TYPE_CHECKING:
+    import keras
+
 BUDGETS = ("minutes", "megapixels")
 """Keys that checkpoints of earlier versions hold; a budget may be raised to train longer."""
+
+CHANCE = 0.55
+"""A validation accuracy that is no better than guessing: a step with `patience` is not given up before it rises."""
 
 
 def fit(
@@ -51,33 +57,71 @@ def fit(
     Raises:
         UsageError: the folder holds a fit with other settings, or data are missing.
     """
+    train(settings, data, folder, initial, kept=kept, say=say)
+    return load_best(folder, _last_step(settings, initial))
+
+
+def train(
+    settings: Settings,
+    data: Data,
+    folder: Path,
+    initial: InitialWeights = InitialWeights(),
+    *,
+    kept: Bundle | None = None,
+    say: Callable[[str], None] = print,
+    tell: Callable[[int, int], None] = lambda done, wanted: None,
+) -> bool:
+    """Train as `fit`, and say whether the fit has ended: with `patience` a call may end before.
+
+    Args:
+        settings, data, folder, initial, kept, say: as of `fit`.
+        tell: is told batches done, and batches of the epoch.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     recipe = find(settings.recipe)
     filters = initial.filters(recipe, settings.filters, settings.screen_share)
     context = FitContext(replace(settings, filters=filters), recipe, data, folder, initial, kept)
     state = _resume(context)
-    last_step = 2 if settings.step_two_share > 0 or context.retraining else 1
     while True:
-        _fit_step(context, state, say)
-        if state.step == last_step:
-            return load_best(folder, state.step)
-        used = settings.budget.used(state)
-        state.step, state.epoch, state.batches, state.best, state.spent = 2, 0, 0, -1.0, used
+        if not _fit_step(context, state, say, tell):
+            return False
+        if state.step == _last_step(settings, initial):
+            return True
+        used = settings.budget.used(state) if settings.patience is None else 0.0
+        state.step, state.epoch, state.batches, state.best, state.waited, state.spent = 2, 0, 0, -1.0, 0, used
 
 
-def _fit_step(context: FitContext, state: State, say: Callable[[str], None]) -> None:
-    step, budget = prepare(context, state), context.settings.budget
-    while budget.used(state) < step.end:
-        loss, rate = run_epoch(context, step, state)
+def _last_step(settings: Settings, initial: InitialWeights) -> int:
+    return 2 if settings.step_two_share > 0 or initial.weights is not None else 1
+
+
+def _fit_step(context: FitContext, state: State, say: Callable[[str], None], tell: Callable[[int, int], None]) -> bool:
+    """Train a step to its end; False where the call's budget ended before."""
+    step, settings, budget = prepare(context, state), context.settings, context.settings.budget
+    path = context.folder / checkpoint.FILE
+    while state.waited < settings.patience if settings.patience is not None else budget.used(state) < step.end:
+        epoch = run_epoch(context, step, state, tell)
+        if settings.patience is not None and not epoch.whole:
+            checkpoint.save(path, step.model, step.optimizer, state)
+            return False
         figures = validate(step.model, step.validation)
-        state.epoch += 1
-        # Validation does not see what is learnt from a screen beside the truth: the last epoch has most of that.
-        if screen_share(context, state) or figures["validation_auc"] > state.best:
-            state.best = figures["validation_auc"]
-            save_best(context.folder, state.step, step.model)
-        checkpoint.save(context.folder / checkpoint.FILE, step.model, step.optimizer, state)
-        write_log(context.folder, state, loss, rate, figures)
-        say(describe(state, budget.used(state), loss, figures))
+        state.epoch, state.done, state.loss = state.epoch + 1, 0, 0.0
+        _compare(context, state, step.model, figures)
+        checkpoint.save(path, step.model, step.optimizer, state)
+        write_log(context.folder, state, epoch.loss, epoch.rate, figures)
+        say(describe(state, settings, epoch.loss, figures))
+    return True
+
+
+def _compare(context: FitContext, state: State, model: keras.Model, figures: dict[str, float]) -> None:
+    """Keep the weights if they are the best of their step so far."""
+    figure = figures["validation_auc" if context.settings.patience is None else "accuracy"]
+    # Validation does not see what is learnt from a screen beside the truth: the last epoch has most of that.
+    if screen_share(context, state) or figure > state.best:
+        state.best, state.waited = figure, 0
+        save_best(context.folder, state.step, model)
+    elif state.best > CHANCE:
+        state.waited += 1
 
 
 def _resume(context: FitContext) -> State:
@@ -114,4 +158,6 @@ def _fixed(context: FitContext) -> dict[str, Any]:
         "filters": list(settings.filters),
         "screen_share": settings.screen_share,
         "data": context.data.digests(),
+        # Checkpoints of earlier versions do not have it.
+        **({} if settings.patience is None else {"best_by": "accuracy"}),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from crater_ray.errors import UsageError
@@ -18,16 +19,20 @@ class Budget:
         minutes: wall time of both steps together, validation not counted.
         megapixels: image area trained on: the same for two recipes is the same compute, also on a machine that does
             other things meanwhile.
+        ends: the moment, by `time.monotonic`, at which it is used in any case, validation counted.
     """
 
     minutes: float = 60.0
     megapixels: float | None = None
+    ends: float | None = None
 
     def used(self, state: State) -> float:
         """Share of the budget that is used, 0..1."""
         share = state.seconds / 60.0 / self.minutes
         if self.megapixels is not None:
             share = max(share, state.megapixels / self.megapixels)
+        if self.ends is not None and time.monotonic() >= self.ends:
+            return 1.0
         return min(share, 1.0)
 
 
@@ -46,6 +51,8 @@ class Settings:
         learning_rate: the highest; the recipe's, or less for a network that was trained before, when None.
         filters: of each convolution, for a network that is pruned; the others will be inactive in what ships.
         screen_share: of the teacher's screen in what is taught of whole images; see `training.fitting.teacher`.
+        patience: epochs without a higher validation accuracy after which a step ends. The weights of the highest are
+            then kept, and the budget is one call's: the next goes on with the very next batch.
     """
 
     recipe: str
@@ -58,6 +65,7 @@ class Settings:
     learning_rate: float | None = None
     filters: tuple[int, ...] = FILTERS
     screen_share: float = 0.0
+    patience: int | None = None
 
 
 @dataclass(frozen=True)

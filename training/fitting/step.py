@@ -104,7 +104,7 @@ def prepare(context: FitContext, state: State) -> Step:
     _compile(context, model, optimizer, teacher)
     _fill(context, state, model, optimizer, sample)
     judged = train.column("source") == ADDED if context.kept is not None else None
-    end = 1.0 - settings.step_two_share if state.step == 1 else 1.0
+    end = 1.0 - settings.step_two_share if state.step == 1 and settings.patience is None else 1.0
     return Step(train, validation, model, optimizer, teacher, judged, end)
 
 
@@ -129,7 +129,7 @@ def _fill(
     context: FitContext, state: State, model: keras.Model, optimizer: keras.Optimizer, sample: np.ndarray
 ) -> None:
     path = context.folder / checkpoint.FILE
-    if state.epoch:
+    if state.epoch or state.done:
         checkpoint.restore(path, model, optimizer)
     elif state.step == 1 or context.retraining:
         context.initial.fill(model, context.recipe, sample, context.settings.filters)

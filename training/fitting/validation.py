@@ -11,11 +11,12 @@ import numpy as np
 from training.data_sets.dataset import DataSet
 from training.evaluation.intervals import roc_area
 from training.fitting.checkpoint import State
+from training.fitting.settings import Settings
 
 if TYPE_CHECKING:
     import keras
 
-FIGURES = ("validation_auc", "accuracy", "recall_at_4")
+FIGURES = ("validation_auc", "accuracy", "recall_at_4", "validation_loss")
 LOG = ("step", "epoch", "minutes", "images", "megapixels", "learning_rate", "loss", *FIGURES)
 
 
@@ -33,6 +34,7 @@ def validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
         "validation_auc": roc_area(label, logit),
         "accuracy": float(((logit > 0) == (label == 1)).mean()),
         "recall_at_4": float((logit[label == 1] > threshold).mean()),
+        "validation_loss": float(np.mean(np.logaddexp(0.0, logit) - label * logit)),
     }
 
 
@@ -42,19 +44,26 @@ def write_log(folder: Path, state: State, loss: float, rate: float, figures: dic
     values = [state.step, state.epoch, minutes, state.images, round(state.megapixels, 1), f"{rate:.2e}"]
     path = folder / "log.csv"
     fresh = not path.exists()
+    # The log of a fit that an earlier version began has fewer figures.
+    columns = LOG if fresh else path.read_text(encoding="utf-8").splitlines()[0].split(",")
+    values += [round(loss, 4), *(round(figures[key], 4) for key in FIGURES)]
     with path.open("a", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         if fresh:
             writer.writerow(LOG)
-        writer.writerow([*values, round(loss, 4), *(round(figures[key], 4) for key in FIGURES)])
+        writer.writerow(values[: len(columns)])
 
 
-def describe(state: State, used: float, loss: float, figures: dict[str, float]) -> str:
-    """One line for people about the epoch that ended; `used` is the share of the budget."""
+def describe(state: State, settings: Settings, loss: float, figures: dict[str, float]) -> str:
+    """One line for people about the epoch that ended."""
     minutes = state.seconds / 60.0
-    left = minutes * (1.0 - used) / max(used, 1e-6)
-    return (
-        f"step {state.step} epoch {state.epoch}: loss {loss:.4f}, validation AUC {figures['validation_auc']:.4f}, "
-        f"recall at 4% false alarms {figures['recall_at_4']:.3f}; {state.images:,} images in {minutes:.1f} min, "
-        f"{left:.0f} min left"
-    )
+    began = f"step {state.step} epoch {state.epoch}: loss {loss:.4f}, "
+    seen = f"{state.images:,} images in {minutes:.1f} min"
+    if settings.patience is None:
+        used = settings.budget.used(state)
+        left = f"{minutes * (1.0 - used) / max(used, 1e-6):.0f} min left"
+        quality = f"AUC {figures['validation_auc']:.4f}, recall at 4% false alarms {figures['recall_at_4']:.3f}"
+    else:
+        quality = f"accuracy {figures['accuracy']:.4f}, loss {figures['validation_loss']:.4f}, best {state.best:.4f}"
+        left = f"{state.waited} of {settings.patience} epochs without a better one"
+    return f"{began}validation {quality}; {seen}, {left}"

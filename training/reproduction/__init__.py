@@ -1,0 +1,1 @@
+"""The original's own claim, by its own protocol."""
