@@ -50,19 +50,27 @@ def find_centres(maps: np.ndarray, floor: float, height: int, width: int) -> Cen
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
     logit = maps[:rows, :columns, 0]
     lowest = np.log(floor / (1 - floor)) if 0 < floor < 1 else -np.inf
-    padded = np.pad(logit, 1, constant_values=-np.inf)
-    around = [
-        padded[1 + down : 1 + down + rows, 1 + right : 1 + right + columns]
-        for down in (-1, 0, 1)
-        for right in (-1, 0, 1)
-    ]
-    row, column = np.nonzero((logit >= np.maximum.reduce(around)) & (logit >= lowest))
+    # Of most images next to nothing reaches the floor: only what does is compared with its neighbours.
+    row, column = np.nonzero(logit >= lowest)
+    if not len(row):
+        return Centres(*np.zeros((4, 0), np.float32))
+    highest = _is_highest(logit, row, column)
+    row, column = row[highest], column[highest]
     order = np.argsort(-logit[row, column], kind="stable")[:MOST]
     row, column = row[order], column[order]
     x, y, diameter = _places(maps, row, column, height, width)
     kept = _apart(x, y, diameter)
     score = 1 / (1 + np.exp(-logit[row, column].astype(np.float64)))
     return Centres(*(np.asarray(values[kept], np.float32) for values in (x, y, diameter, score)))
+
+
+def _is_highest(logit: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Whether nothing around a position, (k,) each, is higher than it."""
+    # Beyond a border lies what is at it: a position of the same neighbourhood.
+    rows = [row, np.maximum(row - 1, 0), np.minimum(row + 1, logit.shape[0] - 1)]
+    columns = [column, np.maximum(column - 1, 0), np.minimum(column + 1, logit.shape[1] - 1)]
+    here = logit[row, column]
+    return np.asarray(np.logical_and.reduce([here >= logit[near, beside] for near in rows for beside in columns]))
 
 
 def _places(

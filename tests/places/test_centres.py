@@ -33,3 +33,12 @@ def test_one_crater_is_listed_once() -> None:
 def test_what_lies_beyond_the_image_or_below_the_floor_is_none() -> None:
     maps = maps_with((22, 5, 4.0, 8.0, 0, 0), (3, 3, -5.0, 8.0, 0, 0))
     assert len(find_centres(maps, 0.01, 80, 128).x) == 0
+
+
+def test_beside_a_likelier_position_there_is_none_at_the_border_either() -> None:
+    for row, column, beside in ((0, 0, 1), (23, 31, 30), (10, 10, 11)):
+        # The neighbour's own place is so far away that it would be a crater of its own.
+        far = 5.0 * (beside - column)
+        maps = maps_with((row, column, 2.0, 8.0, 0, 0), (row, beside, 1.0, 8.0, far, 0))
+        found = find_centres(maps, 0.01, 96, 128)
+        np.testing.assert_allclose(found.x, [column * 4 + 1.5])
