@@ -11,7 +11,9 @@ from benchmarks.archive import archive
 from benchmarks.chaos import chaos
 from benchmarks.completeness import completeness
 from benchmarks.forward import forward
+from benchmarks.frames import frames
 from benchmarks.gallery import gallery
+from benchmarks.here import here
 from benchmarks.kills import kills
 from benchmarks.large_run import large_run
 from benchmarks.manifest import manifest
@@ -47,9 +49,11 @@ def commands() -> None:
 
 
 measuring = (
+    here,
     scan,
     paper,
     forward,
+    frames,
     stages,
     start,
     peers,

@@ -70,6 +70,7 @@ def make(
     seed: int = 0,
     cache: Path | None = None,
     crater_share: float = CRATER_SHARE,
+    alike: bool = False,
 ) -> ImageSet:
     """Simulate images, or take them from the cache.
 
@@ -79,11 +80,12 @@ def make(
         seed: of the simulation.
         cache: folder to keep them in.
         crater_share: of the images that hold a crater.
+        alike: compress those of the simulator's size anew too, so that sizes differ in nothing else.
     """
     cache = cache or CACHE
     craters = round(distinct * crater_share)
     folder = _simulated(distinct, craters, seed, cache)
-    if size != TILE:
+    if alike or size != TILE:
         folder = _resized(folder, size, cache)
     files = tuple(sorted(folder.glob("*/*-001.jpg")))
     return ImageSet(files, *size, seed, craters)

@@ -60,18 +60,7 @@ def peers(
     """Keras predict, tf.data, Ray Data and Daft beside the scan: images a second and ratios."""
     if network not in BATCHES:
         raise UsageError(f"--network must be full or trivial; received: {network!r}")
-    names = [name.strip() for name in only.split(",")]
-    if unknown := set(names) - set(PEERS):
-        raise UsageError(f"--peers must be among {', '.join(PEERS)}; received: {', '.join(unknown)}")
-    skipped = {}
-    if "Ray Data" in names and importlib.util.find_spec("pandas") is None:
-        names.remove("Ray Data")
-        skipped["Ray Data"] = "needs the package pandas, which is not installed"
-    if daft is not None and not (daft / "daft").is_dir():
-        raise UsageError(f"--daft must be a folder made by `{DAFT}`; there is no Daft in {str(daft)!r}")
-    if "Daft" in names and daft is None and importlib.util.find_spec("daft") is None:
-        names.remove("Daft")
-        skipped["Daft"] = f"is not installed; `{DAFT}`, then --daft DIR"
+    names, skipped = installed(only, daft)
     named = [options.resolve_engine(name, bundle) for name in engines.split(",")]
     scans = named if network == "full" else ["stand-in"]
     scanned = scan_images or images
@@ -92,11 +81,8 @@ def peers(
         scan_source = source if scanned == images else str(image_set.link(made, scanned, Path(work, "scanned")))
         for turn in range(repeats):
             for name in names:
-                out = str(Path(work, f"{name}-{turn}".replace(" ", "-")))
-                common = {"folder": source, "network": network, "bundle": folder, "batch": BATCHES[network]}
-                function = f"benchmarks.peer:{name.replace(' ', '_').replace('.', '_')}"
-                timed = child.run(function, daft if name == "Daft" else None, out=out, **common)
-                rates[name].append(timed["images"] / timed["seconds"])
+                answers = Path(work, f"{name}-{turn}".replace(" ", "-"))
+                rates[name].append(images_a_second(name, source, network, folder, answers, daft))
             for engine in scans:
                 out = str(Path(work, f"scan-{engine}-{turn}"))
                 arguments = {"engine": engine, "bundle": folder, "endpoint_url": None, "shard_images": 1_000}
@@ -122,6 +108,37 @@ def peers(
         ],
         MEANING + "".join(f" Skipped: {name} ({why})." for name, why in skipped.items()),
     )
+
+
+def installed(only: str, daft: Path | None) -> tuple[list[str], dict[str, str]]:
+    """Of the peers that are asked for, those that can run here, and why the others cannot.
+
+    Args:
+        only: their names with commas.
+        daft: the folder of Daft.
+
+    Raises:
+        UsageError: there is no such peer, or no Daft in its folder.
+    """
+    names = [name.strip() for name in only.split(",")]
+    if unknown := set(names) - set(PEERS):
+        raise UsageError(f"--peers must be among {', '.join(PEERS)}; received: {', '.join(unknown)}")
+    if daft is not None and not (daft / "daft").is_dir():
+        raise UsageError(f"--daft must be a folder made by `{DAFT}`; there is no Daft in {str(daft)!r}")
+    skipped = {}
+    if "Ray Data" in names and importlib.util.find_spec("pandas") is None:
+        skipped["Ray Data"] = "needs the package pandas, which is not installed"
+    if "Daft" in names and daft is None and importlib.util.find_spec("daft") is None:
+        skipped["Daft"] = f"is not installed; `{DAFT}`, then --daft DIR"
+    return [name for name in names if name not in skipped], skipped
+
+
+def images_a_second(name: str, source: str, network: str, bundle: str, out: Path, daft: Path | None) -> float:
+    """One peer's run in a fresh process: its rate in steady state."""
+    common = {"folder": source, "network": network, "bundle": bundle, "batch": BATCHES[network], "out": str(out)}
+    function = f"benchmarks.peer:{name.replace(' ', '_').replace('.', '_')}"
+    timed = child.run(function, daft if name == "Daft" else None, **common)
+    return float(timed["images"] / timed["seconds"])
 
 
 def _row(name: str, values: list[float], rates: dict[str, list[float]], scans: list[str]) -> dict[str, Any]:

@@ -81,6 +81,22 @@ def _stages(record: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def _frames(record: dict[str, Any]) -> list[Row]:
+    rows = []
+    for row in record["figures"]["rows"]:
+        what = (
+            f"a pixel in frames of 768x1024 over one in images of 384x512 ({row['bundle']}, {_numbers(row['engine'])})"
+        )
+        rows.append((f"{what}, network and places", *_figure(row["alone"]["ratio"], 2)))
+        if "scan" in row:
+            rows.append((f"{what}, whole scan", *_figure(row["scan"]["ratio"], 2)))
+    return rows
+
+
+def _here(record: dict[str, Any]) -> list[Row]:
+    return [(row["what"], *_figure(row["figure"], row["digits"])) for row in record["figures"]["rows"]]
+
+
 def _peers(record: dict[str, Any]) -> list[Row]:
     network = record["settings"]["network"]
     return [
@@ -254,6 +270,8 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "paper": _paper,
     "scan": _scan,
     "forward": _forward,
+    "frames": _frames,
+    "here": _here,
     "stages": _stages,
     "peers": _peers,
     "scale": _scale,

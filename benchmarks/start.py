@@ -41,11 +41,12 @@ def start(
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="crater-ray-start-") as work:
         folder = options.bundle_folder(bundle, Path(work))
-        _scan(archive, 1, folder, engine, Path(work, "warm"), Path(work, "other-cache"))
+        small_scan(archive, 1, folder, engine, Path(work, "warm"), Path(work, "other-cache"))
         for size in sizes:
             cache = Path(work, f"cache-{size}")
             runs = [
-                _scan(archive, size, folder, engine, Path(work, f"{size}-{turn}"), cache) for turn in range(1 + repeats)
+                small_scan(archive, size, folder, engine, Path(work, f"{size}-{turn}"), cache)
+                for turn in range(1 + repeats)
             ]
             later: dict[str, Any] = {name: spread([run[name] for run in runs[1:]]) for name in runs[0]}
             rows.append({"images": size, "first_run": runs[0], "later_runs": later})
@@ -63,7 +64,7 @@ def start(
     record.show(f"start of a scan, engine {engine}", columns, shown, MEANING)
 
 
-def _scan(archive: ImageSet, images: int, bundle: Path, engine: str, place: Path, cache: Path) -> dict[str, float]:
+def small_scan(archive: ImageSet, images: int, bundle: Path, engine: str, place: Path, cache: Path) -> dict[str, float]:
     """Scan some images in a new folder; seconds until the first part is there, and until the command ends."""
     for name, file in archive.named(images):
         target = place / "archive" / name

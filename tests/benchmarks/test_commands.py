@@ -149,6 +149,42 @@ def test_forward_gives_its_share_of_the_matrix_rate(measure: Measure) -> None:
     assert all(row["share"]["median"] > 0 for row in rows)
 
 
+def test_frames_cost_their_pixels(measure: Measure) -> None:
+    record = measure(
+        *("frames", "--bundles", "random", "--engines", "stand-in", "--images", "8", "--scan-seconds", "0"),
+        *("--repeats", "2", "--distinct", "6"),
+    )
+    (row,) = record["figures"]["rows"]
+    for sites, frames, ratio in zip(
+        *(row["alone"][name]["values"] for name in ("sites", "frames", "ratio")), strict=True
+    ):
+        assert ratio == pytest.approx(frames / sites)
+    small, large = record["images"]["sets"]
+    assert (large["height"], large["width"]) == (2 * small["height"], 2 * small["width"])
+    assert large["mean_bytes"] == pytest.approx(4 * small["mean_bytes"], rel=0.1)  # no other content or compression
+
+
+@pytest.mark.slow
+def test_this_machine_in_one_table(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
+    for name, few in (("here.PROTOCOL", 2), ("here.PEERS", 9), ("here.SMALL", 2), ("frames.LEAST_IMAGES", 600)):
+        monkeypatch.setattr(f"benchmarks.{name}", few)
+    record = measure(
+        *("here", "--minutes", "0", "--bundle", "random", "--engines", "openvino-float", "--engine", "stand-in"),
+        *("--peers", "keras predict,Daft", "--block", "4", "--distinct", "6"),
+    )
+    assert record["figures"]["turns"] == 1
+    assert list(record["figures"]["skipped"]) == ["Daft"]
+    found = {row["what"]: row["figure"]["median"] for row in record["figures"]["rows"]}
+    assert all(value > 0 for value in found.values())
+    assert "network alone (openvino-float), frames a minute" in found
+    assert "one image, from the command to its row, the first time, seconds" in found
+    rate = found["scan (stand-in), images a minute"]
+    assert found["scan over the original protocol"] == pytest.approx(rate / found["original protocol, images a minute"])
+    assert found["scan over keras predict"] == pytest.approx(rate / found["keras predict, images a minute"])
+    assert "| scan (stand-in), images a minute |" in render([record])
+
+
 @pytest.mark.slow
 def test_paper_times_predict(measure: Measure) -> None:
     record = measure("paper", "--images", "2", "--scan-images", "0", "--repeats", "1", "--bundle", "random")
