@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,16 +31,43 @@ class Page(NamedTuple):
     number: int = 1
 
 
-def pack(images: Sequence[tuple[int, np.ndarray] | tuple[int, np.ndarray, int]]) -> pa.RecordBatch:
+class UsedAgain:
+    """Memory for one batch after the other: that of a batch which nobody has any more is used again.
+
+    Fresh memory for each, 50 MB, has to be zeroed, and costs the system far more than the copy into it.
+    """
+
+    def __init__(self) -> None:
+        self._held = np.empty(0, np.uint8)
+        self._taking = threading.Lock()
+
+    def take(self, size: int) -> np.ndarray:
+        """So many bytes, whatever is in them, that nobody else has: (size,) uint8."""
+        with self._taking:
+            # Whatever was cut from it, for Arrow too, refers to it; here it is referred to twice.
+            if len(self._held) < size or sys.getrefcount(self._held) > 2:
+                self._held = np.empty(size, np.uint8)
+            return self._held[:size]
+
+
+def _fresh(size: int) -> np.ndarray:
+    return np.empty(size, np.uint8)
+
+
+def pack(
+    images: Sequence[tuple[int, np.ndarray] | tuple[int, np.ndarray, int]],
+    memory: Callable[[int], np.ndarray] = _fresh,
+) -> pa.RecordBatch:
     """Put images into one batch of schema `PIXELS`; their pixels are copied once.
 
     Args:
         images: their pages, in any order, with the members of `Page`.
+        memory: gives so many bytes for the pixels, as `UsedAgain.take`.
     """
     pages = sorted((Page(*image) for image in images), key=lambda page: (page.pixels.shape, page.row, page.number))
     offsets = np.zeros(len(pages) + 1, np.int64)
     np.cumsum([page.pixels.size for page in pages], out=offsets[1:])
-    pixels = np.empty(int(offsets[-1]), np.uint8)
+    pixels = memory(int(offsets[-1]))
     for page, start in zip(pages, offsets, strict=False):
         pixels[start : start + page.pixels.size] = page.pixels.reshape(-1)
     heights, widths = ([page.pixels.shape[axis] for page in pages] for axis in (0, 1))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow as pa
 from crater_ray.images.decode import read_picture
 from crater_ray.images.fetch import fetch
 from crater_ray.images.picture import Picture, Reading
-from crater_ray.images.pixels import Page, pack
+from crater_ray.images.pixels import Page, UsedAgain, pack
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import OK, UNREADABLE, Refusal
 from crater_ray.planting.recipe import Recipe, split
@@ -111,7 +112,13 @@ def load(
         loaded, images = _load(uris, access, last_try, sizes, reading, planted)
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
-    return loaded, pack(images)
+    return loaded, pack(images, _memory().take)
+
+
+@cache
+def _memory() -> UsedAgain:
+    """For the blocks of this process: as soon as Ray has one in its store, the next one may have its memory."""
+    return UsedAgain()
 
 
 def _node() -> str:

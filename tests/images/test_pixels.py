@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.images.pixels import PIXELS, image_of, pack, pack_stack, unpack
+from crater_ray.images.pixels import PIXELS, UsedAgain, image_of, pack, pack_stack, unpack
 
 
 def made(sizes: list[tuple[int, int]]) -> list[tuple[int, np.ndarray]]:
@@ -56,3 +56,22 @@ def test_a_batch_that_travelled_is_the_same() -> None:
     travelled = pa.ipc.open_stream(sink.getvalue()).read_next_batch()
     assert travelled.equals(batch)
     assert [np.array_equal(a, b) for (_, a), (_, b) in zip(unpack(batch), unpack(travelled), strict=True)] == [True] * 2
+
+
+def test_memory_is_used_again_once_nobody_has_it() -> None:
+    memory = UsedAgain()
+    first = pack([(0, np.full((4, 8), 7, np.uint8))], memory.take)
+    second = pack([(0, np.full((4, 8), 9, np.uint8))], memory.take)
+    assert image_of(first, 0).max() == 7  # it was still there: the second one has other memory
+    address = second["pixels"].buffers()[2].address
+    kept = image_of(second, 0)[:2]
+    del second
+    third = pack([(0, np.full((4, 8), 5, np.uint8))], memory.take)
+    assert kept.max() == 9  # a part of it is enough
+    del kept
+    assert third["pixels"].buffers()[2].address != address
+    address = third["pixels"].buffers()[2].address
+    del third
+    fourth = pack([(0, np.full((4, 4), 3, np.uint8))], memory.take)
+    assert fourth["pixels"].buffers()[2].address == address
+    assert image_of(fourth, 0).tolist() == np.full((4, 4), 3).tolist()
