@@ -149,7 +149,8 @@ def alone(engine: str, bundle: str, files: list[list[str]], images: int, repeats
     device = scorer.device()
     blocks = []
     for some, count in zip(files, (images, images // AREA), strict=True):
-        pixels = [np.asarray(decode(Path(file).read_bytes())) for file in some[:count]]
+        # The same images at both sizes: close calls, which are computed again, must not differ.
+        pixels = [np.asarray(decode(Path(file).read_bytes())) for file in some[: images // AREA]]
         blocks.append(pack_stack(np.stack([pixels[number % len(pixels)] for number in range(count)])))
     with ThreadPoolExecutor(AT_ONCE) as threads:
 
