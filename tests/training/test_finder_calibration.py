@@ -21,8 +21,7 @@ def test_scores_are_the_share_of_craters_at_the_stated_odds() -> None:
     scale = fitted_scale(label, drawn(rng, label), odds)
     assert scale.gain > 0.2
     many = np.repeat((1, 0), (10_000, 10_000 * odds))
-    z = scale.slope * drawn(rng, many) + scale.offset
-    score = probability(z + scale.gain * np.maximum(z - scale.knee, 0))
+    score = probability(scale(drawn(rng, many)))
     assert np.abs(score.mean() - many.mean()) < 0.3 * many.mean()
     for low, high in ((0.003, 0.03), (0.1, 0.5), (0.5, 1.0)):
         inside = (score >= low) & (score < high)
@@ -35,5 +34,4 @@ def test_clear_and_faint_craters_keep_their_order() -> None:
     rng = np.random.default_rng(1)
     label = np.repeat((1, 0), (300, 2_000))
     scale = fitted_scale(label, drawn(rng, label))
-    z = scale.slope * np.linspace(-4, 12, 200) + scale.offset
-    assert (np.diff(z + scale.gain * np.maximum(z - scale.knee, 0)) > 0).all()
+    assert (np.diff(scale(np.linspace(-4, 12, 200))) > 0).all()

@@ -223,8 +223,7 @@ def calibrate_finder(weights: Weights, label: np.ndarray, logit: np.ndarray, odd
         odds: of the archive: one image in so many has a crater.
     """
     scale = fitted_scale(label, logit, odds)
-    straight = scale.slope * logit + scale.offset
-    score = probability(straight + scale.gain * np.maximum(straight - scale.knee, 0))
+    score = probability(scale(logit))
     threshold = budget_threshold(score[label == 0], REVIEW_BUDGET)
     facts = {
         "images": len(label),

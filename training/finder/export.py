@@ -57,6 +57,11 @@ class Scale:
     knee: float = 0.0
     gain: float = 0.0
 
+    def __call__(self, logit: np.ndarray) -> np.ndarray:
+        """The logits of scores, of logits that were compared with their images already."""
+        straight = self.slope * logit + self.offset
+        return np.asarray(straight + self.gain * np.maximum(straight - self.knee, 0))
+
 
 def compared(weights: Weights, share: float) -> Weights:
     """The same network with `share` of what its image shows everywhere taken off each logit, not calibrated."""

@@ -87,7 +87,10 @@ def fit_centres(
     import keras
     import tensorflow as tf
 
-    student, teacher = finder.model_of(weights), finder.model_of(weights)
+    # As in training, positions are learnt for themselves; what compares them with their image comes after.
+    others = {name: array for name, array in weights.items() if name == finder.SCORE}
+    alone = {name: array for name, array in weights.items() if name != finder.SCORE}
+    student, teacher = finder.model_of(alone), finder.model_of(alone)
     optimizer = keras.optimizers.AdamW(RATE, weight_decay=1e-4, clipnorm=5.0)
     optimizer.build(student.trainable_variables)
 
@@ -116,7 +119,6 @@ def fit_centres(
         if now - shown > SAY_EVERY:
             shown = now
             say(f"{used:.0%} of the budget, {len(losses)} batches, loss {np.mean(losses[-50:]):.3f}")
-    others = {name: array for name, array in weights.items() if name == finder.SCORE}
     return {layer: np.asarray(value) for layer, value in _weights_of(student)} | others
 
 

@@ -13,7 +13,7 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import TILE, Weights
 from training.evaluation.intervals import budget_threshold
 from training.finder.calibrate import ODDS
-from training.finder.export import calibrated, scale_of, uncalibrated
+from training.finder.export import Scale, calibrated, scale_of, uncalibrated
 from training.fitting.calibrate import REVIEW_BUDGET, platt
 from training.network.scoring import centre_logits, probability
 from training.retraining.added import Added, as_data_set
@@ -66,8 +66,9 @@ def retrain_finder(
     tried = {AS_IT_WAS: start} | {name: between(start, fitted, part) for name, part in parts.items()}
     scale = scale_of(bundle)
     odds = int(bundle.trained.get("calibration", {}).get("one_in", ODDS))
-    fallback = scale.slope, scale.offset + float(np.log(odds))
-    losses = {name: _held_out_loss(weights, sets, held, None if whole else fallback) for name, weights in tried.items()}
+    # At even odds, as the images are whose losses are compared.
+    known = None if whole else lambda logit: scale(logit) + np.log(odds)
+    losses = {name: _held_out_loss(weights, sets, held, known) for name, weights in tried.items()}
     chosen = min(losses, key=lambda name: losses[name])
     say("held-out loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()) + f"; kept: {chosen}")
     facts = {"from": bundle.id, "added": len(added.label), "layers": "all", "seed": seed}
@@ -84,18 +85,20 @@ def retrain_finder(
     return replace(after, figures={"retraining": comparison}), comparison
 
 
-def _held_out_loss(weights: Weights, sets: Sets, held: Added, line: tuple[float, float] | None) -> float:
+def _held_out_loss(
+    weights: Weights, sets: Sets, held: Added, known: Callable[[np.ndarray], np.ndarray] | None
+) -> float:
     """Mean cross-entropy of validation set and held-out images, craters and blanks of each counting the same.
 
-    Calibrated on the validation set where there is no line: an unsure network must not win by its modesty.
+    Calibrated on the validation set where no scale is known: an unsure network must not win by its modesty.
     """
     data = sets.validation, as_data_set(held)
     logits = [centre_logits(weights, one) for one in data]
-    slope, offset = line or platt(data[0].column("label"), logits[0])
+    scale = known or Scale(*platt(data[0].column("label"), logits[0]))
     losses = []
     for one, logit in zip(data, logits, strict=True):
         label = one.column("label")
-        z = slope * logit + offset
+        z = scale(logit)
         loss = np.logaddexp(0.0, z) - label * z
         losses.append(float(np.mean([loss[label == value].mean() for value in np.unique(label)])))
     return float(np.mean(losses))
