@@ -16,6 +16,7 @@ from crater_ray.images.deep import deep_jpeg, deep_png, is_deep_png
 from crater_ray.images.instrument import read_instrument
 from crater_ray.images.jpeg import corner_unpainted, plain_jpeg
 from crater_ray.images.makers import Instrument
+from crater_ray.images.memory import Memory, fresh
 from crater_ray.images.picture import Picture, Reading
 from crater_ray.images.status import UNREADABLE, UNSUPPORTED, NotRead, Refusal
 from crater_ray.images.stretch import bands, gather, to_eight_bits
@@ -60,7 +61,7 @@ class Pages:
 
 
 def read_picture(
-    data: bytes | memoryview, reading: Reading = Reading(), sidecar: str | None = None
+    data: bytes | memoryview, reading: Reading = Reading(), sidecar: str | None = None, memory: Memory = fresh
 ) -> Picture | Refusal:
     """Decode an image file and find its picture.
 
@@ -68,11 +69,12 @@ def read_picture(
         data: the file's bytes.
         reading: how to read it.
         sidecar: the text beside it, if there is one.
+        memory: for the pixels of plain files.
 
     Returns:
         The picture, or why there is none. Never raises for what is in `data`.
     """
-    decoded = decode_pages(data)
+    decoded = decode_pages(data, memory=memory)
     if isinstance(decoded, Refusal):
         return decoded
     (number, pixels), *more = decoded.pages
@@ -133,12 +135,13 @@ def decode(data: bytes | memoryview, page: int | None = None) -> np.ndarray | Re
     return decoded if isinstance(decoded, Refusal) else decoded.pages[0][1]
 
 
-def decode_pages(data: bytes | memoryview, page: int | None = None) -> Pages | Refusal:
+def decode_pages(data: bytes | memoryview, page: int | None = None, memory: Memory = fresh) -> Pages | Refusal:
     """Decode all pages of full resolution; see `decode`.
 
     Args:
         data: the file's bytes.
         page: the number of the one that is wanted, 0 for the first; all when None.
+        memory: for the pixels of plain files.
 
     Returns:
         The pages, at least one, or a `Refusal`. Never raises for what is in `data`.
@@ -151,7 +154,7 @@ def decode_pages(data: bytes | memoryview, page: int | None = None) -> Pages | R
             file = bytes(data)
             if file.startswith(MAGIC):
                 return Pages(*read_pages(file, page))
-            return Pages([(1, _decode(file))])
+            return Pages([(1, _decode(file, memory))])
     except NotRead as known:
         return known.refusal
     except Image.DecompressionBombError:
@@ -164,8 +167,8 @@ def decode_pages(data: bytes | memoryview, page: int | None = None) -> Pages | R
         return Refusal(UNREADABLE, _one_line(f"{type(problem).__name__}: {problem}"))
 
 
-def _decode(data: bytes) -> np.ndarray:
-    if (gray := plain_jpeg(data)) is not None:
+def _decode(data: bytes, memory: Memory) -> np.ndarray:
+    if (gray := plain_jpeg(data, memory)) is not None:
         return gray
     try:
         return _decode_by_pillow(data)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crater_ray.images.bounds import MAX_PIXELS, MAX_SCANS, SMALLEST_SIDE
+from crater_ray.images.memory import Memory, fresh
 
 BASELINE, EXTENDED, PROGRESSIVE, LOSSLESS, JPEG_LS = 0xC0, 0xC1, 0xC2, 0xC3, 0xF7
 FILL = 128
@@ -45,11 +46,16 @@ def jpeg_frame(data: bytes) -> Frame | None:
     return None
 
 
-def plain_jpeg(data: bytes) -> np.ndarray | None:
+def plain_jpeg(data: bytes, memory: Memory = fresh) -> np.ndarray | None:
     """Gray pixels, (height, width) uint8, of a JPEG of 8 bits that is whole; None for anything else.
 
-    imagecodecs gives the same pixels as Pillow in half the time, but takes a file that was cut short without a word. So
-    whatever is not just as it should be is left to Pillow, which tells what is wrong with it.
+    imagecodecs gives the same pixels as Pillow sooner, but takes a file that was cut short without a word. So
+    whatever is not just as it should be is left to Pillow, which tells what is wrong with it. Memory that was in use
+    before saves a fifth of the time.
+
+    Args:
+        data: the file.
+        memory: for the pixels.
     """
     if not (data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")):
         return None
@@ -65,11 +71,12 @@ def plain_jpeg(data: bytes) -> np.ndarray | None:
         return None
     import imagecodecs
 
+    gray = memory(frame.height * frame.width).reshape(frame.height, frame.width)
     try:
-        gray: np.ndarray = imagecodecs.jpeg8_decode(data, outcolorspace="GRAYSCALE")
-    except imagecodecs.Jpeg8Error:
+        imagecodecs.jpeg8_decode(data, outcolorspace="GRAYSCALE", out=gray)
+    except (imagecodecs.Jpeg8Error, ValueError):  # damaged, or of another size than its header says
         return None
-    return None if gray.shape != (frame.height, frame.width) or corner_unpainted(gray) else gray
+    return None if corner_unpainted(gray) else gray
 
 
 def corner_unpainted(gray: np.ndarray) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+from crater_ray.images.memory import Memory, fresh
 
 PIXELS = pa.schema(
     [
@@ -31,38 +31,15 @@ class Page(NamedTuple):
     number: int = 1
 
 
-class UsedAgain:
-    """Memory for one batch after the other: that of a batch which nobody has any more is used again.
-
-    Fresh memory for each, 50 MB, has to be zeroed, and costs the system far more than the copy into it.
-    """
-
-    def __init__(self) -> None:
-        self._held = np.empty(0, np.uint8)
-        self._taking = threading.Lock()
-
-    def take(self, size: int) -> np.ndarray:
-        """So many bytes, whatever is in them, that nobody else has: (size,) uint8."""
-        with self._taking:
-            # Whatever was cut from it, for Arrow too, refers to it; here it is referred to twice.
-            if len(self._held) < size or sys.getrefcount(self._held) > 2:
-                self._held = np.empty(size, np.uint8)
-            return self._held[:size]
-
-
-def _fresh(size: int) -> np.ndarray:
-    return np.empty(size, np.uint8)
-
-
 def pack(
     images: Sequence[tuple[int, np.ndarray] | tuple[int, np.ndarray, int]],
-    memory: Callable[[int], np.ndarray] = _fresh,
+    memory: Memory = fresh,
 ) -> pa.RecordBatch:
     """Put images into one batch of schema `PIXELS`; their pixels are copied once.
 
     Args:
         images: their pages, in any order, with the members of `Page`.
-        memory: gives so many bytes for the pixels, as `UsedAgain.take`.
+        memory: for the pixels.
     """
     pages = sorted((Page(*image) for image in images), key=lambda page: (page.pixels.shape, page.row, page.number))
     offsets = np.zeros(len(pages) + 1, np.int64)

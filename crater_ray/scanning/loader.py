@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from crater_ray.images.decode import read_picture
 from crater_ray.images.fetch import fetch
+from crater_ray.images.memory import Portions, UsedAgain
 from crater_ray.images.picture import Picture, Reading
-from crater_ray.images.pixels import Page, UsedAgain, pack
+from crater_ray.images.pixels import Page, pack
 from crater_ray.images.sidecars import read_sidecars
 from crater_ray.images.status import OK, UNREADABLE, Refusal
 from crater_ray.planting.recipe import Recipe, split
@@ -108,8 +109,9 @@ def load(
     Raises:
         StorageError: storage failed in a way that says nothing about the images.
     """
+    memory = Portions(_memory_of_decoded().take(BLOCK_PIXELS))
     with bounded_memory():
-        loaded, images = _load(uris, access, last_try, sizes, reading, planted)
+        loaded, images = _load(uris, access, last_try, sizes, reading, planted, memory)
     loaded.node = _node()
     note_loaded(loaded.bytes_read, loaded.seconds_fetching, loaded.seconds_decoding)
     return loaded, pack(images, _memory().take)
@@ -118,6 +120,12 @@ def load(
 @cache
 def _memory() -> UsedAgain:
     """For the blocks of this process: as soon as Ray has one in its store, the next one may have its memory."""
+    return UsedAgain()
+
+
+@cache
+def _memory_of_decoded() -> UsedAgain:
+    """For the images of a block, before they are packed."""
     return UsedAgain()
 
 
@@ -157,6 +165,7 @@ def _load(
     sizes: Sequence[int | None] | None,
     reading: Reading,
     planted: bool,
+    memory: Portions,
 ) -> tuple[Loaded, list[Page]]:
     loaded = Loaded()
     images: list[Page] = []
@@ -180,7 +189,10 @@ def _load(
         else:
             loaded.bytes_read += len(data)
             recipe = recipes[loaded.done]
-            answer = read_planted(data, recipe, reading, sidecar) if recipe else read_picture(data, reading, sidecar)
+            if recipe:
+                answer = read_planted(data, recipe, reading, sidecar)
+            else:
+                answer = read_picture(data, reading, sidecar, memory.take)
         loaded.note(answer)
         if isinstance(answer, Picture):
             for number, page in answer.pages:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.images.pixels import PIXELS, UsedAgain, image_of, pack, pack_stack, unpack
+from crater_ray.images.decode import decode
+from crater_ray.images.memory import Portions, UsedAgain
+from crater_ray.images.pixels import PIXELS, image_of, pack, pack_stack, unpack
+from crater_ray.scanning.loader import load
+from crater_ray.storage.access import Access
+from tests.conftest import make_images
 
 
 def made(sizes: list[tuple[int, int]]) -> list[tuple[int, np.ndarray]]:
@@ -75,3 +82,22 @@ def test_memory_is_used_again_once_nobody_has_it() -> None:
     fourth = pack([(0, np.full((4, 4), 3, np.uint8))], memory.take)
     assert fourth["pixels"].buffers()[2].address == address
     assert image_of(fourth, 0).tolist() == np.full((4, 4), 3).tolist()
+
+
+def test_portions_share_nothing_and_go_on_when_the_piece_is_used_up() -> None:
+    memory = Portions(np.zeros(100, np.uint8))
+    portions = [memory.take(size) for size in (60, 70, 40, 1)]
+    assert [len(portion) for portion in portions] == [60, 70, 40, 1]
+    for value, portion in enumerate(portions):
+        portion[:] = value
+    assert [set(portion.tolist()) for portion in portions] == [{0}, {1}, {2}, {3}]
+
+
+def test_blocks_one_after_the_other_keep_their_own_pixels(tmp_path: Path) -> None:
+    make_images(tmp_path, 6)
+    files = sorted(tmp_path.rglob("*.jpg"))
+    blocks = [files[:3], files[3:]]
+    kept = [load([file.as_uri() for file in block], Access())[1] for block in blocks]
+    for block, batch in zip(blocks, kept, strict=True):
+        for index, file in enumerate(block):
+            assert np.array_equal(image_of(batch, index), decode(file.read_bytes()))
