@@ -21,7 +21,7 @@ def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     record = tmp_path / "chaos.json"
     for name, value in QUICK_HEALTH_CHECK.items():
         monkeypatch.setenv(name, value)
-    arguments = ["chaos", "--minutes", "0.4", "--images", "800", "--kills", "6", "--shard-images", "20"]
+    arguments = ["chaos", "--minutes", "0.8", "--images", "1000", "--kills", "6", "--shard-images", "20"]
     arguments += ["--distinct", "6", "--seed", "3", "--redone", "1", "--json", str(record)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output[-3000:] + str(result.exception)
@@ -30,4 +30,4 @@ def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert figures["kills"] == 6
     assert all(figures[f"{kind}s_killed"] for kind in ("node", "scorer", "loader", "driver")), figures
     assert sum(figures["faults"].values()) > 20
-    assert figures["scored"] >= 800
+    assert figures["scored"] >= 1000

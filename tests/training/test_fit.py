@@ -25,6 +25,7 @@ from training.fitting.calibrate import calibrated_bundle
 from training.fitting.fit import fit
 from training.fitting.initial_weights import InitialWeights
 from training.fitting.settings import Budget, Data, Settings
+from training.fitting.validation import write_log
 from training.network.scoring import logits
 
 pytestmark = pytest.mark.slow
@@ -140,3 +141,15 @@ def test_missing_data_for_the_second_step_is_explained(easy: dict[str, DataSet],
         fit(settings, Data(easy["train"], easy["validation"].first(10)), tmp_path, say=lambda _: None)
     with pytest.raises(UsageError, match="No weights"):
         load_best(tmp_path / "nowhere")
+
+
+def test_a_log_that_a_kill_cut_goes_on(tmp_path: Path) -> None:
+    figures = {"validation_auc": 0.9, "accuracy": 0.8, "recall_at_4": 0.7, "validation_loss": 0.5}
+    log = tmp_path / "log.csv"
+    log.write_text("")
+    for epoch in (1, 2, 3):
+        write_log(tmp_path, checkpoint.State(epoch=epoch), 0.5, 1e-3, figures)
+    whole = log.read_text()
+    log.write_text(whole + "1,4,0.")
+    write_log(tmp_path, checkpoint.State(epoch=3), 0.5, 1e-3, figures)  # done again
+    assert log.read_text() == whole

@@ -107,8 +107,9 @@ def _fit_step(context: FitContext, state: State, say: Callable[[str], None], tel
         figures = validate(step.model, step.validation)
         state.epoch, state.done, state.loss = state.epoch + 1, 0, 0.0
         _compare(context, state, step.model, figures)
-        checkpoint.save(path, step.model, step.optimizer, state)
+        # Before the checkpoint: an epoch that a kill has done again takes its line's place.
         write_log(context.folder, state, epoch.loss, epoch.rate, figures)
+        checkpoint.save(path, step.model, step.optimizer, state)
         say(describe(state, settings, epoch.loss, figures))
     return True
 

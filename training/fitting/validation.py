@@ -39,19 +39,21 @@ def validate(model: keras.Model, validation: DataSet) -> dict[str, float]:
 
 
 def write_log(folder: Path, state: State, loss: float, rate: float, figures: dict[str, float]) -> None:
-    """Add a line to log.csv."""
+    """Add a line to log.csv, in place of those of epochs that are done again; a kill leaves it as it was."""
     minutes = round(state.seconds / 60.0, 2)
     values = [state.step, state.epoch, minutes, state.images, round(state.megapixels, 1), f"{rate:.2e}"]
-    path = folder / "log.csv"
-    fresh = not path.exists()
-    # The log of a fit that an earlier version began has fewer figures.
-    columns = LOG if fresh else path.read_text(encoding="utf-8").splitlines()[0].split(",")
     values += [round(loss, 4), *(round(figures[key], 4) for key in FIGURES)]
-    with path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        if fresh:
-            writer.writerow(LOG)
-        writer.writerow(values[: len(columns)])
+    path = folder / "log.csv"
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines())) if path.exists() else []
+    # The log of a fit that an earlier version began has fewer figures, and may end within a line.
+    columns = rows[0] if rows else list(LOG)
+    earlier = [
+        row for row in rows[1:] if len(row) == len(columns) and (int(row[0]), int(row[1])) < (state.step, state.epoch)
+    ]
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([columns, *earlier, values[: len(columns)]])
+    partial.replace(path)
 
 
 def describe(state: State, settings: Settings, loss: float, figures: dict[str, float]) -> str:
