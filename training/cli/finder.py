@@ -51,15 +51,20 @@ def fit(
         str | None, typer.Option("--from", help="A bundle, or the folder of another fit, to begin from.")
     ] = None,
     mined: Annotated[Path | None, typer.Option(help="File of `finder-mine`: blanks to show again and again.")] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Keep the rate; with a long --memory.")] = False,
+    memory: Annotated[int, typer.Option(min=1, help="Batches over which weights are averaged, at most.")] = 500,
     stop: Annotated[int | None, typer.Option(help="Stop for now after so many batches, to mine.")] = None,
 ) -> None:
     """Fit the finder on endless scenes."""
+    from dataclasses import replace
+
     from training.finder.fit import Settings
     from training.finder.fit import fit as run
     from training.finder.stream import Batches
 
     batches = Batches(source, seed, mined=mined)
-    run(Settings(batches, steps=steps, rate=rate, dtype=precision, seed=seed, begin=begin, stop=stop), out)
+    settings = Settings(batches, steps, rate, dtype=precision, seed=seed, begin=begin, stop=stop)
+    run(replace(settings, flat=flat, memory=memory), out)
 
 
 def mine(

@@ -1,4 +1,4 @@
-"""Fitting the finder: a budget of batches, one cosine, averaged weights, a checkpoint every few minutes."""
+"""Fitting the finder: a budget of batches, one rate or a cosine, averaged weights, a checkpoint every few minutes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class Settings:
         seed: of first weights.
         stop: batches after which to stop for now; None for the end.
         begin: a bundle, or the folder of a fit, to begin from; None for fresh weights.
+        flat: the rate stays as it is: what a cosine does at its end, long averages do at any batch.
+        memory: batches over which weights are averaged, at most; at most a third of those so far.
         replayed: scenes of a batch that are shown again, as the network took something in them for a crater.
     """
 
@@ -45,6 +47,8 @@ class Settings:
     seed: int = 0
     begin: str | None = None
     stop: int | None = None
+    flat: bool = False
+    memory: int = 500
     replayed: int = 2
 
 
@@ -103,9 +107,9 @@ def fit(settings: Settings, folder: Path) -> None:
         if state["step"] >= min(settings.steps, settings.stop or settings.steps):
             break
         warm = min(1.0, (state["step"] + 1) / WARM_UP)
-        cosine = 0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)
+        cosine = 1.0 if settings.flat else 0.5 + 0.5 * np.cos(np.pi * state["step"] / settings.steps)
         optimizer.learning_rate.assign(settings.rate * warm * cosine + 1e-6)
-        keep = min(0.998, (1 + state["step"]) / (10 + state["step"]))
+        keep = min(1 - 1 / settings.memory, (1 + state["step"]) / (4 + state["step"]))
         replay.put_into(images, targets)
         loss, false = step(images, targets, tf.constant(keep, tf.float32))
         replay.note(images, targets, false.numpy())
