@@ -21,11 +21,11 @@ from benchmarks import image_set, options, paced
 from benchmarks.record import Record
 from testbed.faulty_s3 import FaultyS3, faulty
 from testbed.local_cluster import LocalCluster, clustered
-from testbed.local_s3 import serving
+from testbed.local_s3 import LocalS3, serving
 
 NODES = 3
 FAULTS = ("500", "503", "reset", "cut", "short")
-KINDS = {"scorer": 0.4, "loader": 0.38, "node": 0.11, "driver": 0.11}
+KINDS = {"scorer": 0.39, "loader": 0.37, "node": 0.11, "driver": 0.11, "server": 0.02}
 """Shares of the kills."""
 BUSY = 0.55
 """Share of the time for which scorers that were never disturbed would need to score; the rest is for kills."""
@@ -35,11 +35,13 @@ SILENT_SECONDS = 600
 """No part for so long: the scan hangs."""
 REPORT_SECONDS = 15
 MAX_FAILURES = 10
+"""So many drivers that end by themselves, unwell, with no part between them."""
 
 MEANING = (
     "Scan of many small images through a proxy that spoils a share of all GETs, on a local cluster of 3 nodes with a "
     "scorer each that takes a fixed time per image. Kills are SIGKILL, at seeded shares of the parts: a scorer's "
-    "process, a loader's, all of a node's (another joins a few seconds later), the driver (the same command again). "
+    "process, a loader's, all of a node's (another joins a few seconds later), the driver (the same command again), "
+    "the S3 server's (it starts again with its data; the scan waits, or is started again). "
     "Redone: images scored, counted by the scorers one by one, beyond those of the manifest; and whole GETs beyond one "
     "per image."
 )
@@ -51,6 +53,7 @@ class Chaos:
 
     Args:
         cluster: where it runs.
+        server: what it reads from.
         command: the scan's command line.
         out: the run's folder.
         log: where the scan's words go.
@@ -65,6 +68,7 @@ class Chaos:
     """
 
     cluster: LocalCluster
+    server: LocalS3
     command: list[str]
     out: Path
     log: Path
@@ -84,20 +88,21 @@ class Chaos:
         due = self._plan()
         joins: list[float] = []
         driver = self._start()
-        moved, parts, said = time.monotonic(), 0, time.monotonic()
+        moved, parts, said, failures = time.monotonic(), 0, time.monotonic(), 0
         try:
             while True:
                 now = time.monotonic()
                 if self._parts() != parts:
-                    moved, parts = now, self._parts()
+                    moved, parts, failures = now, self._parts(), 0
                 elif now - moved > SILENT_SECONDS:
                     raise RuntimeError(f"no part within {SILENT_SECONDS} s. The scan said last:\n{self._words()}")
                 if driver.poll() is not None:
                     self.exits.append(driver.returncode)
                     if driver.returncode == 0:
                         return
-                    if len(self.exits) > MAX_FAILURES:
-                        raise RuntimeError(f"the scan failed {len(self.exits)} times:\n{self._words()}")
+                    failures += 1
+                    if failures > MAX_FAILURES:
+                        raise RuntimeError(f"the scan failed {failures} times:\n{self._words()}")
                     driver = self._start()
                 if joins and joins[0] <= now:
                     joins.pop(0)
@@ -130,6 +135,9 @@ class Chaos:
         if kind == "driver":
             driver.send_signal(signal.SIGKILL)
             driver.wait()
+            return True
+        if kind == "server":
+            self.server.crash()
             return True
         if kind == "node":
             if len(self.cluster.nodes) < NODES:  # the one that died last has not been replaced yet
@@ -169,7 +177,7 @@ def chaos(
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides what is killed when.")] = 0,
     json: options.Json = None,
 ) -> None:
-    """Kill nodes, scorers, loaders and drivers of a scan over bad storage, and count what was lost or done twice."""
+    """Kill nodes, scorers, loaders, drivers and the storage of a scan, and count what was lost or done twice."""
     device_ms = round(1000 * BUSY * 60 * minutes * NODES / images, 3)
     made = image_set.make(min(distinct, images), (96, 96))
     settings = {
@@ -195,7 +203,7 @@ def chaos(
             command = paced.command(device_ms, counts, *arguments)
             started = time.monotonic()
             say = _Reporter(shards, proxy)
-            disturbed = Chaos(at, command, out, log, shards, kills, random.Random(seed), say)
+            disturbed = Chaos(at, server, command, out, log, shards, kills, random.Random(seed), say)
             disturbed.run()
             seconds = time.monotonic() - started
         verify = [sys.executable, "-m", "crater_ray.cli", "verify", str(out)]

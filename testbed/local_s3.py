@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,12 @@ class LocalS3:
     Attributes:
         endpoint_url: its address.
         client: a boto3 client that may do everything.
+        crash: kills the server and starts it again with its data; for some seconds it then answers nothing, or errors.
     """
 
     endpoint_url: str
     client: Any
+    crash: Callable[[], None]
 
     def environment(self) -> dict[str, str]:
         """Variables that give a process this server's credentials."""
@@ -123,7 +125,16 @@ def serving() -> Iterator[LocalS3]:
         command += [f"-s3.config={data}/s3.json", "-volume.max=1000", "-master.volumeSizeLimitMB=256"]
         command += ["-master.volumePreallocate=false", "-master.telemetry=false"]
         command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-        with running(command, Path(data)) as server:
+        with ExitStack() as life:
+
+            def start() -> subprocess.Popen[bytes]:
+                return life.enter_context(running(command, Path(data)))
+
+            def crash() -> None:
+                life.close()
+                start()
+
+            server = start()
             endpoint = f"http://127.0.0.1:{s3}"
             client = boto3.client(
                 "s3",
@@ -134,7 +145,7 @@ def serving() -> Iterator[LocalS3]:
                 config=Config(retries={"max_attempts": 1}, connect_timeout=2, read_timeout=20, max_pool_connections=16),
             )
             _wait_until_it_stores(client, server, Path(data, "log"))
-            yield LocalS3(endpoint, client)
+            yield LocalS3(endpoint, client, crash)
 
 
 def _wait_until_it_stores(client: Any, server: subprocess.Popen[bytes], log: Path) -> None:

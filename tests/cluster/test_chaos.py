@@ -1,4 +1,4 @@
-"""The chaos run in small: nodes, scorers, loaders and drivers die over bad storage; nothing is lost or doubled."""
+"""The chaos run in small: nodes, scorers, loaders, drivers and a bad storage die; nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     figures = json.loads(record.read_text())["figures"]
     assert (figures["lost"], figures["doubled"], figures["not_ok"], figures["verify_exit"]) == (0, 0, 0, 0)
     assert figures["kills"] == 6
-    assert all(figures[f"{kind}s_killed"] for kind in ("node", "scorer", "loader", "driver")), figures
+    assert all(figures[f"{kind}s_killed"] for kind in ("node", "scorer", "loader", "driver", "server")), figures
     assert sum(figures["faults"].values()) > 20
     assert figures["scored"] >= 1000
