@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_text
 import random
 import signal
 import subprocess
@@ -9,16 +10,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import psutil
 import typer
 
 from benchmarks import image_set, options, paced
 from benchmarks.record import Record
+from crater_ray.errors import UsageError
 from testbed.faulty_s3 import FaultyS3, faulty
 from testbed.local_cluster import LocalCluster, clustered
 from testbed.local_s3 import LocalS3, serving
@@ -63,7 +67,7 @@ class Chaos:
         say: told how far it is.
 
     Attributes:
-        killed: by kind.
+        killed: by kind; those of an earlier part of the run are not done again.
         exits: of drivers that ended by themselves: the code of each.
     """
 
@@ -75,17 +79,19 @@ class Chaos:
     shards: int
     kills: int
     rng: random.Random
-    say: Callable[[int, Counter[str]], None]
+    say: Callable[[int, Counter[str]], None] = lambda parts, killed: None
     killed: Counter[str] = field(default_factory=Counter)
     exits: list[int] = field(default_factory=list)
 
     def run(self) -> None:
         """Start the scan, disturb it, start it again, until it ends well.
 
+        Going on with a run that was stopped, the kills that were due by then have been done.
+
         Raises:
             RuntimeError: it hangs, or keeps failing.
         """
-        due = self._plan()
+        due = self._plan()[self.killed.total() :]
         joins: list[float] = []
         driver = self._start()
         moved, parts, said, failures = time.monotonic(), 0, time.monotonic(), 0
@@ -110,6 +116,7 @@ class Chaos:
                 if due and due[0][0] <= parts and self._kill(due[0][1], driver):
                     _, kind = due.pop(0)
                     self.killed[kind] += 1
+                    self.say(parts, self.killed)
                     if kind == "driver":
                         driver = self._start()
                     elif kind == "node":
@@ -175,6 +182,12 @@ def chaos(
     ] = 0.1,
     distinct: options.Distinct = 40,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides what is killed when.")] = 0,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", metavar="DIR", help="Keep all there: stopped, the same command goes on, days later too."
+        ),
+    ] = None,
     json: options.Json = None,
 ) -> None:
     """Kill nodes, scorers, loaders, drivers and the storage of a scan, and count what was lost or done twice."""
@@ -191,27 +204,35 @@ def chaos(
     }
     record = Record("chaos", settings, made.describe(images))
     shards = -(-images // shard_images)
-    with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="chaos-") as work, serving() as server:
+    with _folder(state) as work, serving() as server:
+        before = _Before.read(work / "state.json", settings | {"images": images})
         source = image_set.upload(made, images, server, "chaos")
-        out, counts, log = Path(work, "run"), Path(work, "counts"), Path(work, "log")
-        counts.mkdir()
-        with faulty(server.endpoint_url, dict.fromkeys(FAULTS, faults / len(FAULTS)), seed) as proxy, clustered() as at:
+        out, counts, log = work / "run", work / "counts", work / "log"
+        counts.mkdir(exist_ok=True)
+        shares = dict.fromkeys(FAULTS, faults / len(FAULTS))
+        with faulty(server.endpoint_url, shares, seed, before.port) as proxy, clustered() as at:
             for _ in range(NODES):
                 at.add_node()
             arguments = ["scan", source, "--anonymous", "--endpoint-url", proxy.endpoint_url, "--engine", "stand-in"]
             arguments += ["--out", str(out), "--shard-images", str(shard_images), "--address", at.address]
             command = paced.command(device_ms, counts, *arguments)
-            started = time.monotonic()
-            say = _Reporter(shards, proxy)
-            disturbed = Chaos(at, server, command, out, log, shards, kills, random.Random(seed), say)
+            disturbed = Chaos(at, server, command, out, log, shards, kills, random.Random(seed))
+            disturbed.killed, disturbed.exits = Counter(before.killed), before.exits
+            progress = _Progress(before, disturbed, proxy, work / "state.json")
+            disturbed.say = progress
+            progress.keep()
             disturbed.run()
-            seconds = time.monotonic() - started
+            after = progress.now()
         verify = [sys.executable, "-m", "crater_ray.cli", "verify", str(out)]
         verified = subprocess.run(verify, capture_output=True, text=True, check=False)
-        figures: dict[str, Any] = {"meaning": MEANING, "seconds": round(seconds, 1), "kills": disturbed.killed.total()}
+        figures: dict[str, Any] = {
+            "meaning": MEANING,
+            "seconds": round(after.seconds, 1),
+            "kills": disturbed.killed.total(),
+        }
         figures |= {f"{kind}s_killed": disturbed.killed[kind] for kind in KINDS}
-        figures |= {"driver_exits": disturbed.exits, "faults": dict(proxy.done), "verify_exit": verified.returncode}
-        figures |= _counts(out, images, sum(paced.scored_images(counts).values()), proxy.gets)
+        figures |= {"driver_exits": disturbed.exits, "faults": after.faults, "verify_exit": verified.returncode}
+        figures |= _counts(out, images, sum(paced.scored_images(counts).values()), after.gets)
     record.figures = figures
     record.write(json)
     rows = [(name.replace("_", " "), _words(value)) for name, value in figures.items() if name != "meaning"]
@@ -221,18 +242,79 @@ def chaos(
         raise typer.Exit(1)
 
 
-@dataclass
-class _Reporter:
-    """Prints a line on how far it is."""
+@contextmanager
+def _folder(state: Path | None) -> Iterator[Path]:
+    """The folder that keeps all, or one that is gone afterwards."""
+    if state is not None:
+        state.mkdir(parents=True, exist_ok=True)
+        yield state
+        return
+    with tempfile.TemporaryDirectory(dir=image_set.CACHE, prefix="chaos-") as work:
+        yield Path(work)
 
-    shards: int
+
+@dataclass
+class _Before:
+    """What a run had come to when it was stopped; as `state.json` has it."""
+
+    settings: dict[str, Any]
+    killed: dict[str, int] = field(default_factory=dict)
+    exits: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    gets: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    port: int = 0
+    """Of the proxy: a run goes on only with the endpoint at which it began."""
+
+    @staticmethod
+    def read(path: Path, settings: dict[str, Any]) -> _Before:
+        if not path.exists():
+            return _Before(settings)
+        stored = _Before(**json_text.loads(path.read_text(encoding="utf-8")))
+        if stored.settings != settings:
+            raise UsageError(
+                f"--state {str(path.parent)!r} holds a run of other settings: {stored.settings}, asked for are "
+                f"{settings}. Repeat the same command, or choose another folder."
+            )
+        return stored
+
+
+@dataclass
+class _Progress:
+    """Says how far the run is, and keeps it in `state.json`."""
+
+    before: _Before
+    chaos: Chaos
     proxy: FaultyS3
+    path: Path
     started: float = field(default_factory=time.monotonic)
+    first: int | None = None
+
+    def now(self) -> _Before:
+        """What the run has come to."""
+        return _Before(
+            self.before.settings,
+            dict(self.chaos.killed),
+            self.chaos.exits,
+            self.before.seconds + time.monotonic() - self.started,
+            self.before.gets + self.proxy.gets,
+            dict(Counter(self.before.faults) + self.proxy.done),
+            urlsplit(self.proxy.endpoint_url).port or 0,
+        )
+
+    def keep(self) -> None:
+        """Write it down."""
+        partial = self.path.with_suffix(".tmp")
+        partial.write_text(json_text.dumps(asdict(self.now())), encoding="utf-8")
+        partial.replace(self.path)
 
     def __call__(self, parts: int, killed: Counter[str]) -> None:
-        left = (time.monotonic() - self.started) / 60 * (self.shards - parts) / parts if parts else None
+        self.keep()
+        self.first = parts if self.first is None else self.first
+        done, shards = parts - self.first, self.chaos.shards
+        left = (time.monotonic() - self.started) / 60 * (shards - parts) / done if done else None
         print(
-            f"{parts:,} of {self.shards:,} parts, {killed.total()} kills, {sum(self.proxy.done.values()):,} faults, "
+            f"{parts:,} of {shards:,} parts, {killed.total()} kills, {sum(self.proxy.done.values()):,} faults, "
             + (f"about {left:.0f} minutes left" if left is not None else "starting"),
             flush=True,
         )

@@ -88,8 +88,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[FaultyS3]:
-    """Put a proxy in front of the server at `behind`."""
+def faulty(behind: str, share: dict[str, float], seed: int = 0, port: int = 0) -> Iterator[FaultyS3]:
+    """Put a proxy in front of the server at `behind`, at a port of loopback; 0 for any that is free."""
     target = urlsplit(behind)
     rng = random.Random(seed)
     lock = threading.Lock()
@@ -216,7 +216,7 @@ def faulty(behind: str, share: dict[str, float], seed: int = 0) -> Iterator[Faul
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-    server = _Server(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", port), Handler)
     proxy = FaultyS3(f"http://127.0.0.1:{server.server_address[1]}", share)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
