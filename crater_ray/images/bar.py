@@ -40,8 +40,9 @@ BLOCK = 8
 """Rows: side of a JPEG's blocks. One that has both picture and bar in it is clean of neither."""
 DRAWN = 0.2
 """Part of a bar with writing that has exactly the background's level."""
-COARSE, SLACK = 8, 0.12
-"""Columns between those of the first look, which most images do not pass, and how much less strict it is."""
+COARSE, SLACK, LEAP = 8, 0.12, 0.08
+"""Columns between those of the first look, which most images do not pass; how much less strict it is; and by how much
+the part that is background grows at least, from one row to the next."""
 PLAIN = 0.97
 """Part of a bar without writing that has its level."""
 
@@ -85,27 +86,45 @@ def find_bar_below(rows: np.ndarray, height: int) -> int:
     most = int(height * MOST)
     if most < LEAST:
         return 0
-    if not _may_begin(np.ascontiguousarray(rows[:, ::COARSE])):
-        return 0
-    level = int(np.bincount(rows[-SEEN:].ravel()).argmax())
-    near = _part(rows, level, SPREAD)
+    coarse = np.ascontiguousarray(rows[:, ::COARSE])
+    level, rough = _ground(rows), _ground(coarse)
+    # A gray bar is told from a picture of about its gray by how exactly it has one level.
+    even = _is_gray(level) and _part(coarse[-SEEN:], rough, STEP).max() >= BEGIN - SLACK
+    tried = (SPREAD, STEP, STEP // 2, SAME) if even else (SPREAD,)
+    spreads = [spread for spread in tried if _may_begin(_part(coarse, rough, spread))]
+    near = _part(rows, level, SPREAD) if spreads else rows
+    for spread in spreads:
+        for first in np.flatnonzero(_begins(_part(rows, level, spread))):
+            if len(rows) - first < LEAST:
+                break
+            if _is_bar(rows[first:], near[first:], level, plain=spread == SPREAD):
+                return int(len(rows) - _with_frame(rows, int(first), level))
+    return 0
+
+
+def _may_begin(near: np.ndarray) -> bool:
+    """Whether a bar may begin in some rows, by the part of each in few columns: less strict than `_begins`."""
+    here, above = near[1:], near[:-1]
+    return bool(((here >= BEGIN - SLACK) & (above <= ABOVE + SLACK) & (here - above >= LEAP)).any())
+
+
+def _begins(near: np.ndarray) -> np.ndarray:
+    """In which rows a bar may begin, by the part of each that is about of its level, (rows,) bool."""
     begins = near >= BEGIN
     for before in range(1, FRAME + 1):
         begins[before:] &= near[:-before] <= ABOVE
     begins[:FRAME] = False
-    for first in np.flatnonzero(begins):
-        if len(rows) - first < LEAST:
-            return 0
-        if _is_bar(rows[first:], near[first:], level):
-            return int(len(rows) - _with_frame(rows, int(first), level))
-    return 0
+    return begins
 
 
-def _may_begin(rows: np.ndarray) -> bool:
-    """Whether a bar may begin in some rows: by every so many columns, and with thresholds that are less strict."""
-    level = int(np.bincount(rows[-SEEN:].ravel()).argmax())
-    near = _part(rows, level, SPREAD)
-    return bool(((near[1:] >= BEGIN - SLACK) & (near[:-1] <= ABOVE + SLACK)).any())
+def _ground(rows: np.ndarray) -> int:
+    """The gray level that most pixels at the bottom have."""
+    return int(np.bincount(rows[-SEEN:].ravel()).argmax())
+
+
+def _is_gray(level: int) -> bool:
+    """Whether a level is neither about black nor about white."""
+    return SPREAD <= level <= 255 - SPREAD
 
 
 def begins_at(pixels: np.ndarray, bar: int) -> bool:
@@ -115,18 +134,23 @@ def begins_at(pixels: np.ndarray, bar: int) -> bool:
     return bool(rows[:FRAME].max() <= ABOVE and rows[FRAME:].max() >= BEGIN)
 
 
-def _is_bar(rows: np.ndarray, near: np.ndarray, level: int) -> bool:
-    """Whether these rows, which begin abruptly, are drawn down to the last."""
+def _is_bar(rows: np.ndarray, near: np.ndarray, level: int, plain: bool) -> bool:
+    """Whether these rows, which begin abruptly, are drawn down to the last; without writing only where it may be."""
     lines = np.flatnonzero(np.append(near, 1) >= WRITTEN)
     if np.diff(lines, prepend=-1).max() > FRAME + 1:
         return False
     clean = rows[BLOCK:] if len(rows) >= 2 * BLOCK else rows
     same, far = _part(clean, level, SAME).mean(), 1 - _part(clean, level, FAR).mean()
-    if same >= PLAIN:
+    if plain and same >= PLAIN:
         return True
+    if _is_gray(level):
+        # Noise about one gray level is not a level: neighbours in a drawn ground are equal.
+        even = (clean[:, 1:] == clean[:, :-1]) & (abs(clean[:, 1:].astype(np.int16) - level) <= SAME)
+        drawn = even.mean() >= DRAWN and _part(clean, level, STEP).mean() >= 0.5
+    else:
+        drawn = same >= DRAWN
     blurred = 1 - far - _part(clean, level, SPREAD).mean()
-    black_or_white = level < SPREAD or level > 255 - SPREAD
-    return bool(0.005 <= far <= 0.5 and blurred <= 0.2 and same >= (DRAWN if black_or_white else 0.5))
+    return bool(0.005 <= far <= 0.5 and blurred <= 0.2 and drawn)
 
 
 def _with_frame(rows: np.ndarray, first: int, level: int) -> int:

@@ -18,9 +18,11 @@ _SOCKET_PATH = 107
 """The longest path of a socket that Linux takes, in bytes."""
 _SOCKET_NAME = "/ray/session_2026-11-28_17-23-40_953528_{pid}/sockets/plasma_store"
 """The longest that Ray puts below its folder for temporary files."""
-_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""What a client of gRPC says first: the preface of HTTP/2, and empty settings."""
-_SETTINGS = 4
+_ANSWER_SECONDS = 5.0
+"""So long one question may take."""
+_OF_A_HEAD = "/ray.rpc.NodeInfoGcsService/CheckAlive"
+_OF_A_CLIENT_SERVER = "/ray.rpc.RayletDriver/ClusterInfo"
+"""What Ray answers, if only with a word about a missing token, and no other service does."""
 
 
 def check(address: str | None) -> None:
@@ -42,7 +44,8 @@ def check(address: str | None) -> None:
         return  # Ray itself finds it, or says what is wrong with it
     given = f"--address {wanted}" if address else f"RAY_ADDRESS={wanted}"
     stop = time.monotonic() + PATIENCE_SECONDS
-    while (problem := _no_answer_here(*where)) is not None:
+    question = _OF_A_CLIENT_SERVER if wanted.startswith("ray://") else _OF_A_HEAD
+    while (problem := _no_answer_here(*where, question)) is not None:
         if time.monotonic() > stop or isinstance(problem, socket.gaierror):
             raise CraterRayError(
                 f"No Ray cluster answers at {where[0]}:{where[1]} ({given}): {_reason(problem)}. Check that it runs "
@@ -64,32 +67,40 @@ def _host_and_port(address: str) -> tuple[str, int] | None:
     return (host.strip("[]"), int(port)) if separator and port.isdecimal() and "/" not in host else None
 
 
-def _no_answer_here(host: str, port: int) -> OSError | None:
+def _no_answer_here(host: str, port: int, question: str) -> OSError | None:
     """As `_no_answer`; of this machine's own Ray, which may listen on its outer address alone, at both."""
-    problem = _no_answer(host, port)
+    problem = _no_answer(host, port, question)
     if problem is not None and host in ("127.0.0.1", "localhost", "::1"):
         import ray
 
-        return _no_answer(ray.util.get_node_ip_address(), port) and problem
+        return _no_answer(ray.util.get_node_ip_address(), port, question) and problem
     return problem
 
 
-def _no_answer(host: str, port: int) -> OSError | None:
-    """Why nothing at this place speaks as Ray does; None if it does."""
+def _no_answer(host: str, port: int, question: str) -> OSError | None:
+    """Why nothing at this place answers as Ray does; None if it does."""
     try:
-        with socket.create_connection((host, port), timeout=3.0) as connection:
-            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
-                return None
-            connection.settimeout(5.0)
-            connection.sendall(_HTTP2)
-            reply = b""
-            while len(reply) < 9 and (more := connection.recv(9 - len(reply))):
-                reply += more
-            return None if reply[3:4] == bytes([_SETTINGS]) else OSError("what answers there is not Ray")
+        with socket.create_connection((host, port), timeout=3.0):
+            pass
     except TimeoutError:
         return TimeoutError("it does not answer in time")
     except OSError as problem:
         return problem
+    if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+        return None
+    import grpc
+
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    with grpc.insecure_channel(place, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            channel.unary_unary(question)(b"", timeout=_ANSWER_SECONDS)
+        except grpc.RpcError as answer:
+            code = answer.code()
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return TimeoutError("it does not answer in time")
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL):
+                return OSError("what answers there is not Ray")
+    return None
 
 
 def _reason(problem: OSError) -> str:

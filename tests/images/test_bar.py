@@ -31,6 +31,29 @@ def test_a_bar_is_found_to_the_row(foils: list[np.ndarray], kind: str, rows: int
                 assert abs(find_bar(jpeg(image, quality)) - rows) <= 1
 
 
+@pytest.mark.parametrize("rows", [24, 48, 64])
+def test_a_gray_bar_on_a_picture_of_its_gray_is_found_to_the_row(foils: list[np.ndarray], rows: int) -> None:
+    for foil in foils[:6]:
+        picture = (foil * 0.6 + 40).astype(np.uint8)
+        gray = int(np.median(picture))
+        ink = 255 if gray < 128 else 0
+        drawn = draw_bar("text", foil.shape[1], rows) / 255
+        bar = np.round(gray + (ink - gray) * drawn).astype(np.uint8)
+        for image in (np.vstack([picture, bar]), np.vstack([picture[:-rows], bar])):
+            assert find_bar(image) == rows
+            assert find_bar(jpeg(image, 95)) == rows
+
+
+def test_specks_on_a_band_of_another_exposure_are_no_writing(foils: list[np.ndarray]) -> None:
+    rng = np.random.default_rng(4)
+    for foil in foils[:6]:
+        image = foil.astype(float) / 2 + 60
+        image[-60:] += 40
+        image[-60:] += 90 * (gaussian_filter(rng.normal(size=(60, foil.shape[1])), 2) > 0.18)
+        image = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+        assert find_bar(image) == find_bar(jpeg(image, 90)) == 0
+
+
 def test_a_bar_in_an_image_made_smaller_is_found(foils: list[np.ndarray]) -> None:
     for foil in foils[:6]:
         image = Image.fromarray(np.vstack([foil, draw_bar("text", foil.shape[1])]))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.server
 import os
 import socket
+import socketserver
 import threading
 from collections.abc import Iterator
+from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from crater_ray.errors import CraterRayError
@@ -51,6 +54,33 @@ def other_service() -> Iterator[int]:
         thread.join()
 
 
+@contextmanager
+def other_grpc_service() -> Iterator[int]:
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None).wait()
+
+
+@contextmanager
+def mute_http2() -> Iterator[int]:
+    """A port that greets as HTTP/2 does, and answers nothing that it is asked."""
+
+    class Greets(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"\0\0\0\4\0\0\0\0\0")  # its settings, all as usual
+            while self.request.recv(65536):
+                pass
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Greets) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
 def test_a_dead_cluster_is_one_line(images: Path, command: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     said = one_line(command, images)
@@ -68,6 +98,12 @@ def test_whatever_does_not_speak_as_ray_does_is_told(monkeypatch: pytest.MonkeyP
     with silent() as port, pytest.raises(CraterRayError, match="does not answer in time"):
         preflight.check(f"127.0.0.1:{port}")
     with other_service() as port, pytest.raises(CraterRayError, match="what answers there is not Ray"):
+        preflight.check(f"127.0.0.1:{port}")
+    for scheme in ("", "ray://"):
+        with other_grpc_service() as port, pytest.raises(CraterRayError, match="what answers there is not Ray"):
+            preflight.check(f"{scheme}127.0.0.1:{port}")
+    monkeypatch.setattr(preflight, "_ANSWER_SECONDS", 0.5)
+    with mute_http2() as port, pytest.raises(CraterRayError, match="does not answer in time"):
         preflight.check(f"127.0.0.1:{port}")
 
 
