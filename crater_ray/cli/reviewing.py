@@ -9,16 +9,7 @@ from typing import Annotated
 
 import typer
 
-from crater_ray.cli.options import (
-    Anonymous,
-    Endpoint,
-    PixelSize,
-    RequesterPays,
-    RunPath,
-    RunThreshold,
-    console_on,
-    progress_on_stderr,
-)
+from crater_ray.cli import options
 from crater_ray.cli.results import Flag, ImageTable, Sort
 
 commands = typer.Typer()
@@ -26,13 +17,13 @@ commands = typer.Typer()
 
 @commands.command()
 def gallery(
-    run: RunPath,
-    threshold: RunThreshold = None,
+    run: options.RunPath,
+    threshold: options.RunThreshold = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to.  (default: RUN-gallery)")] = None,
     table: ImageTable = None,
     sort: Sort = None,
     flag: Flag = None,
-    pixel_size: PixelSize = None,
+    pixel_size: options.PixelSize = None,
     mix: Annotated[
         float | None,
         typer.Option(
@@ -43,9 +34,9 @@ def gallery(
     whole_images: Annotated[bool, typer.Option(help="Copy the whole images too, so that each can be enlarged.")] = True,
     similar: Annotated[bool, typer.Option(help="Let the page show what looks like a candidate.")] = True,
     repeats: Annotated[bool, typer.Option(help="Fold what repeats, such as a speck at the same pixel.")] = True,
-    anonymous: Anonymous = False,
-    endpoint_url: Endpoint = None,
-    requester_pays: RequesterPays = False,
+    anonymous: options.Anonymous = False,
+    endpoint_url: options.Endpoint = None,
+    requester_pays: options.RequesterPays = False,
 ) -> None:
     """Make pages of the candidates that open from disk, to look at them and to judge them by keyboard."""
     from crater_ray.completeness.scores import crater_scores
@@ -63,7 +54,7 @@ def gallery(
         gold = None
         if mix is not None:
             gold = gold_for_gallery(opened, mix, access, threshold=threshold, image_table=image_table, seed=seed)
-        with progress_on_stderr("pictures") as tell:
+        with options.progress_on_stderr("pictures") as tell:
             written = write_gallery(
                 opened,
                 out or default_folder(opened),
@@ -80,12 +71,12 @@ def gallery(
                 repeats=repeats,
                 progress=tell,
             )
-    show_written(written, console_on(sys.stdout))
+    show_written(written, options.console_on(sys.stdout))
 
 
 @commands.command()
 def review(
-    run: RunPath,
+    run: options.RunPath,
     verdicts: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE...]", help="Saved by a gallery, or CSV with key and verdict.")
     ] = None,
@@ -112,7 +103,7 @@ def review(
     any_run: Annotated[
         bool, typer.Option("--any-run", help="Also take verdicts given on another run over the same images.")
     ] = False,
-    endpoint_url: Endpoint = None,
+    endpoint_url: options.Endpoint = None,
 ) -> None:
     """Keep people's verdicts with a run, and say what they say: precision so far, skill and agreement of reviewers."""
     from crater_ray.results.candidates import write_csv
@@ -124,7 +115,7 @@ def review(
     from crater_ray.storage.access import Access
     from crater_ray.watching.display import say
 
-    console = console_on(sys.stdout)
+    console = options.console_on(sys.stdout)
     with open_existing(run, Access(endpoint_url)) as opened:
         for path in verdicts or ():
             count = import_file(opened, path, reviewer, any_run)
