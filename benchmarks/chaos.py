@@ -198,14 +198,16 @@ def chaos(
         "kills": kills,
         "faults": faults,
         "shard_images": shard_images,
+        "distinct": min(distinct, images),
         "seed": seed,
         "nodes": NODES,
         "device_ms": device_ms,
     }
-    record = Record("chaos", settings, made.describe(images))
+    record = Record("chaos", dict(settings), made.describe(images))
     shards = -(-images // shard_images)
+    settings["images"] = images
+    before = _Before.read(state / "state.json", settings) if state else _Before(settings)
     with _folder(state) as work, serving() as server:
-        before = _Before.read(work / "state.json", settings | {"images": images})
         source = image_set.upload(made, images, server, "chaos")
         out, counts, log = work / "run", work / "counts", work / "log"
         counts.mkdir(exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -55,18 +55,28 @@ def to_gray(samples: Samples) -> np.ndarray | None:
         for rows in bands(height, width):
             gray[rows] = _eight_bits(samples, rows)
         return gray
-    gathered = gather(_deep(samples), height, width, samples.no_data)
+    gathered = gather(_deep(samples), height, width, _gray_of_no_data(samples))
     del samples  # large images would not fit beside what follows
     return to_eight_bits(gathered)
+
+
+def _gray_of_no_data(samples: Samples) -> float | None:
+    """What the value that was not measured has become, where all samples have it; None without."""
+    value = samples.no_data
+    if value is None or not np.isfinite(value):
+        return None
+    kind = samples.values.dtype
+    if kind.kind in "ui" and (value != int(value) or not np.iinfo(kind).min <= value <= np.iinfo(kind).max):
+        return None
+    one = np.full((1, 1, samples.values.shape[2]), value, kind)
+    return float(_deep(replace(samples, values=one))(slice(0, 1))[0, 0])
 
 
 def _eight_bits(samples: Samples, rows: slice) -> np.ndarray:
     """Gray of some rows of an image of at most 8 bits, as Pillow makes it."""
     values = samples.values[rows]
     if samples.meaning == PALETTE and samples.palette is not None:
-        # Some writers fill the table's 16 bits, others put 8 of them into it.
-        table = samples.palette if samples.palette.max(initial=0) < 256 else samples.palette >> 8
-        colours = np.ascontiguousarray(table.T.astype(np.uint8))[None]
+        colours = np.ascontiguousarray(_of_eight_bits(samples.palette).T)[None]
         grays: np.ndarray = np.asarray(Image.fromarray(colours).convert("L"))[0]
         return grays[values[..., 0]]  # type: ignore[no-any-return]
     if samples.bits < 8:
@@ -82,6 +92,13 @@ def _eight_bits(samples: Samples, rows: slice) -> np.ndarray:
     if samples.meaning == CMYK:
         return np.asarray(_picture(values[..., :4], "CMYK").convert("L"))
     return values[..., 0]
+
+
+def _of_eight_bits(palette: np.ndarray) -> np.ndarray:
+    """A colour map in 8 bits. Some writers fill its 16 bits, others put 8, 10 or 12 of them into it."""
+    highest = int(palette.max(initial=0))
+    full = not (palette % 257).any() or not (palette % 256).any()
+    return (palette >> (8 if full else max(highest.bit_length() - 8, 0))).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 def _picture(values: np.ndarray, mode: str) -> Image.Image:

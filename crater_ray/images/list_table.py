@@ -34,7 +34,14 @@ HEAD = 1_000_000
 Rows = list[list[str]]
 _SITE_KEY = re.compile(r"f[cm]_[-\w.]*\d[-\w.]*")
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-_NAMES = (*_TEXTS, pa.types.is_dictionary, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_integer)
+_NAMES = (
+    *_TEXTS,
+    pa.types.is_dictionary,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_integer,
+)
 
 
 @dataclass(frozen=True)

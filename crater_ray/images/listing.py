@@ -95,7 +95,7 @@ def _images(store: Store, folder: str, ignored: Counter[str]) -> Iterator[pa.Rec
         for page in store.objects(folder):
             images = [found for found in page if _is_image(found.name)]
             if len(images) < len(page):
-                ignored.update(_kind(found) for found in page if not _is_image(found.name) and found.name[-1:] != "/")
+                ignored.update(_kind(found) for found in page if not _is_image(found.name) and not _is_folder(found))
             if images:
                 yield _batch(images)
     except FileNotFoundError as problem:
@@ -106,6 +106,11 @@ def _images(store: Store, folder: str, ignored: Counter[str]) -> Iterator[pa.Rec
 
 def _is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES) and not name.rpartition("/")[2].startswith("._")
+
+
+def _is_folder(found: Listed) -> bool:
+    """Whether an object only marks that there is a folder, as consoles of object stores make them."""
+    return found.name.endswith("/") and not found.size
 
 
 def _kind(found: Listed) -> str:

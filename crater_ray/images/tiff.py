@@ -192,7 +192,17 @@ def _decoded(data: bytes, directory: Directory, replaced: dict[int, list[int]]) 
             pixels = only.asarray(maxworkers=1, squeeze=True)
         except (NotImplementedError, ImportError) as problem:
             raise unsupported(str(problem)) from None
-        return pixels, (only.nodata if tags.NO_DATA in directory.fields else None)
+        return pixels, (_number(only.tags[tags.NO_DATA].value) if tags.NO_DATA in directory.fields else None)
+
+
+def _number(text: Any) -> float | None:
+    """The number that a text is; None for none. tifffile takes 0 for one that no pixel can have."""
+    for kind in (int, float):  # a float has not all digits of a large whole number
+        try:
+            return kind(text)  # type: ignore[no-any-return]
+        except (TypeError, ValueError):
+            continue
+    return None
 
 
 class _File(io.RawIOBase):

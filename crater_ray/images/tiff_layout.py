@@ -18,6 +18,8 @@ MAX_SEGMENTS = 200_000
 SHARED = 64 * 1024 * 1024
 """Bytes that strips and tiles may have in common beyond the length of the file."""
 NONE, JPEG, PNG = 1, 7, 34933
+FLOAT = 3
+"""Of sample formats."""
 JPEG_2000 = (33003, 33004, 33005, 34712)
 PACKED = {NONE: "none", 2: "CCITT", 3: "CCITT", 4: "CCITT", 5: "LZW", 8: "Deflate", 32946: "Deflate", 32773: "PackBits"}
 PACKED |= {50000: "Zstandard", 34926: "Zstandard", 34925: "LZMA"}
@@ -74,6 +76,11 @@ def layout_of(directory: Directory, data: bytes) -> Layout:
         raise unsupported("a TIFF whose picture is a volume: save its planes as pages")
     if not 1 <= samples <= 64 or not 1 <= bits <= 64:
         raise unsupported(f"a TIFF of {samples:,} samples of {bits:,} bits a pixel")
+    each = directory.numbers(tags.BITS)[:samples] or [1]
+    integers = directory.number(tags.FORMAT, 1) != FLOAT
+    if (bits == 24 and integers) or (samples > 1 and (len(set(each)) > 1 or bits in (3, 5, 6, 7))):
+        # tifffile has the bytes of the first in another place, and spreads the bits of the others.
+        raise unsupported(f"a TIFF of {'+'.join(map(str, each[:4]))} bits a pixel: save it with 8, 16 or 32 bits each")
     if compression in JPEG_2000 and bits > 16:
         raise unsupported(f"a TIFF of {bits} bits compressed as JPEG 2000")
     tiled = tags.TILE_WIDTH in directory.fields

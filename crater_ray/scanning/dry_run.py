@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from crater_ray.errors import CraterRayError
 from crater_ray.images.picture import Reading
 from crater_ray.images.sidecars import suffixes_in
+from crater_ray.images.status import OK, UNREADABLE
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs import part
 from crater_ray.runs.bars import Bars
@@ -88,7 +90,9 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
         each = max(seconds_per_image / len(found), loading)
         say(console, f"devices  {len(found)}: {name}" + (" and others" if len(found) > 1 else ""))
         unreadable = loaded.done - loaded.readable
-        say(console, f"tried    {loaded.done} images at random, {unreadable} of them unreadable")
+        why = Counter(status for status in loaded.values["status"] if status not in (OK, UNREADABLE))
+        named = f" ({', '.join(f'{count} {status}' for status, count in sorted(why.items()))})" if why else ""
+        say(console, f"tried    {loaded.done} images at random, {unreadable} of them unreadable{named}")
         _say_what_was_seen(console, loaded)
         say(console, f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all")
 

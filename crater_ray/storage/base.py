@@ -15,6 +15,9 @@ from crater_ray.storage import errors
 from crater_ray.storage.access import Access
 from crater_ray.storage.bulk import Answer, Buffer, get_in_order
 
+PARTIAL = ".partial-"
+"""How the name of a file begins that is being written on the local file system, and is not there yet for readers."""
+
 
 class Listed(NamedTuple):
     """An object that was found.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from crater_ray.errors import UsageError
 from crater_ray.storage.access import Access
-from crater_ray.storage.base import Store
+from crater_ray.storage.base import PARTIAL, Store
 from crater_ray.storage.registry import examples, store_at
+
+_PARTIAL_NAME = re.compile(re.escape(PARTIAL) + "[a-z0-9_]{8}")
 
 
 class Folder:
@@ -57,7 +60,8 @@ class Folder:
         try:
             for page in self.store.objects(self.uri, prefix):
                 for found in page:
-                    yield found.name, found.size
+                    if not _PARTIAL_NAME.fullmatch(found.name.rpartition("/")[2]):
+                        yield found.name, found.size
         except FileNotFoundError:
             return
         except Exception as problem:

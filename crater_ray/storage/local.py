@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
@@ -14,15 +13,13 @@ from typing import ClassVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from crater_ray.errors import UsageError
-from crater_ray.storage.base import Listed, Store
+from crater_ray.storage.base import PARTIAL, Listed, Store
 from crater_ray.storage.bulk import Answer
 from crater_ray.storage.errors import ObjectError, StorageError, TooLarge
 from crater_ray.storage.walk import walk
 
 PAGE = 10_000
 """So many files are listed at a time."""
-_PARTIAL = ".partial-"
-_PARTIAL_NAME = re.compile(rb"\.partial-[a-z0-9_]{8}")
 
 
 class LocalStore(Store):
@@ -48,8 +45,6 @@ class LocalStore(Store):
         page: list[Listed] = []
         top = os.fsencode(folder)
         for path in walk(top, os.fsencode(start)):
-            if _PARTIAL_NAME.fullmatch(os.path.basename(path)):
-                continue
             page.append(_listed(path, os.path.join(top, path)))
             if len(page) == PAGE:
                 yield page
@@ -102,7 +97,7 @@ class LocalStore(Store):
     def put(self, address: str, data: bytes | Path) -> None:
         target = _path(address)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=_PARTIAL)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=PARTIAL)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data.read_bytes() if isinstance(data, Path) else data)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from benchmarks import image_set
 from benchmarks.__main__ import app
+from crater_ray.errors import UsageError
 from testbed.local_cluster import QUICK_HEALTH_CHECK
 from tests.conftest import PATIENCE
 
@@ -43,6 +44,9 @@ def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert first.poll() is None, "it ended by itself"
         first.kill()
     before = killed(state)
+    refused = CliRunner().invoke(app, [*arguments, "--distinct", "7"])
+    assert isinstance(refused.exception, UsageError) and "run of other settings" in str(refused.exception)
+    assert killed(state) == before
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output[-3000:] + str(result.exception)
     figures = json.loads(record.read_text())["figures"]

@@ -98,12 +98,14 @@ def parquet(folder: Path, columns: dict[str, Any]) -> str:
         pa.string_view(),
         pa.binary(),
         pa.large_binary(),
+        pa.binary_view(),
         pa.dictionary(pa.int8(), "utf8"),
     ],
     ids=str,
 )
 def test_parquet_lists_of_every_kind_of_text(kind: pa.DataType, tmp_path: Path) -> None:
-    values = pa.array([*IMAGES, None]).cast(kind) if kind != pa.string_view() else pa.array([*IMAGES, None], kind)
+    views = (pa.string_view(), pa.binary_view())
+    values = pa.array([*IMAGES, None], kind) if kind in views else pa.array([*IMAGES, None]).cast(kind)
     found = read_key_list(parquet(tmp_path, {"n": [1, 2, 3], "path": values}), Access())
     assert found.entries == IMAGES
     assert found.passed_over == {"(rows without an entry)": 1}

@@ -34,20 +34,30 @@ def test_folder_is_walked_and_other_files_are_counted(tmp_path: Path) -> None:
 
 
 def test_what_is_passed_over_is_counted_by_kind(tmp_path: Path) -> None:
-    names = ("x.png", "._x.png", "sub/._y.jpg", ".DS_Store", "a.BMP", "b.bmp", "sub/._z", "dots.001")
+    names = (
+        "x.png",
+        "._x.png",
+        "sub/._y.jpg",
+        ".DS_Store",
+        "a.BMP",
+        "b.bmp",
+        "sub/._z",
+        "dots.001",
+        ".partial-a1b2c3d4",
+    )
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"1")
     (tmp_path / "unmounted").symlink_to(tmp_path / "nowhere")
     listing = open_archive(str(tmp_path), Access())
     assert set(keys_and_uris(listing)) == {"x"}
-    expected = {".bmp": 2, "._*": 3, "(none)": 1, ".001": 1, "(broken links)": 1}
+    expected = {".bmp": 2, "._*": 3, "(none)": 2, ".001": 1, "(broken links)": 1}
     assert listing.passed_over() == expected
     for number in range(100):
         (tmp_path / f"x.{number:03}").write_bytes(b"1")
     listing = open_archive(str(tmp_path), Access())
     assert len(keys_and_uris(listing)) == 1
-    assert sum(listing.passed_over().values()) == 108
+    assert sum(listing.passed_over().values()) == 109
     assert len(listing.passed_over()) == 31
 
 

@@ -75,6 +75,28 @@ def test_what_the_file_names_as_no_data_is_left_aside() -> None:
     assert np.unique(shown[:20, :30]).tolist() == [int(np.median(shown))]
 
 
+@pytest.mark.parametrize("kind", ["white", "white in floats", "white without a sign", "colours", "of another type"])
+def test_no_data_is_known_by_the_value_that_is_stored(kind: str) -> None:
+    whole = TWELVE.astype(np.int16)
+    values, value, how = {
+        "white": (-whole, -4_500, {"photometric": "miniswhite"}),
+        "white in floats": (-REAL, -1_000.5, {"photometric": "miniswhite"}),
+        "white without a sign": (65_535 - TWELVE, 0, {"photometric": "miniswhite"}),
+        "colours": (np.stack([REAL * 3] * 3, 2), 1_500.3, {"photometric": "rgb"}),
+        "of another type": (TWELVE, -9_999, {}),
+    }[kind]
+    values = values.copy()
+    if kind != "of another type":
+        values[:20, :30] = value
+    out = io.BytesIO()
+    tifffile.imwrite(out, values, metadata=None, extratags=[(42113, "s", 0, str(value), True)], **how)
+    shown = decode(out.getvalue())
+    assert isinstance(shown, np.ndarray)
+    assert np.abs(shown[20:].astype(int) - PICTURE[20:]).max() <= 1
+    if kind != "of another type":
+        assert np.unique(shown[:20, :30]).tolist() == [int(np.median(shown))]
+
+
 def test_a_bright_speck_on_a_smooth_surface_is_no_extreme() -> None:
     smooth = np.random.default_rng(0).normal(1_000, 20, (HEIGHT, WIDTH))
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]

@@ -132,6 +132,8 @@ RAMP = np.stack([np.arange(256)] * 3).astype(np.uint16)
 PALETTES: dict[str, tuple[np.ndarray, np.ndarray]] = {
     "of 16 bits": (PICTURE, RAMP * 257),
     "of 8 bits": (PICTURE, RAMP),
+    "of 12 bits": (PICTURE, RAMP * 16),
+    "of 10 bits in another order": (np.argsort(PERMUTATION)[PICTURE].astype(np.uint8), (RAMP * 4)[:, PERMUTATION]),
     "in another order": (np.argsort(PERMUTATION)[PICTURE].astype(np.uint8), (RAMP * 257)[:, PERMUTATION]),
     "of 65,536 colours": (PICTURE.astype(np.uint16) * 256, np.stack([np.arange(65_536)] * 3).astype(np.uint16)),
 }
@@ -185,6 +187,27 @@ def test_what_is_no_picture_is_refused_by_name(name: str) -> None:
     assert isinstance(answer, Refusal)
     assert answer.status == UNSUPPORTED
     assert reason in answer.reason
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_integers_of_24_bits_and_uneven_colours_are_refused_by_name(order: str) -> None:
+    wide = (PICTURE.astype(f"{order}u4") * 60_000).view("u1").reshape(HEIGHT, WIDTH, 4)
+    tags = gray_tiff(WIDTH, HEIGHT, t258=24, t279=3 * PICTURE.size)
+    data = tiff(tags).ljust(400, b"\0") + np.ascontiguousarray(wide[..., :3]).tobytes()
+    answer = decode(data)
+    assert isinstance(answer, Refusal)
+    assert (answer.status, "24 bits" in answer.reason) == (UNSUPPORTED, True), answer
+    for bits in ((5, 6, 5), (5, 5, 5)):
+        red, green, blue = (PICTURE.astype(np.uint16) >> 8 - some for some in bits)
+        packed = (red << bits[1] + bits[2] | green << bits[2] | blue).astype(f"{order}u2")
+        entries = [
+            entry for entry in gray_tiff(WIDTH, HEIGHT, t262=2, t277=3, t279=2 * PICTURE.size) if entry[0] != 258
+        ]
+        entries.append((258, 3, 3, long(390)))
+        data = tiff(entries).ljust(390, b"\0") + np.array(bits, "<u2").tobytes().ljust(10, b"\0") + packed.tobytes()
+        answer = decode(data)
+        assert isinstance(answer, Refusal)
+        assert (answer.status, f"{'+'.join(map(str, bits))} bits" in answer.reason) == (UNSUPPORTED, True), answer
 
 
 WITHOUT = {"lengths": 279, "rows of a strip": 278, "a photometric interpretation": 262, "a compression": 259}
