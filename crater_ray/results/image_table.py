@@ -30,7 +30,7 @@ def read_image_table(path: Path) -> pa.Table:
     try:
         table = pacsv.read_csv(path, parse_options=pacsv.ParseOptions(newlines_in_values=True))
     except FileNotFoundError:
-        raise UsageError(f"There is no image table {str(path)!r}.") from None
+        raise UsageError(f"There is no image table {str(path)!r}. Check --table, or leave it out.") from None
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as problem:
         raise UsageError(f"The image table {str(path)!r} cannot be read as CSV: {problem}") from None
     column = next((name for name in KEY_COLUMNS if name in table.column_names), None)

@@ -225,7 +225,7 @@ def list_archive(settings: ScanSettings, console: Console) -> tuple[pa.Table, Li
         table, repeated = manifest_file.build(counted(), settings.selection, settings.shard_images)
     if table.num_rows == 0:
         seen = passed_over(listing.passed_over()) or "nothing else either"
-        raise UsageError(f"There is no JPEG, PNG or TIFF image in {listing.source}; {seen}.")
+        raise UsageError(f"There is no JPEG, PNG or TIFF image in {listing.source}; {seen}. Check SOURCE.")
     first = table["uri"].slice(0, settings.shard_images).to_pylist()
     if not listing.seen and not any_there(first, settings.access):
         raise UsageError(
