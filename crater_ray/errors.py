@@ -17,3 +17,17 @@ class UsageError(CraterRayError):
     """The command, its arguments or its input files were not what they must be."""
 
     exit_code = 2
+
+
+def not_installed(missing: ModuleNotFoundError) -> CraterRayError:
+    """Say what to install for a package that only development and training need.
+
+    Args:
+        missing: raised by an import; raised again if what is missing is a part of the project itself.
+    """
+    package = (missing.name or "").partition(".")[0]
+    if not package or package in ("crater_ray", "training", "benchmarks", "testbed", "docs", "tests"):
+        raise missing
+    return CraterRayError(
+        f"This needs the package {package!r}, which the ordinary installation leaves out. Run `make install-dev`."
+    )

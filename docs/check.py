@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from crater_ray.errors import not_installed
 from docs.commands import ROOMS, ROOT, commands, problems, unknown_options
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "cluster/README.md")
@@ -128,4 +129,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ModuleNotFoundError as missing:
+        sys.exit(str(not_installed(missing)))

@@ -100,7 +100,7 @@ def tree(program: str) -> Any:
     elif program == "python -m training":
         from training.__main__ import app
     else:
-        from benchmarks.__main__ import app
+        from benchmarks.app import app
     return typer.main.get_command(app)
 
 

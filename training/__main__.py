@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from crater_ray.errors import CraterRayError
+from crater_ray.errors import CraterRayError, not_installed
 from training.cli import data_sets, distillation, evaluation, finder, fitting, reproduction, retraining
 
 app = typer.Typer(
@@ -36,6 +36,9 @@ def main() -> None:
     """Run a command; explain a problem in one line and exit 2 for wrong use, 1 for failure."""
     try:
         app()
+    except ModuleNotFoundError as missing:
+        print(f"Error: {not_installed(missing)}", file=sys.stderr)
+        raise SystemExit(1) from None
     except CraterRayError as problem:
         print(f"Error: {problem}", file=sys.stderr)
         raise SystemExit(problem.exit_code) from None

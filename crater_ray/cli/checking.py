@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -27,11 +28,26 @@ def verify(run: RunPath, endpoint_url: Endpoint = None) -> None:
 
 
 @commands.command()
-def status(run: RunPath, endpoint_url: Endpoint = None) -> None:
+def status(
+    run: RunPath,
+    problems: Annotated[
+        str | None,
+        typer.Option(
+            "--problems", metavar="FILE", help="Write the images without a score, and why, as CSV; - for stdout."
+        ),
+    ] = None,
+    endpoint_url: Endpoint = None,
+) -> None:
     """Show how far a run is: shards done and missing, images a minute, counts by status."""
     from crater_ray.cli.summaries import show_status
+    from crater_ray.images.status import OK
+    from crater_ray.results.candidates import write_csv
+    from crater_ray.results.open_run import Results
     from crater_ray.runs.run import open_existing
     from crater_ray.storage.access import Access
 
     with open_existing(run, Access(endpoint_url)) as opened:
-        show_status(opened, opened.check(), console_on(sys.stdout))
+        if problems:
+            write_csv(Results(opened).table(["key", "status", "error", "uri"], f"status != '{OK}'"), problems)
+        if problems != "-":
+            show_status(opened, opened.check(), console_on(sys.stdout))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crater_ray.cli.summaries import show_outcome
+from crater_ray.errors import UsageError
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.scan import scan
@@ -46,9 +47,14 @@ def demonstrate(out: Path, console: Console) -> None:
     Args:
         out: folder to make; `archive` and `run` appear in it.
         console: where to say it.
+
+    Raises:
+        UsageError: there is something else in that place.
     """
     from rich.progress import Progress
 
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{str(out)!r} is in use. Name a folder that does not exist yet, or an empty one.")
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("simulating foil", total=IMAGES)
         labels = simulate_archive(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from crater_ray.cli.options import console_on
+from crater_ray.errors import CraterRayError
 
 commands = typer.Typer()
 
@@ -29,16 +30,19 @@ def simulate(
     from crater_ray.simulate import simulate_archive
 
     console = console_on()
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("simulating", total=images)
-        labels = simulate_archive(
-            out,
-            images,
-            craters,
-            seed,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            foil=foil,
-        )
+    try:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("simulating", total=images)
+            labels = simulate_archive(
+                out,
+                images,
+                craters,
+                seed,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                foil=foil,
+            )
+    except KeyboardInterrupt:
+        raise CraterRayError(f"Stopped. Nothing is kept of the archive at {str(out)!r}.") from None
     console.print(f"{images:,} images, {craters:,} with a crater: {labels}", highlight=False, soft_wrap=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,10 @@ def _statuses(check: Check) -> str:
     return ", ".join([f"{check.statuses[OK]:,} {OK}", *other])
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def show_outcome(outcome: Outcome, console: Console) -> None:
     """The summary after a scan."""
     check = outcome.check
@@ -34,9 +39,11 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
             f"({duration(outcome.first_result_seconds)} until the first result, "
             f"{60 * outcome.images / working:,.0f} images/minute from there)",
         )
-    else:
+    elif not outcome.failed:
         say(console, "Nothing was left to do.")
     say(console, f"{_statuses(check)}; {check.candidates:,} candidates")
+    if check.statuses.total() > check.statuses[OK]:
+        say(console, f"Why some have no score:  crater-ray status {shlex.quote(outcome.out)} --problems -")
     if check.statuses[ARCHIVED]:
         say(
             console,
@@ -49,7 +56,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     if check.bars:
         say(console, check.bars.text())
     if outcome.failed:
-        say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
+        say(console, f"{len(outcome.failed):,} of {_counted(check.shards, 'shard')} could not be done:")
         for shard, reason in sorted(outcome.failed.items())[:5]:
             say(console, f"  shard {shard}: {reason}")
         say(console, "Run the same command again to do only these.")
@@ -81,7 +88,8 @@ def show_check(run: Run, check: Check, declared: bool, console: Console) -> None
     """The answer of `verify`."""
     rows = sum(footer.rows for footer in check.parts.values())
     if check.whole:
-        say(console, f"whole: {rows:,} rows for {check.images:,} images in {check.shards:,} parts ({_statuses(check)})")
+        parts = _counted(check.shards, "part")
+        say(console, f"whole: {rows:,} rows for {check.images:,} images in {parts} ({_statuses(check)})")
         for note in left_out(run.record):
             say(console, note)
         _show_pages(check, console)
@@ -94,7 +102,8 @@ def show_check(run: Run, check: Check, declared: bool, console: Console) -> None
         say(console, f"  {problem}")
     if check.missing:
         some = ", ".join(str(shard) for shard in check.missing[:10]) + " ..." * (len(check.missing) > 10)
-        say(console, f"  {len(check.missing):,} of {check.shards:,} shards are missing: {some}")
+        be = "is" if len(check.missing) == 1 else "are"
+        say(console, f"  {len(check.missing):,} of {_counted(check.shards, 'shard')} {be} missing: {some}")
     say(console, f"Run its scan command again to complete it: {run.folder.uri}")
 
 

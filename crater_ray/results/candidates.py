@@ -103,6 +103,8 @@ def write_csv(found: pa.Table, target: str | Path) -> None:
     Names stand in it exactly as they are.
     """
     found = found.select([field.name for field in found.schema if not pa.types.is_nested(field.type)])
+    if target != "-" and Path(target).is_dir():
+        raise UsageError(f"{target} is a folder. Give the name of a file.")
     try:
         if target == "-":
             text = io.BytesIO()

@@ -20,6 +20,7 @@ from crater_ray.runs import manifest as manifest_file
 from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import Run, open_existing
 from crater_ray.settings import ScanSettings
+from crater_ray.storage.folder import open_folder
 from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _chosen(settings: ScanSettings, console: Console, conditions: Conditions) ->
     elif conditions.column is not None:
         raise UsageError("--column goes with --keys FILE: it says which column of the list holds the images.")
     with open_existing(settings.source, settings.access) as old:
+        if open_folder(settings.out, settings.access).uri == old.folder.uri:
+            raise UsageError(f"--out {settings.out} is the earlier run itself. Give the rescan a folder of its own.")
         before = old.record["settings"]
         if "planting" in before:
             raise UsageError(

@@ -105,7 +105,7 @@ class Run:
                 path = self._stack.enter_context(self.folder.local_copy(MANIFEST))
             except FileNotFoundError:
                 raise CraterRayError(
-                    f"The run at {self.folder.uri} has no manifest yet: it was stopped while listing. "
+                    f"The run at {self.folder.uri} has no manifest yet: its listing failed or was stopped. "
                     "Run its scan command again."
                 ) from None
             self._manifest = Manifest(path, self.id)

@@ -60,11 +60,12 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
     reading = Reading(settings.crop, settings.pixel_nm, sidecars)
     images = table.num_rows
     shards = -(-images // settings.shard_images)
+    names = part.name(0) if shards == 1 else f"{part.name(0)} to {part.name(shards - 1)}"
     say(console, f"source   {settings.source if choice else listing.source}: {images:,} images")
     for note in (ignored, f"{repeated:,} repeated entries taken once" if repeated else ""):
         if note:
             say(console, f"         {note}")
-    say(console, f"output   {settings.out}: {shards:,} shards, {part.name(0)} to {part.name(shards - 1)}")
+    say(console, f"output   {settings.out}: {shards:,} {'shard' if shards == 1 else 'shards'}, {names}")
     if held:
         say(console, "         it is not empty: a scan would go on with the run there, or refuse")
     say(console, f"bundle   {bundle.name} {bundle.id}, engine {engine}" + (f", screen {screen.id}" if screen else ""))
@@ -94,7 +95,7 @@ def dry_run(settings: ScanSettings, console: Console, choice: Choice | None = No
         named = f" ({', '.join(f'{count} {status}' for status, count in sorted(why.items()))})" if why else ""
         say(console, f"tried    {loaded.done} images at random, {unreadable} of them unreadable{named}")
         _say_what_was_seen(console, loaded)
-        say(console, f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all")
+        say(console, f"expected {60 / each:,.0f} images a minute, {duration(images * each)} in all once it runs")
 
 
 def _say_what_was_seen(console: Console, loaded: Loaded) -> None:

@@ -249,8 +249,8 @@ def _freeze_manifest(run: Run, settings: ScanSettings, console: Console) -> None
     run.write_record()
     shards = run.manifest.shards
     notes = [f"{table.num_rows:,} images in {shards:,} shard{'s' * (shards > 1)}"]
-    if listing.ignored:
-        notes.append(passed_over(listing.passed_over()))
+    if ignored := sum(listing.passed_over().values()):
+        notes.append(f"{ignored:,} other {'file' if ignored == 1 else 'files'} passed over")
     if repeated:
         notes.append(f"{repeated:,} repeated entries taken once")
     say(console, "; ".join(notes))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
@@ -80,15 +84,20 @@ def simulate_archive(
     jobs = list(zip(range(images), keys, marked.tolist(), strict=True))
     rows: list[Row] = []
     try:
-        for row in _run(work, jobs, _processes(workers, images)):
-            rows.append(row)
-            if progress is not None:
-                progress(len(rows), images)
+        with closing(_run(work, jobs, _processes(workers, images))) as made:
+            for row in made:
+                rows.append(row)
+                if progress is not None:
+                    progress(len(rows), images)
     except BrokenProcessPool:
+        _remove(out, keys)
         raise CraterRayError(
             f"A worker process ended after {len(rows)} of {images} images, for want of memory or because the calling "
-            'script has no `if __name__ == "__main__":`. Empty the folder and try again with workers=1.'
+            'script has no `if __name__ == "__main__":`. Nothing is kept; try again with workers=1.'
         ) from None
+    except KeyboardInterrupt:
+        _remove(out, keys)
+        raise
     except OSError as problem:
         raise CraterRayError(
             f"Only {len(rows)} of {images} images could be written to {str(out)!r}: {problem}. "
@@ -149,13 +158,38 @@ def _processes(workers: int | None, images: int) -> int:
 
 def _run(
     work: Callable[[tuple[int, str, bool]], Row], jobs: list[tuple[int, str, bool]], processes: int
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     if processes == 1:
         yield from map(work, jobs)
         return
     # Started afresh, not forked: the caller may already hold threads and devices that do not survive a fork.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
         yield from pool.map(work, jobs, chunksize=max(1, min(16, len(jobs) // (4 * processes))))
+    finally:
+        with _undisturbed():
+            pool.shutdown(cancel_futures=True)
+
+
+def _remove(out: Path, keys: list[str]) -> None:
+    """Half an archive would be scanned for a whole one."""
+    with _undisturbed(), suppress(OSError):
+        for key in keys:
+            shutil.rmtree(out / key, ignore_errors=True)
+        out.rmdir()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C does not stop the cleaning up after the first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _write_image(out: Path, seed: int, ranges: Ranges, job: tuple[int, str, bool]) -> Row:

@@ -165,7 +165,7 @@ def draw_stain(rng: np.random.Generator, ranges: Ranges, magnification: float) -
     size = _size(rng, ranges.stain_size, magnification)
     outline = draw_outline(rng, size, uniform(rng, (0.0, 0.14)), draw_axis_ratio(rng, 2.0))
     contrast = uniform(rng, ranges.stain_contrast)
-    ring = uniform(rng, (0.03, 0.2)) if happens(rng, 0.3) else 0.0
+    ring = uniform(rng, ranges.stain_ring) if happens(rng, 0.3) else 0.0
     edge = uniform(rng, (1.5, max(2.0, size / 2)))
     grain = _grain(rng, size, uniform(rng, (0.0, 0.4)) * abs(contrast))
     return Blemish("stain", size, outline, 0.0, emission=1 + contrast, edge=edge, ring=ring, grain=grain)

@@ -73,6 +73,7 @@ class Ranges:
     stain_count: Range = (0, 4)
     stain_size: Range = (5.0, 90.0)
     stain_contrast: Range = (-0.35, 0.25)  # relative brightness
+    stain_ring: Range = (0.03, 0.2)  # relative brightness of a dried drop's border, of three stains in ten
     nick_count: Range = (0, 3)
     nick_size: Range = (5.0, 40.0)
     nick_depth: Range = (0.05, 0.3)  # of the size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 from crater_ray.errors import CraterRayError, UsageError
 
@@ -60,6 +61,10 @@ def explain(problem: Exception, where: str) -> CraterRayError:
         return StorageError(f"There is no room left at {where}. Free some space, then run the same command to go on.")
     if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(f"{where} may not be written or read ({problem.strerror}). Check its permissions.")
+    if problem.errno == errno.ENOENT:
+        return UsageError(f"{where} is not there, or the folder that it should be in is not. Check the path.")
+    if problem.errno in (errno.EEXIST, errno.ENOTDIR) and Path(where).is_file():
+        return UsageError(f"{where} is a file. Give the name of a folder.")
     if problem.errno == errno.ENOTDIR:
         return UsageError(f"{where} cannot be used: a part of that path is a file, not a folder.")
     return StorageError(f"Storage at {where} failed: {problem.strerror or problem}")

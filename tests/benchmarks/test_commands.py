@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import image_set
-from benchmarks.__main__ import app
+from benchmarks.app import app
 from benchmarks.gallery import BROWSERS
 from benchmarks.readme import render
 from benchmarks.rows import RENDERERS

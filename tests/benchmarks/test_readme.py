@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import app
+from benchmarks.app import app
 from benchmarks.headlines import headlines
 from benchmarks.readme import BEGIN, END, readme, render
 from benchmarks.record import Record, read, spread

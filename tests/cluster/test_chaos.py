@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks import image_set
-from benchmarks.__main__ import app
+from benchmarks.app import app
 from crater_ray.errors import UsageError
 from testbed.local_cluster import QUICK_HEALTH_CHECK
 from tests.conftest import PATIENCE

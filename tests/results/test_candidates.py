@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,28 @@ def test_standard_output_is_nothing_but_csv(run_path: Path, cli: Cli) -> None:
     answer = cli("candidates", run_path, "--csv", "-")
     rows = list(csv.DictReader(answer.stdout.splitlines()))
     assert [one["key"] for one in rows] == ["k2", "I1009N_1234", "k1", "k3"]
+
+
+def test_a_list_needs_a_place(run_path: Path, tmp_path: Path, cli: Cli) -> None:
+    cures = {tmp_path / "none/list.csv": "the folder that it should be in is not", tmp_path: "Give the name of a file"}
+    for target, cure in cures.items():
+        answer = cli("candidates", run_path, "--csv", target)
+        assert answer.returncode == 2
+        assert str(target) in answer.stderr and cure in answer.stderr
+
+
+def test_images_without_a_score_are_named_with_their_reasons(tmp_path: Path, cli: Cli) -> None:
+    lost = [row('odd, "key"', None, status="missing", error="no such file"), row("b", None, error="no JPEG, no end")]
+    make_run(tmp_path / "run", [row("a", 0.5), *lost])
+    answer = cli("status", tmp_path / "run", "--problems", "-")
+    found = list(csv.DictReader(io.StringIO(answer.stdout)))
+    assert [(one["key"], one["status"], one["error"]) for one in found] == [
+        ("b", "unreadable", "no JPEG, no end"),
+        ('odd, "key"', "missing", "no such file"),
+    ]
+    beside = cli("status", tmp_path / "run", "--problems", tmp_path / "lost.csv")
+    assert "1 ok, " in beside.stdout
+    assert (tmp_path / "lost.csv").read_text() == answer.stdout
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_the_command_says_what_is_to_be_expected(tmp_path: Path, cli: Cli) -> No
     answer = cli("candidates", tmp_path / "run", "--budget", "50", "--false-alarms", tmp_path / "table.csv")
     assert answer.returncode == 0, answer.stderr
     assert (
-        "Expected among them: 50 (37 to 66) blanks, if none of those that nobody confirmed is a crater; "
+        "Expected among them: 50 (37 to 66) blanks (all that nobody marked as a crater); "
         "how many craters is not known." in answer.stdout
     )
     table = read(tmp_path / "table.csv")

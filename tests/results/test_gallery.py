@@ -186,7 +186,7 @@ def test_the_slider_says_what_there_is_to_review(page: Page) -> None:
     turn(page, lambda: page.locator("#threshold").evaluate(move, value))
     assert "50 images to review (49.5% of the run)" in (page.text_content("#to-review") or "")
     assert page.text_content("#where") == "1\u201336 of 50"
-    counted = "Expected: 50 (37\u201366) blanks if nothing unconfirmed is a crater, craters not known"
+    counted = "Expected: 50 (37\u201366) blanks (all that nobody marked as a crater), craters not known"
     assert page.text_content("#expected") == counted
     turn(page, lambda: page.select_option("#foil", label="I1001N"))
     assert "Expected on I1001N: 14 (7.7\u201323) blanks" in (page.text_content("#expected") or "")

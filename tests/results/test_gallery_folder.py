@@ -40,6 +40,20 @@ def test_a_gallery_replaces_an_older_one_and_nothing_else(tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "one.jpg", "pages", "run"]
 
 
+def test_what_people_put_beside_the_pages_stays(tmp_path: Path) -> None:
+    run = small_run(tmp_path)
+    write_gallery(run, tmp_path / "pages", Access())
+    (tmp_path / "pages/verdicts-Jo.json").write_text("{}")
+    (tmp_path / "pages/mine").mkdir()
+    (tmp_path / "pages/mine/notes.txt").write_text("dear")
+    before = (tmp_path / "pages/index.html").stat().st_ino
+    write_gallery(run, tmp_path / "pages", Access())
+    assert (tmp_path / "pages/index.html").stat().st_ino != before
+    assert (tmp_path / "pages/verdicts-Jo.json").read_text() == "{}"
+    assert (tmp_path / "pages/mine/notes.txt").read_text() == "dear"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.jpg", "pages", "run"]
+
+
 def test_no_picture_at_all_is_a_failure_that_leaves_nothing(tmp_path: Path) -> None:
     run = small_run(tmp_path)
     (tmp_path / "one.jpg").unlink()

@@ -132,7 +132,7 @@ def test_all_images_with_other_settings(
     assert again(tmp_path, untrained, quiet, "again", shard_images=4).images == 0
     with pytest.raises(UsageError, match="belongs to another run"):
         again(tmp_path, untrained, quiet, "again", shard_images=4, where="score > 0")
-    with pytest.raises(UsageError, match="belongs to another run"):
+    with pytest.raises(UsageError, match="is the earlier run itself"):
         again(tmp_path, untrained, quiet, "run")
 
 

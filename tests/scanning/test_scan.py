@@ -319,7 +319,7 @@ def test_dry_run_says_what_would_run_and_writes_nothing(
 ) -> None:
     answer = cli("scan", archive, "--out", tmp_path / "run", "--engine", "stand-in", "--dry-run")
     assert answer.returncode == 0, answer.stderr
-    for word in ("120 images", "1 shards", "devices", "images a minute"):
+    for word in ("120 images", "1 shard,", "devices", "images a minute"):
         assert word in answer.stderr, answer.stderr
     assert not (tmp_path / "run").exists()
 

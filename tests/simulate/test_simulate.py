@@ -17,6 +17,7 @@ from crater_ray.simulate import Ranges, seed_crater, seed_library, simulate_arch
 from crater_ray.simulate.crater import draw_crater
 from crater_ray.simulate.fields import enlarged, shrunk
 from crater_ray.simulate.foil import one_foil
+from tests.conftest import Cli
 
 PLAIN = replace(
     Ranges(),
@@ -311,6 +312,26 @@ def test_an_archive_that_cannot_be_written_says_how_far_it_came(
     with pytest.raises(CraterRayError, match=r"Only 1 of 3 images .* No space left"):
         simulate_archive(tmp_path / "out", 3, 0, workers=1)
     assert not (tmp_path / "out" / "labels.csv").exists()
+
+
+@pytest.mark.parametrize("images", [4, 60])
+def test_an_archive_that_was_stopped_leaves_nothing(tmp_path: Path, images: int) -> None:
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate_archive(tmp_path / "out", images, 0, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_demonstration_keeps_out_of_folders_in_use(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "mine.txt").write_text("dear")
+    for place in (tmp_path, tmp_path / "mine.txt"):
+        answer = cli("demo", place)
+        assert answer.returncode == 2
+        assert "in use" in answer.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_impossible_frames_and_ranges_are_refused() -> None:

@@ -234,6 +234,20 @@ def test_names_that_cannot_be_listed_are_said_not_left_out(azure: LocalAzure) ->
         list(open_archive("az://odd/real", Access(azure.endpoint_url)).batches)
 
 
+@pytest.mark.parametrize("scheme", ["gs", "az"])
+def test_objects_whose_names_end_like_folders_are_rows_or_counted(request: pytest.FixtureRequest, scheme: str) -> None:
+    service: LocalGcs | LocalAzure = request.getfixturevalue({"gs": "gcs", "az": "azure"}[scheme])
+    service.create("slashes")
+    for name, content in (("real/a.jpg", b"1"), ("real/marker/", b""), ("real/odd.jpg/", b"pixels")):
+        service.put("slashes", name, content)
+    listing = open_archive(f"{scheme}://slashes/real", Access(service.endpoint_url))
+    table, _ = build(listing.batches)
+    assert table["key"].to_pylist() == ["a", "odd"]
+    assert listing.passed_over() == {"(none)": 1}
+    loaded, _ = load([table["uri"][1].as_py()], Access(service.endpoint_url))
+    assert loaded.status == ["missing"], "these clients name no object that ends in a slash; the row says so"
+
+
 def test_google_buckets_whose_requesters_pay(gcs: LocalGcs, images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = named(images)[0]
     gcs.put(PAYING, f"real/{name}", (images / name).read_bytes())

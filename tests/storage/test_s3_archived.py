@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,8 @@ def test_whole_shards_in_cold_storage_are_rows_and_a_rescan_takes_them_once_rest
         assert "--status archived" in said
         assert cli("verify", tmp_path / "run").returncode == 0
         assert proxy.done["archived"] == 60, "each is asked for once, and nothing else is tried"
+        tried = scan(cli, proxy, tmp_path / "none", "--dry-run")
+        assert re.search(r"tried +80 images at random, 60 of them unreadable \(60 archived\)", tried)
         proxy.share.clear()
         again = cli(
             *("rescan", tmp_path / "run", "--status", "archived", "--out", tmp_path / "restored", "--anonymous"),

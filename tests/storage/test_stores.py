@@ -187,3 +187,15 @@ def test_a_made_up_store_is_listed_fetched_from_scanned_and_holds_the_run(
         assert opened.check().statuses == {"ok": 12}
         assert opened.record["settings"]["source"] == archive
         assert [key for rows in opened.parts() for key in rows["key"].to_pylist()] == sorted(keys)
+
+
+def test_objects_with_content_whose_names_end_like_folders_are_counted(made_store: None, tmp_path: Path) -> None:
+    # Amazon's S3 lists such names as they are, which the server of these tests does not.
+    address = f"sqlite://{tmp_path}/many.db/real"
+    store = store_at(address, Access())
+    for name, content in (("a.jpg", b"1"), ("marker/", b""), ("odd.jpg/", b"pixels")):
+        store.put(f"{address}/{name}", content)
+    listing = open_archive(address, Access())
+    table, _ = build(listing.batches)
+    assert table["key"].to_pylist() == ["a"]
+    assert listing.passed_over() == {".jpg": 1}

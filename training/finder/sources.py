@@ -102,12 +102,22 @@ def _foil(number: tuple[int, int]) -> np.ndarray:
 def draw_blank_foil(rng: np.random.Generator) -> np.ndarray:
     """A blank of simulated foil, (384, 512) uint8, without what no observer tells from a crater.
 
-    Blisters and pits with a bright border show a ring around an even floor: taught as blanks they would deny craters.
+    Blisters, pits, dark grains with a bright border, and dried drops show a ring or a crescent around an even floor:
+    taught or counted as blanks they would deny craters.
     """
     from crater_ray.simulate import simulate_frame
     from crater_ray.simulate.ranges import Ranges
 
-    return simulate_frame(rng, ranges=Ranges(blister_count=(0, 0), pit_count=(0, 3), pit_glow=(0.0, 0.0))).pixels
+    made = simulate_frame(
+        rng,
+        ranges=Ranges(
+            blister_count=(0, 0),
+            pit_count=(0, 0),
+            inclusion_dark=(1.1, 1.9),
+            stain_ring=(0.0, 0.0),
+        ),
+    )
+    return made.pixels
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -94,7 +94,7 @@ def write_table(alarms: FalseAlarms, path: Path, more: Iterable[float] = ()) -> 
 def in_words(one: Expected, method: str) -> str:
     """What is to be expected, as a sentence."""
     if method == COUNT:
-        blanks = f"{_words(one.blanks)} blanks, if none of those that nobody confirmed is a crater"
+        blanks = f"{_words(one.blanks)} blanks (all that nobody marked as a crater)"
     else:
         blanks = f"{_words(one.blanks)} blanks"
     craters = "how many craters is not known" if one.craters is None else f"{_words(one.craters)} craters"

@@ -57,6 +57,8 @@ ASSETS = (
     "app.js",
 )
 MARKER = "summary.js"
+MADE = frozenset({MARKER, "index.html", "vectors.js", "data", "images", "sprites", *ASSETS})
+"""All that can lie at the top of a gallery's folder."""
 DETAILS = ("VMcode", "id", "frame", "flags", "bad_focus", "tech", "comment", "bundle")
 QUALITY = ("focus", "noise", "contrast", "saturated")
 MEASURED = (*QUALITY, "pixel_nm", "voltage_kv", "magnification")
@@ -126,6 +128,8 @@ def write(
 ) -> Written:
     """Write a gallery; an earlier gallery in the same folder is replaced once the new one is finished.
 
+    What else lies in that folder, such as verdicts that were saved there, stays.
+
     Args:
         gallery: what to show.
         out: the folder.
@@ -138,7 +142,7 @@ def write(
         CraterRayError: not one of the images could be fetched.
     """
     table = gallery.candidates
-    with new_folder(out, "a gallery", MARKER) as folder:
+    with new_folder(out, "a gallery", MARKER, MADE) as folder:
         pictures: list[Picture] = []
         for number, chunk in enumerate(_chunks(table, folder, access, whole)):
             _write_js(folder / "data" / f"{number:04d}.js", "chunk", number, _details(table, number, chunk))

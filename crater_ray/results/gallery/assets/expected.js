@@ -5,7 +5,7 @@ craterRay.expected = (holder, expected, place, foil) => {
   const number = (value) => (value >= 9.95 ? craterRay.count(Math.round(value)) : value.toFixed(value >= 0.095 || value === 0 ? 1 : 2));
   const words = ([value, low, high]) => `${number(value)} (${number(low)}–${number(high)})`;
   const about = (curve, where) => {
-    const blanks = `${words(curve.blanks[place])} blanks${curve.counted ? " if nothing unconfirmed is a crater" : ""}`;
+    const blanks = `${words(curve.blanks[place])} blanks${curve.counted ? " (all that nobody marked as a crater)" : ""}`;
     const craters = curve.craters ? `${words(curve.craters[place])} craters` : "craters not known";
     return `Expected${where}: ${blanks}, ${craters}`;
   };
