@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from crater_ray.network import finder
-from crater_ray.network.bundle import Bundle
+from crater_ray.network.bundle import Bundle, load
+from training.__main__ import app
 from training.finder.begin import begin_from
 from training.finder.export import Scale, calibrated, compared, folded_weights, uncalibrated
 from training.finder.fit import Settings, fit
@@ -105,3 +107,19 @@ def test_the_worst_blanks_are_mined_and_shown_again(fitted: Path) -> None:
     assert [image.tobytes() in turned for image in drawn[..., 0]] == [False, True, True, True]
     assert not targets[1:, ..., 0].any()
     assert (targets[1:, ..., 1] == 1).all()
+
+
+def test_a_bundle_is_calibrated_anew(fitted: Path, tmp_path: Path) -> None:
+    weights = calibrated(compared(folded_weights(fitted, 4), 0.4), Scale(1.0, -2.0))
+    before = Bundle(weights, "local-contrast", 0.5, {"seed": 5}, architecture="finder-1").save(tmp_path / "before")
+    words = ["finder-bundle", str(before), str(tmp_path / "after"), "--sources", str(fitted.parent / "sources")]
+    answer = CliRunner().invoke(app, [*words, "--images", "6", "--odds", "50"])
+    assert answer.exit_code == 0, answer.output
+    after = load(str(tmp_path / "after"))
+    kept = [name for name in weights if name != finder.SCORE]
+    assert all(np.array_equal(after.weights[name], weights[name]) for name in kept)
+    assert after.weights[finder.SCORE][0] == np.float32(0.4)
+    assert not np.array_equal(after.weights[finder.SCORE], weights[finder.SCORE])
+    assert (after.trained["seed"], after.trained["calibration"]["one_in"]) == (5, 50)
+    assert after.figures["calibration_set"]["images"] == 6 + 96
+    assert after.figures["calibration_set"]["false_alarms_at_typical_threshold"] == pytest.approx(0.04, abs=0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -89,10 +89,10 @@ def mine(
 
 
 def bundle(
-    fitted: Annotated[Path, typer.Argument(help="Folder of the fit.")],
+    fitted: Annotated[str, typer.Argument(help="Folder of the fit, or a bundle whose scores to calibrate anew.")],
     out: Annotated[Path, typer.Argument(help="The bundle to write.")],
     source: Annotated[Path, typer.Option("--sources", help="Folder of `finder-sources`.")],
-    images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 8 times without.")] = 1_000,
+    images: Annotated[int, typer.Option(help="Held-out scenes with a crater, and 16 times without.")] = 1_000,
     odds: Annotated[int, typer.Option(help="Of the archive: one image in so many has a crater.")] = 1_000,
     name: Annotated[str, typer.Option(help="What people will call it.")] = "finder",
     average: Annotated[
@@ -107,21 +107,12 @@ def bundle(
     from training.finder.calibrate import finder_bundle, held_out
     from training.finder.export import averaged, folded_weights, uncalibrated
 
-    scenes = held_out(source, images, 8 * images, seed=1_000)
-    trained = {
-        "recipe": {"name": "finder"},
-        **json.loads((fitted / "settings.json").read_text(encoding="utf-8")),
-        **json.loads((fitted / "state.json").read_text(encoding="utf-8")),
-    }
-    trained["batches"].pop("sources", None)  # a path of this machine
-    if trained.get("begin"):
-        trained["begin"] = Path(trained["begin"]).name
-    trained["sources"] = {
-        key: value
-        for key, value in json.loads((source / "card.json").read_text(encoding="utf-8")).items()
-        if key != "names"
-    }
-    weights = folded_weights(fitted)
+    scenes = held_out(source, images, 16 * images, seed=1_000)
+    if (Path(fitted) / "settings.json").exists():
+        weights, trained = folded_weights(Path(fitted)), _trained(Path(fitted), source)
+    else:
+        made_before = load(fitted)
+        weights, trained = uncalibrated(made_before), dict(made_before.trained)
     if average:
         if (Path(average) / "settings.json").exists():
             weights = averaged(weights, folded_weights(Path(average)))
@@ -131,7 +122,24 @@ def bundle(
             before = load(average)
             weights = averaged(weights, uncalibrated(before))
             trained["averaged_with"] = {"bundle": before.id, **before.trained}
-    others = held_out(source, images // 2, 2 * images, seed=2_000)
+    others = held_out(source, images // 2, 8 * images, seed=2_000)
     made = finder_bundle(weights, scenes, others, trained, name, odds)
     made.save(out)
     print(f"{made.name} ({made.id}), typical threshold {made.typical_threshold:g}: {made.figures}")
+
+
+def _trained(fitted: Path, source: Path) -> dict[str, Any]:
+    """What the card says of a fit and of its sources."""
+    import json
+
+    trained = {
+        "recipe": {"name": "finder"},
+        **json.loads((fitted / "settings.json").read_text(encoding="utf-8")),
+        **json.loads((fitted / "state.json").read_text(encoding="utf-8")),
+    }
+    trained["batches"].pop("sources", None)  # a path of this machine
+    if trained.get("begin"):
+        trained["begin"] = Path(trained["begin"]).name
+    card = json.loads((source / "card.json").read_text(encoding="utf-8"))
+    trained["sources"] = {key: value for key, value in card.items() if key != "names"}
+    return trained
