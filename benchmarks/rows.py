@@ -151,10 +151,15 @@ def _screening(record: dict[str, Any]) -> list[Row]:
 
 
 def _memory(record: dict[str, Any]) -> list[Row]:
-    return [
-        (f"driver's peak memory, {run['images']:,} images", f"{run['peak_mib']:.0f} MiB", "")
-        for run in record["figures"]["runs"]
-    ]
+    rows = []
+    for run in record["figures"]["runs"]:
+        rows.append((f"driver's peak memory, {run['images']:,} images", f"{run['peak_mib']:.0f} MiB", ""))
+        for role, held in {"driver": run, **run.get("others", {})}.items():
+            what = (
+                f"{role} while scoring {run['images']:,} images, and by how much more in the second half than the first"
+            )
+            rows.append((what, f"{held['steady_mib']:.0f} MiB, {held['drift_mib']:+.0f}", ""))
+    return rows
 
 
 def _per_foil(record: dict[str, Any]) -> list[Row]:
