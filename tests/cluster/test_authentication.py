@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -46,17 +46,26 @@ class Guarded:
         client_address: where it answers Ray's own remote client.
         client: variables of a client of the same user, none of them about Ray.
         logs: the folder that Ray's processes log to.
+        clients: what was run; what is left of it at the end, as after Ctrl-C, is killed.
     """
 
     address: str
     client_address: str
     client: dict[str, str]
     logs: Path
+    clients: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def run(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, env=self.client | variables, capture_output=True, text=True, timeout=PATIENCE, check=False
+        process = subprocess.Popen(
+            command, env=self.client | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        self.clients.append(process)
+        said, complained = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(command, process.returncode, said, complained)
+
+    def end(self) -> None:
+        for process in self.clients:
+            process.kill()
 
 
 def free_ports(count: int) -> list[str]:
@@ -96,7 +105,9 @@ def guarded_in(folder: Path) -> Iterator[Guarded]:
     command = [word for word in command if not word.startswith(("--autoscaling-config", "--port"))]
     with ExitStack() as running:
         port, client_port = started(running, command, environment, folder)
-        yield Guarded(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client_port}", client, folder)
+        guarded = Guarded(f"127.0.0.1:{port}", f"ray://127.0.0.1:{client_port}", client, folder)
+        running.callback(guarded.end)
+        yield guarded
 
 
 def started(running: ExitStack, command: list[str], environment: dict[str, str], folder: Path) -> list[str]:
