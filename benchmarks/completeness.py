@@ -15,13 +15,14 @@ import numpy as np
 import typer
 from PIL import Image
 from rich.console import Console
+from scipy import stats
 
 from benchmarks import options
 from benchmarks.record import Record
 from crater_ray.completeness.measure import measure as measure_completeness
 from crater_ray.completeness.report import Completeness, completeness_of
 from crater_ray.completeness.settings import Measurement
-from crater_ray.completeness.shares import DIAMETERS
+from crater_ray.completeness.shares import DIAMETERS, Share
 from crater_ray.planting.visibility import SEEN, matched_filter_ratio
 from crater_ray.results.open_run import Results
 from crater_ray.results.review.verdicts import import_file
@@ -42,7 +43,8 @@ NEAR = 8.0
 MEANING = (
     "Archives of simulated foil, each with its own texture, noise and focus; craters by the formulas of the foreign "
     "test set. Each is scanned, judged by who knows the truth, and its completeness measured. A cell is a foil and a "
-    "class of size with at least `--least` visible craters: right is a true recall within the measured 95% interval. A "
+    "class of size with at least `--least` visible craters: right is a true recall within the measured 95% interval; "
+    "with chance, a count of found craters that is likely (95%) where the measured share holds. A "
     "density is right when its 95% interval, or upper limit, covers the true one, all sizes together."
 )
 
@@ -81,6 +83,7 @@ def completeness(
     record.figures = {
         "cells": len(cells),
         "cells_covered": sum(cell["covered"] for cell in cells),
+        "cells_likely": sum(cell["likely"] for cell in cells),
         "estimates": foils,
         "estimates_covered": sum(archive["covered"] for archive in archives[:foils]),
         "limits": blank,
@@ -94,6 +97,7 @@ def completeness(
         (what, f"{f[f'{name}_covered']} of {f[name]}")
         for what, name in (("cells", "cells"), ("densities", "estimates"), ("densities without craters", "limits"))
     ]
+    rows.insert(1, ("cells, with the chance of so few craters", f"{f['cells_likely']} of {f['cells']}"))
     record.show("completeness beside the truth", ("", "covered"), rows, MEANING)
 
 
@@ -162,6 +166,16 @@ def judge(run: Run, truth: list[Crater], path: Path) -> set[str]:
     return found
 
 
+def likely_found(share: Share, craters: int) -> tuple[int, int]:
+    """How many of so many craters are found in 95 of 100 cases, at the fewest and at the most.
+
+    What is believed of the share is Beta(found + 1/2, missed + 1/2); of a few craters chance alone finds more or fewer.
+    """
+    hits, of = share.efficiency.found, share.efficiency.planted
+    chance = stats.betabinom(craters, hits + 0.5, of - hits + 0.5)
+    return int(chance.ppf(0.025)), int(chance.ppf(0.975))
+
+
 def compare(measured: Completeness, truth: list[Crater], found: set[str], least: int) -> dict[str, Any]:
     """What was measured beside the truth: cells of size, and the density of all sizes; JSON values."""
     cells = []
@@ -169,10 +183,13 @@ def compare(measured: Completeness, truth: list[Crater], found: set[str], least:
         low, high = share.low or 0.0, share.high or np.inf
         true = [one for one in truth if low <= one.diameter < high and one.ratio >= SEEN]
         if len(true) >= least:
-            recall = sum(one.key in found for one in true) / len(true)
+            hits = sum(one.key in found for one in true)
+            recall = hits / len(true)
+            fewest, most = likely_found(share, len(true))
             cells.append(
                 {"size": share.name, "craters": len(true), "recall": recall, "measured": share.share}
                 | {"lower": share.lower, "upper": share.upper, "covered": bool(share.lower <= recall <= share.upper)}
+                | {"found": hits, "fewest": fewest, "most": most, "likely": bool(fewest <= hits <= most)}
             )
     if not measured.densities:
         return {"cells": cells, "covered": False, "why": "no density"}
