@@ -154,10 +154,8 @@ def _memory(record: dict[str, Any]) -> list[Row]:
     rows = []
     for run in record["figures"]["runs"]:
         rows.append((f"driver's peak memory, {run['images']:,} images", f"{run['peak_mib']:.0f} MiB", ""))
-        for role, held in {"driver": run, **run.get("others", {})}.items():
-            what = (
-                f"{role} while scoring {run['images']:,} images, and by how much more in the second half than the first"
-            )
+        for role, held in ({"driver": run} | run["others"] if "others" in run else {}).items():
+            what = f"{role} while scoring {run['images']:,} images, and its growth from the first half to the second"
             rows.append((what, f"{held['steady_mib']:.0f} MiB, {held['drift_mib']:+.0f}", ""))
     return rows
 

@@ -74,7 +74,7 @@ def draw_patch(recipe: Recipe, sigma: float) -> Patch:
     place(foil, signal, crater, (x, y), optics)
     across = np.broadcast_to(np.arange(shape[1], dtype=np.float32) - np.float32(x), shape)
     down = np.broadcast_to(np.arange(shape[0], dtype=np.float32)[:, None] - np.float32(y), shape)
-    cover = ndimage.gaussian_filter(crater.relief(across, down).cover, sigma)
+    cover = ndimage.gaussian_filter(crater.cover(across, down), sigma)
     gain = 1 + np.float32(recipe.strength) * (signal - 1)
     gain = ndimage.gaussian_filter(np.clip(gain, DARKEST, BRIGHTEST), sigma, mode="nearest")
     return Patch(top, left, gain, cover)

@@ -14,6 +14,8 @@ from crater_ray.planting.spectrum import Spectrum, spectrum_of
 
 LEAST_SIDE = 256
 """Pixels around a spot from which its blur and noise are measured."""
+BLOCK = 8
+"""Pixels of a side of one of JPEG's blocks."""
 BORDER = 16
 """Pixels by which a window is continued before it is filtered, because its opposite edges do not belong together."""
 
@@ -23,7 +25,7 @@ class Planted:
     """An image with a crater.
 
     Attributes:
-        pixels: (h, w) uint8, after JPEG where the file was one.
+        pixels: (h, w) uint8, after JPEG around the crater where the file was one; as they were elsewhere.
         change: (h, w) float32, grey levels that the crater adds, without noise.
         spectrum: what the spot was made of before.
     """
@@ -57,7 +59,9 @@ def plant(pixels: np.ndarray, data: bytes | memoryview, recipe: Recipe) -> Plant
     change[window] = clean - (level + texture)
     planted = pixels.copy()
     planted[window] = np.clip(np.rint(clean + noise), 0, 255)
-    return Planted(compressed(planted, luma_table(data)), change, spectrum)
+    blocks = _whole_blocks(window, pixels.shape)
+    planted[blocks] = compressed(planted[blocks], luma_table(data))
+    return Planted(planted, change, spectrum)
 
 
 def _window(shape: tuple[int, ...], recipe: Recipe) -> tuple[slice, slice]:
@@ -71,13 +75,25 @@ def _window(shape: tuple[int, ...], recipe: Recipe) -> tuple[slice, slice]:
     return sides[0], sides[1]
 
 
+def _whole_blocks(window: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The blocks of JPEG that a window touches: each is coded by itself."""
+    rows, columns = (
+        slice(side.start // BLOCK * BLOCK, min(-(-side.stop // BLOCK) * BLOCK, length))
+        for side, length in zip(window, shape, strict=True)
+    )
+    return rows, columns
+
+
 def _parted(spot: np.ndarray, spectrum: Spectrum, smooth: float) -> tuple[np.ndarray, np.ndarray]:
     """The level of the foil, blurred by `smooth` px, and its texture without noise."""
     padded = np.pad(spot, BORDER, mode="reflect")
     shape = (padded.shape[0], padded.shape[1])
     transform = fft.rfft2(padded)
-    square = np.square(fft.fftfreq(shape[0]))[:, None] + np.square(fft.rfftfreq(shape[1]))[None, :]
-    low = np.exp(-2 * np.pi**2 * smooth**2 * square).astype(np.float32)
+    down, across = (
+        np.exp(-2 * np.square(np.pi * smooth * f)).astype(np.float32)
+        for f in (fft.fftfreq(shape[0]), fft.rfftfreq(shape[1]))
+    )
+    low = down[:, None] * across[None, :]
     inside = np.s_[BORDER:-BORDER, BORDER:-BORDER]
     level: np.ndarray = fft.irfft2(transform * low, shape)[inside]
     texture: np.ndarray = fft.irfft2(transform * ((1 - low) * spectrum.texture_share(shape)), shape)[inside]

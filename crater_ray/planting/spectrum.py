@@ -58,10 +58,11 @@ class Spectrum:
 
     def texture_share(self, shape: tuple[int, int]) -> np.ndarray:
         """Wiener's filter (1949) that leaves the texture of pixels: (h, w // 2 + 1), 0..1, for `scipy.fft.rfft2`."""
-        f = np.linspace(0.5 / max(shape), 0.71, 500)
+        f, place, part = _between(*shape)
         texture = self.amplitude * f**-self.exponent * np.exp(-np.square(2 * np.pi * f * self.sigma))
         noise = self.noise * np.exp(-np.square(2 * np.pi * f * self.tau)) + 1 / 12
-        share: np.ndarray = np.interp(_frequencies(*shape), f, texture / (texture + noise)).astype(np.float32)
+        at = (texture / (texture + noise)).astype(np.float32)
+        share: np.ndarray = at[place] + part * np.diff(at)[place]
         return share
 
 
@@ -70,6 +71,15 @@ def _frequencies(h: int, w: int) -> np.ndarray:
     """Cycles per px of each value of `scipy.fft.rfft2`."""
     frequencies: np.ndarray = np.hypot(fft.fftfreq(h)[:, None], fft.rfftfreq(w)[None, :])
     return frequencies
+
+
+@lru_cache(8)
+def _between(h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Some frequencies, and between which two of them each value of `scipy.fft.rfft2` lies, and where, 0..1."""
+    f, wanted = np.linspace(0.5 / max(h, w), 0.71, 500), _frequencies(h, w)
+    place = np.clip(np.searchsorted(f, wanted, "right") - 1, 0, len(f) - 2)
+    part = np.clip((wanted - f[place]) / (f[1] - f[0]), 0, 1)
+    return f, place, part.astype(np.float32)
 
 
 def spectrum_of(window: np.ndarray) -> Spectrum:
@@ -106,15 +116,16 @@ def _radial(window: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frequencies in cycles per px, mean power there, and how many values it is the mean of; (k,) each."""
     h, w = window.shape
     place, f, count, taper, norm = _rings(h, w)
-    ground = window - np.average(window, weights=taper)
-    power = np.square(np.abs(fft.rfft2(ground * taper))) / norm
+    ground = window.astype(np.float32) - np.float32(np.vdot(window, taper) / taper.sum())
+    transform = fft.rfft2(ground * taper)
+    power = (np.square(transform.real) + np.square(transform.imag)) / np.float32(norm)
     mean = np.bincount(place.ravel(), power.ravel(), len(f) + 1)[1:] / count
     return f, mean, count
 
 
 @lru_cache(8)
 def _rings(h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-    taper = np.hanning(h + 2)[1:-1, None] * np.hanning(w + 2)[None, 1:-1]
+    taper = (np.hanning(h + 2)[1:-1, None] * np.hanning(w + 2)[None, 1:-1]).astype(np.float32)
     far = _frequencies(h, w)
     edges = np.geomspace(2.5 / min(h, w), HIGHEST, BINS + 1)
     place = np.searchsorted(edges, far.ravel(), "right")

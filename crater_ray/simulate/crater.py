@@ -52,6 +52,14 @@ class Crater:
         """Distance in px from the centre beyond which it changes nothing."""
         return self.diameter * (1.45 if self.halo[0] == 0 else 1.95) * float(np.sqrt(self.outline.axis_ratio)) + 1
 
+    def cover(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """How far it hides the foil's own texture at such offsets, 0..1: `Relief.cover` alone."""
+        return self._covered(self.outline.polar(x, y)[0]).astype(np.float32)
+
+    def _covered(self, rho: np.ndarray) -> np.ndarray:
+        covered: np.ndarray = np.clip((1 + 2 * self.rim_width - rho) / (2 * self.rim_width), 0, 1)
+        return covered
+
     def relief(self, x: np.ndarray, y: np.ndarray) -> Relief:
         """Its shape at the offsets `x`, `y` (px from its centre, float32)."""
         d = np.float32(self.diameter)
@@ -69,7 +77,7 @@ class Crater:
         # The lower of bowl and outer slope, with the edge between them rounded off.
         height = 0.5 * (bowl + outer - np.sqrt((bowl - outer) ** 2 + np.float32(self.rim_round**2)))
         height = height * d * np.clip((np.float32(2.8) - rho) / np.float32(0.8), 0, 1)
-        cover = np.clip((1 + 2 * self.rim_width - rho) / (2 * self.rim_width), 0, 1)
+        cover = self._covered(rho)
         if self.second is not None:
             sx, sy, size = self.second
             far = np.hypot(x / d - sx, y / d - sy) / (size / 2)
