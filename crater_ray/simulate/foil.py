@@ -13,6 +13,8 @@ WIDTH = 0.15
 
 CRATER = ("crater_", "rim_", "petal_", "off_centre", "degraded_", "overlap_", "residue_", "halo_")
 """What belongs to the grain that hit, not to the foil: it keeps its whole range."""
+EACH = ("stain_ring",)
+"""What differs from one thing on the foil to the next: it keeps its whole range as well."""
 
 
 def one_foil(ranges: Ranges, foil: int) -> Ranges:
@@ -29,7 +31,7 @@ def one_foil(ranges: Ranges, foil: int) -> Ranges:
     chosen: dict[str, float | Range] = {}
     for item in fields(ranges):
         value, luck = getattr(ranges, item.name), float(rng.random())  # drawn for all, so that no field moves another
-        if item.name.startswith(CRATER) or item.name.endswith("_size"):
+        if item.name.startswith((*CRATER, *EACH)) or item.name.endswith("_size"):
             continue
         if not isinstance(value, tuple):
             chosen[item.name] = float(luck < value)

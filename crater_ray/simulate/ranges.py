@@ -73,7 +73,6 @@ class Ranges:
     stain_count: Range = (0, 4)
     stain_size: Range = (5.0, 90.0)
     stain_contrast: Range = (-0.35, 0.25)  # relative brightness
-    stain_ring: Range = (0.03, 0.2)  # relative brightness of a dried drop's border, of three stains in ten
     nick_count: Range = (0, 3)
     nick_size: Range = (5.0, 40.0)
     nick_depth: Range = (0.05, 0.3)  # of the size
@@ -133,6 +132,9 @@ class Ranges:
     contrast: Range = (45.0, 240.0)  # grey levels per unit of relative signal, log-uniform
     gamma: Range = (0.8, 1.25)
     jpeg_quality: Range = (70, 92)
+
+    # Added later, and so at the end: `one_foil` draws for the fields in their order.
+    stain_ring: Range = (0.03, 0.2)  # relative brightness of a dried drop's border, of three stains in ten
 
     def __post_init__(self) -> None:
         for item in fields(self):

@@ -352,3 +352,11 @@ def test_impossible_frames_and_ranges_are_refused() -> None:
         seed_crater(rng, 2.0)
     with pytest.raises(UsageError, match="received: -1"):
         seed_library(-1)
+
+
+def test_a_foil_stays_the_same_foil() -> None:
+    """Fields that are added to `Ranges` move no other: archives made with --foil would change."""
+    chosen = one_foil(Ranges(), 0)
+    assert chosen.roughness_slope == pytest.approx((0.0235479, 0.0381631), rel=1e-4)
+    assert chosen.jpeg_quality == pytest.approx((76.46155, 79.66115), rel=1e-4)
+    assert chosen.stain_ring == Ranges().stain_ring
