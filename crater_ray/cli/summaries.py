@@ -56,7 +56,7 @@ def show_outcome(outcome: Outcome, console: Console) -> None:
     if check.bars:
         say(console, check.bars.text())
     if outcome.failed:
-        say(console, f"{len(outcome.failed):,} of {_counted(check.shards, 'shard')} could not be done:")
+        say(console, f"{len(outcome.failed):,} of {check.shards:,} shards could not be done:")
         for shard, reason in sorted(outcome.failed.items())[:5]:
             say(console, f"  shard {shard}: {reason}")
         say(console, "Run the same command again to do only these.")
