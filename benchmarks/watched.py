@@ -13,8 +13,8 @@ import psutil
 from crater_ray.errors import UsageError
 
 SAMPLE_SECONDS = 0.2
-OTHERS_EVERY = 5
-"""Samples of the driver for one of all others, which cost more to look at."""
+OTHERS_SHARE = 0.1
+"""Of the time, at most so much is spent looking at all others, which costs more than looking at the driver."""
 DRIVER, LOADERS, SCORERS, RAY = "driver", "loaders", "scorers", "Ray"
 ROLES = (DRIVER, LOADERS, SCORERS, RAY)
 
@@ -52,19 +52,20 @@ def watch(process_id: int, courses: dict[str, Course]) -> None:
     The driver: resident memory. Others: their proportional share of what is resident (PSS), summed over the processes
     of a role, so that the memory that Ray's processes share counts once.
     """
-    driver, started, count = psutil.Process(process_id), time.monotonic(), 0
+    driver, started, next_look = psutil.Process(process_id), time.monotonic(), 0.0
     while True:
         try:
             if driver.status() == psutil.STATUS_ZOMBIE:
                 return
             moment = time.monotonic() - started
             courses[DRIVER].note(moment, driver.memory_info().rss / 2**20)
-            if count % OTHERS_EVERY == 0:
+            if moment >= next_look:
                 for role, mib in _others(driver).items():
                     courses[role].note(moment, mib)
+                took = time.monotonic() - started - moment
+                next_look = moment + took / OTHERS_SHARE
         except psutil.NoSuchProcess:
             return
-        count += 1
         time.sleep(SAMPLE_SECONDS)
 
 
