@@ -133,6 +133,7 @@ def calibrate(
     import openvino as ov
 
     from crater_ray.engines.openvino_engine import graph_of, rounded_activations
+    from crater_ray.engines.openvino_finder import OF_HALF
 
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = ov.Core().compile_model(graph_of(bundle, activations=True), "CPU", settings)
@@ -140,9 +141,12 @@ def calibrate(
     ranges = dict.fromkeys(names, 0.0)
     for images in batches:
         for image in images:
-            answer = compiled(filled_up(image[None]) if bundle.gives_maps else image[None])
-            for name in names:
-                values = answer[name]
+            answer = compiled(filled_up(image[None], bundle.weights) if bundle.gives_maps else image[None])
+            for output in compiled.outputs:
+                name = output.get_any_name().removesuffix(OF_HALF)
+                if name not in ranges:
+                    continue
+                values = answer[output]
                 # One value in 16 tells a quantile as well, and sixteen times as fast.
                 top = values.max() if quantile >= 1 else np.quantile(values.reshape(-1)[::16], quantile)
                 ranges[name] = max(ranges[name], float(top))

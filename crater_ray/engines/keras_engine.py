@@ -53,12 +53,12 @@ class KerasEngine:
             self.device += f", {dtype.removeprefix('mixed_')}"
         self.batch = CPU_BATCH if self.kind == "cpu" else GPU_BATCH
         self._compiles = backend == "jax"
-        self._maps = bundle.gives_maps
+        self._weights, self._maps = bundle.weights, bundle.gives_maps
 
     def score(self, images: np.ndarray) -> Answer:
         _, height, width = images.shape
         if self._maps:
-            return Maps.of(self._answers(self._forward, filled_up(images))["maps"], height, width)
+            return Maps.of(self._answers(self._forward, filled_up(images, self._weights))["maps"], height, width)
         said = self._answers(self._forward, images)
         return Evidence(said["score"], said["peaks"], said["positions"])
 

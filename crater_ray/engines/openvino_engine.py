@@ -66,7 +66,7 @@ class OpenVinoEngine:
         if not self._bundle.gives_maps:
             return self._score_pooled(images)
         _, height, width = images.shape
-        images = filled_up(images)
+        images = filled_up(images, self._weights)
         maps = np.empty((len(images), images.shape[1] // STRIDE, images.shape[2] // STRIDE, OUTPUTS), np.float32)
 
         def take(request: Any, number: int) -> None:

@@ -121,7 +121,7 @@ class Bundle:
             "id": self.id,
             "name": self.name,
             "architecture": self.architecture,
-            "parameters": int(sum(array.size for name, array in self.weights.items() if name != finder.SCORE)),
+            "parameters": int(sum(array.size for name, array in self.weights.items() if name not in finder.SETTINGS)),
             "preprocessing": self.preprocessing,
             "typical_threshold": self.typical_threshold,
             "trained": self.trained,

@@ -2,8 +2,9 @@
 
 Pixels are first compared with their surroundings (local contrast normalisation), so that one foil's brightness is not
 another's evidence. Features at strides 2, 4, 8 and 16 then come together again at stride 4, where a crater's own detail
-and what lies around it are both known. Only Keras operations are used: the same code builds on TensorFlow, JAX and
-PyTorch.
+and what lies around it are both known. A finder with a second view looks at the image at half its size as well, by the
+same convolutions: what is large or blurred there is as small and sharp as what it knows best. Only Keras operations are
+used: the same code builds on TensorFlow, JAX and PyTorch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ARCHITECTURE = "finder-1"
 STRIDE = 4
 """Pixels from one position of the maps to the next."""
 COARSEST = 16
-"""Heights and widths are filled up to multiples of this."""
+"""Heights and widths are filled up to multiples of this, for each view; see `multiple`."""
 OUTPUTS = 4
 """Per position: the logit of a crater's centre, the logarithm of its diameter over 8 px, and how far to the right and
 down of the position's middle its centre lies, in strides."""
@@ -35,7 +36,12 @@ FLOOR = 2.0
 CLIP = 6.0
 SCORE = "maps/score"
 """The name of five more numbers, (5,), that make scores of a finder's logits: `share`, `slope`, `offset`, `knee` and
-`gain`; see `scored`. The logits of a network without them are its scores'."""
+`gain`; see `compared` and `on_scale`. The logits of a network without them are its scores'."""
+VIEW = "maps/half"
+"""The name of one more number, (1,): the finder has a second view, of the image at half its size, and this is added to
+the logits that it gives there. A network without it has one view."""
+SETTINGS = (SCORE, VIEW)
+"""What is no parameter of the network."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def layer_table(width: int = 16) -> tuple[Convolution, ...]:
 
 
 def width_of(weights: Mapping[str, np.ndarray]) -> int:
-    """The number of filters at stride 2 of a finder with these weights, which may have a `SCORE`.
+    """The number of filters at stride 2 of a finder with these weights, which may have a `SCORE` and a `VIEW`.
 
     Raises:
         ValueError: a name is missing or superfluous, or a shape is not that of a finder.
@@ -93,8 +99,7 @@ def width_of(weights: Mapping[str, np.ndarray]) -> int:
     for layer in layer_table(width):
         expected[f"{layer.name}/kernel"] = (layer.size, layer.size, layer.inputs, layer.filters)
         expected[f"{layer.name}/bias"] = (layer.filters,)
-    if SCORE in weights:
-        expected[SCORE] = (5,)
+    expected |= {name: shape for name, shape in ((SCORE, (5,)), (VIEW, (1,))) if name in weights}
     wrong = sorted(set(expected) ^ set(weights))
     wrong += [name for name in expected if name in weights and weights[name].shape != expected[name]]
     if not width or wrong:
@@ -102,33 +107,48 @@ def width_of(weights: Mapping[str, np.ndarray]) -> int:
     return width
 
 
-def scored(maps: Any, score: np.ndarray) -> Any:
-    """Maps (n, rows, columns, 4) of Keras with logits whose probabilities are scores.
+def compared(maps: Any, share: float) -> Any:
+    """Maps (n, rows, columns, 4) of Keras with each centre compared with all positions of its view.
 
-    First, each centre is compared with all positions of its image: `share` of the logarithm of their mean odds (each of
-    at most 1) is taken off. A surface that looks a little like craters everywhere is no evidence. Then the line
-    `slope * logit + offset`, and `gain` times what that is above `knee`.
+    `share` of the logarithm of their mean odds (each of at most 1) is taken off: a surface that looks a little like
+    craters everywhere is no evidence.
     """
     from keras import ops
 
-    share, slope, offset, knee, gain = (float(value) for value in score)
     logit = maps[..., :1]
     everywhere = ops.log(ops.mean(ops.exp(ops.minimum(logit, 0.0)), axis=(1, 2), keepdims=True))
-    logit = slope * (logit - share * everywhere) + offset
+    return ops.concatenate([logit - share * everywhere, maps[..., 1:]], axis=-1)
+
+
+def on_scale(maps: Any, score: np.ndarray) -> Any:
+    """Compared maps with logits whose probabilities are scores.
+
+    The line `slope * logit + offset`, and `gain` times what that is above `knee`.
+    """
+    from keras import ops
+
+    _, slope, offset, knee, gain = (float(value) for value in score)
+    logit = slope * maps[..., :1] + offset
     logit = logit + gain * ops.relu(logit - knee)
     return ops.concatenate([logit, maps[..., 1:]], axis=-1)
 
 
-def filled_up(images: np.ndarray) -> np.ndarray:
-    """Images (n, height, width), continued by their last rows and columns to multiples of `COARSEST`."""
+def multiple(weights: Mapping[str, np.ndarray]) -> int:
+    """Pixels of which heights and widths of the network's images are multiples."""
+    return 2 * COARSEST if VIEW in weights else COARSEST
+
+
+def filled_up(images: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Images (n, height, width), continued by their last rows and columns to the `multiple` of the network."""
     _, height, width = images.shape
-    if height % COARSEST == 0 and width % COARSEST == 0:
+    side = multiple(weights)
+    if height % side == 0 and width % side == 0:
         return images
-    return np.pad(images, ((0, 0), (0, -height % COARSEST), (0, -width % COARSEST)), mode="edge")
+    return np.pad(images, ((0, 0), (0, -height % side), (0, -width % side)), mode="edge")
 
 
 def multiply_adds(height: int, width: int, filters: int = 16) -> int:
-    """Multiply-adds of the convolutions for one image."""
+    """Multiply-adds of the convolutions for one view of one image; a second view has a quarter of them."""
     scale = {"stem": 2, "half1": 2, "down4": 4, "down8": 8, "down16": 16, "up16": 16, "up8": 8, "maps": 4}
     total = 0.0
     for layer in layer_table(filters):
@@ -143,6 +163,7 @@ def build(
     dtype: str = "float32",
     normalization: Callable[..., keras.layers.Layer] | None = None,
     score: np.ndarray | None = None,
+    view: float | None = None,
 ) -> keras.Model:
     """Build the finder with fresh weights.
 
@@ -151,55 +172,68 @@ def build(
         dtype: Keras policy of the convolutions. Contrast and maps are float32 in any case.
         normalization: layer put behind each active convolution for training, as `keras.layers.BatchNormalization`.
         score: (5,) as `SCORE` says.
+        view: as `VIEW` says; None for one view.
 
     Returns:
-        A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16, to
-        a dictionary of `maps` (n, height / 4, width / 4, 4) float32; see `OUTPUTS`.
+        A Keras model from raw images (n, height, width, 1), uint8 or float, height and width multiples of 16 (of 32
+        with two views), to a dictionary of `maps` (n, height / 4, width / 4, 4) float32; see `OUTPUTS`.
     """
     import keras
     from keras import layers
 
-    images = keras.Input((None, None, 1), name="images")
-    x: Any = _contrast_layer()(name="contrast", dtype="float32")(images)
-    made: dict[str, Any] = {}
+    from crater_ray.network.second_view import half_size, together_layer
 
-    def convolve(name: str, x: Any) -> Any:
-        layer = next(some for some in layer_table(width) if some.name == name)
-        policy = "float32" if name == "maps" else dtype
-        x = layers.Conv2D(
-            layer.filters,
-            layer.size,
-            layer.stride,
-            padding="same",
-            use_bias=not (normalization and layer.active),
-            kernel_initializer="he_normal",
-            name=name,
-            dtype=policy,
-        )(x)
+    images = keras.Input((None, None, 1), name="images")
+    contrast = _contrast_layer()(name="contrast", dtype="float32")
+    made: dict[str, list[Any]] = {}
+    for layer in layer_table(width):
+        policy = "float32" if layer.name == "maps" else dtype
+        made[layer.name] = [
+            layers.Conv2D(
+                layer.filters,
+                layer.size,
+                layer.stride,
+                padding="same",
+                use_bias=not (normalization and layer.active),
+                kernel_initializer="he_normal",
+                name=layer.name,
+                dtype=policy,
+            )
+        ]
+        if layer.active and normalization:
+            made[layer.name].append(normalization(momentum=0.98, name=f"{layer.name}_norm", dtype=policy))
         if layer.active:
-            if normalization:
-                x = normalization(momentum=0.98, name=f"{name}_norm", dtype=policy)(x)
-            x = layers.ReLU(name=f"{name}_relu", dtype=policy)(x)
-        made[name] = x
+            made[layer.name].append(layers.ReLU(name=f"{layer.name}_relu", dtype=policy))
+
+    def convolve(x: Any, *names: str) -> Any:
+        for name in names:
+            for step in made[name]:
+                x = step(x)
         return x
 
-    for name in ("stem", "half1", "down4", "quarter1", "quarter2", "down8", "eighth1", "eighth2", "down16"):
-        x = convolve(name, x)
-    for name in ("sixteenth1", "sixteenth2", "up16"):
-        x = convolve(name, x)
-    x = layers.UpSampling2D(2, interpolation="nearest", name="up_to_8", dtype=dtype)(x)
-    x = layers.Add(name="add8", dtype=dtype)([x, made["eighth2"]])
-    x = convolve("up8", convolve("eighth3", x))
-    x = layers.UpSampling2D(2, interpolation="nearest", name="up_to_4", dtype=dtype)(x)
-    x = layers.Add(name="add4", dtype=dtype)([x, made["quarter2"]])
-    x = convolve("quarter4", convolve("quarter3", x))
-    maps = convolve("maps", x)
-    return keras.Model(images, {"maps": maps if score is None else scored(maps, score)}, name="finder")
+    def joined(coarse: Any, fine: Any) -> Any:
+        x = layers.UpSampling2D(2, interpolation="nearest", dtype=dtype)(coarse)
+        return layers.Add(dtype=dtype)([x, fine])
+
+    def maps_of(images: Any) -> Any:
+        x = convolve(contrast(images), "stem", "half1")
+        quarter = convolve(x, "down4", "quarter1", "quarter2")
+        eighth = convolve(quarter, "down8", "eighth1", "eighth2")
+        x = joined(convolve(eighth, "down16", "sixteenth1", "sixteenth2", "up16"), eighth)
+        x = joined(convolve(x, "eighth3", "up8"), quarter)
+        maps = convolve(x, "quarter3", "quarter4", "maps")
+        return maps if score is None else compared(maps, float(score[0]))
+
+    maps = maps_of(images)
+    if view is not None:
+        maps = together_layer(view)(maps, maps_of(half_size(images)))
+    return keras.Model(images, {"maps": maps if score is None else on_scale(maps, score)}, name="finder")
 
 
 def model_of(weights: Mapping[str, np.ndarray], *, dtype: str = "float32") -> keras.Model:
     """The Keras model with these weights, as `width_of` takes them; see `build`."""
-    model = build(width_of(weights), dtype=dtype, score=weights.get(SCORE))
+    view = float(weights[VIEW][0]) if VIEW in weights else None
+    model = build(width_of(weights), dtype=dtype, score=weights.get(SCORE), view=view)
     for layer in layer_table(width_of(weights)):
         kernel, bias = model.get_layer(layer.name).weights
         kernel.assign(weights[f"{layer.name}/kernel"])

@@ -14,9 +14,9 @@ from crater_ray.places.centres import Centres, find_centres, joined
 MOST_PIXELS = 6_000_000
 """Up to so many pixels an image goes through the network as it is; its activations then take about 1 GB."""
 TILE = 2048
-OVERLAP = 256
-"""Tiles of the largest images overlap by more than what one position sees, and centres in a tile's outer half of the
-overlap are left to its neighbour."""
+OVERLAP = 512
+"""Tiles of the largest images overlap by more than what one position sees (in its second view twice as much), and
+centres in a tile's outer half of the overlap are left to its neighbour."""
 
 
 def maps_of(engine: Engine, images: np.ndarray) -> Maps:

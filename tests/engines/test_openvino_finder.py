@@ -6,8 +6,9 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from crater_ray.engines.openvino_finder import QUANTIZED, build_finder_graph
-from crater_ray.network.finder import SCORE
+from crater_ray.engines.calibration import calibrate
+from crater_ray.engines.openvino_finder import OF_HALF, QUANTIZED, build_finder_graph
+from crater_ray.network.finder import SCORE, VIEW
 from tests.network.test_finder import finder_bundle, random_weights
 
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -19,23 +20,30 @@ def images(n: int = 2) -> np.ndarray:
     return np.clip(120 + 25 * smooth + rng.normal(0, 10, smooth.shape), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("score", [None, (0.4, 1.2, -2.0, -1.9, 2.0)])
+SCALE = {SCORE: np.array((0.4, 1.2, -2.0, -1.9, 2.0), np.float32)}
+SECOND = {VIEW: np.array([-0.5], np.float32)}
+
+
+@pytest.mark.parametrize("settings", [{}, SCALE, SECOND, SCALE | SECOND], ids=["plain", "scale", "view", "both"])
 @pytest.mark.parametrize("size", [None, (192, 256)])
-def test_float32_is_the_same(size: tuple[int, int] | None, score: tuple[float, ...] | None) -> None:
-    weights = random_weights(1) | ({} if score is None else {SCORE: np.array(score, np.float32)})
+def test_float32_is_the_same(size: tuple[int, int] | None, settings: dict[str, np.ndarray]) -> None:
+    weights = random_weights(1) | settings
     compiled = ov.compile_model(build_finder_graph(weights, size=size), "CPU", EXACT)
     maps = compiled([images()])["maps"]
     expected = np.asarray(finder_bundle(weights).model()(images()[..., None], training=False)["maps"])
     np.testing.assert_allclose(maps, expected, atol=2e-3 * np.abs(expected).max())
 
 
-def test_bytes_are_near() -> None:
-    weights = random_weights(1)
-    watched = ov.compile_model(
-        build_finder_graph(weights, activations=True), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+@pytest.mark.parametrize("settings", [{}, SCALE | SECOND], ids=["one view", "two views"])
+def test_bytes_are_near(settings: dict[str, np.ndarray]) -> None:
+    bundle = finder_bundle(random_weights(1) | settings)
+    weights = bundle.weights
+    answer = ov.compile_model(build_finder_graph(weights, activations=True), "CPU", EXACT)([images()])
+    ranges = calibrate(bundle, [images()])
+    views = ("", OF_HALF) if VIEW in weights else ("",)
+    assert ranges == pytest.approx(
+        {name: max(float(answer[name + view].max()) for view in views) for name in QUANTIZED}
     )
-    answer = watched([images()])
-    ranges = {name: float(answer[name].max()) for name in QUANTIZED}
     rounded = ov.compile_model(build_finder_graph(weights, ranges), "CPU", EXACT)
     maps = rounded([images()])["maps"]
     assert np.corrcoef(maps[..., 0].ravel(), answer["maps"][..., 0].ravel())[0, 1] > 0.99

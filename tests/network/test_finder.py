@@ -79,3 +79,44 @@ def test_bundles_that_ship_are_loaded_by_name() -> None:
     assert load("default").id == load().id
     with pytest.raises(UsageError, match="finder, stardust"):
         load("nonesuch")
+
+
+def blob(size: int, x: float, y: float, sigma: float) -> np.ndarray:
+    """A dark round spot on an even surface, (1, size, size, 1) float32."""
+    row, column = np.indices((size, size), np.float32)
+    far = np.square(column - x) + np.square(row - y)
+    return (150 - 90 * np.exp(-far / (2 * sigma**2)))[None, ..., None]
+
+
+def test_the_second_view_adds_its_odds_and_keeps_places() -> None:
+    """What both views say of an image, put together by hand."""
+    plain, twofold = random_weights(2), random_weights(2) | {finder.VIEW: np.array([-0.7], np.float32)}
+    images = blob(192, 87.0, 61.0, 9.0)
+    half = images.reshape(1, 96, 2, 96, 2, 1).mean(axis=(2, 4))
+    first, second, both = (
+        np.asarray(finder.model_of(weights)(pixels, training=False)["maps"])[0]
+        for weights, pixels in ((plain, images), (plain, half), (twofold, images))
+    )
+    added = second[..., 0].repeat(2, axis=0).repeat(2, axis=1) - 0.7
+    np.testing.assert_allclose(both[..., 0], np.logaddexp(first[..., 0], added), atol=1e-4)
+    row, column = np.indices(added.shape)
+    seen = added > first[..., 0]
+    assert 0.05 < seen.mean() < 0.95
+    # A pixel of the half is two of the image; its middle lies half a pixel further.
+    small = np.indices(second.shape[:2])
+    for channel, position, index in ((2, column, 1), (3, row, 0)):
+        place = (small[index] + second[..., channel]) * finder.STRIDE + 1.5
+        expected = (2 * place + 0.5).repeat(2, axis=0).repeat(2, axis=1)
+        told = (position + both[..., channel]) * finder.STRIDE + 1.5
+        np.testing.assert_allclose(told[seen], expected[seen], atol=1e-3)
+    size = np.exp(second[..., 1]).repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_allclose(np.exp(both[..., 1])[seen], 2 * size[seen], rtol=1e-4)
+    np.testing.assert_array_equal(both[~seen][:, 1:], first[~seen][:, 1:])
+
+
+def test_images_are_filled_up_for_both_views() -> None:
+    images = np.arange(48 * 80, dtype=np.uint8).reshape(1, 48, 80)
+    assert finder.filled_up(images, random_weights()) is images
+    both = finder.filled_up(images, {finder.VIEW: np.zeros(1, np.float32)})
+    assert both.shape == (1, 64, 96)
+    np.testing.assert_array_equal(both[:, 48:, :80], np.broadcast_to(images[:, -1:], (1, 16, 80)))

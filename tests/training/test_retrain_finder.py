@@ -73,6 +73,7 @@ def test_rejected_marks_are_unlearnt_and_craters_kept() -> None:
     assert found["better"]
     assert after.id != bundle.id
     assert after.gives_maps
+    assert set(after.weights) == set(bundle.weights)
     assert after.trained["retrained"]["from"] == bundle.id
     moved = bundle_logits(after, as_data_set(taken)) - before
     crater = taken.label == 1

@@ -54,6 +54,9 @@ def fit(
     flat: Annotated[bool, typer.Option("--flat", help="Keep the rate; with a long --memory.")] = False,
     memory: Annotated[int, typer.Option(min=1, help="Batches over which weights are averaged, at most.")] = 500,
     stop: Annotated[int | None, typer.Option(help="Stop for now after so many batches, to mine.")] = None,
+    view: Annotated[
+        bool, typer.Option("--view", help="Give the finder a second view, of images at half their size; with --from.")
+    ] = False,
 ) -> None:
     """Fit the finder on endless scenes."""
     from dataclasses import replace
@@ -64,7 +67,7 @@ def fit(
 
     batches = Batches(source, seed, mined=mined)
     settings = Settings(batches, steps, rate, dtype=precision, seed=seed, begin=begin, stop=stop)
-    run(replace(settings, flat=flat, memory=memory), out)
+    run(replace(settings, flat=flat, memory=memory, view=view), out)
 
 
 def mine(

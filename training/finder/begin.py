@@ -28,7 +28,7 @@ def begin_from(bundle: Bundle, model: keras.Model, images: Iterable[np.ndarray])
     """
     import keras
 
-    weights = {name: array for name, array in uncalibrated(bundle).items() if name != finder.SCORE}
+    weights = {name: array for name, array in uncalibrated(bundle).items() if name not in finder.SETTINGS}
     plain = finder.model_of(weights)
     active = [layer.name for layer in finder.layer_table(finder.width_of(weights)) if layer.active]
     look = keras.Model(plain.inputs, [plain.get_layer(name).output for name in active])

@@ -43,7 +43,7 @@ TAIL, TAIL_POINTS = 0.025, 4_000
 FLATTEST = 0.2
 """Below the knee the line keeps at least so much of the slope that Platt scaling gives it: scores stay distinct."""
 SHARE = 0.4
-"""Of what an image shows everywhere that is taken off its centres' logits; see `crater_ray.network.finder.scored`."""
+"""Of what an image shows everywhere that is taken off its centres' logits; see `crater_ray.network.finder.compared`."""
 CUTS = (0.01, 0.1, 0.5)
 """Scores at which the foil search cut."""
 BLOCK = 64

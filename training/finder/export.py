@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,13 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
     """
     import keras
 
-    model = finder.build(width, normalization=keras.layers.BatchNormalization)
+    settings = folder / "settings.json"
+    view = settings.exists() and json.loads(settings.read_text(encoding="utf-8")).get("view", False)
+    model = finder.build(width, normalization=keras.layers.BatchNormalization, view=0.0 if view else None)
     with np.load(folder / "state.npz") as stored:
         for number, variable in enumerate(model.weights):
             variable.assign(stored[f"s{number}"])
-    weights: Weights = {}
+    weights: Weights = {finder.VIEW: np.zeros(1, np.float32)} if view else {}
     for layer in finder.layer_table(width):
         made = model.get_layer(layer.name)
         kernel = np.asarray(made.kernel, np.float32)
@@ -39,13 +42,17 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
 
 
 def averaged(weights: Weights, others: Weights) -> Weights:
-    """The mean of two networks' weights: of one, and of that which it began from (Wortsman et al. 2022, ICML)."""
-    return {name: (array + others[name]) / 2 for name, array in weights.items() if name != finder.SCORE}
+    """The mean of two networks' weights: of one, and of that which it began from (Wortsman et al. 2022, ICML).
+
+    It has as many views as the first.
+    """
+    mean = {name: (array + others[name]) / 2 for name, array in weights.items() if name not in finder.SETTINGS}
+    return mean | {name: array for name, array in weights.items() if name == finder.VIEW}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How logits become scores; see `crater_ray.network.finder.scored`.
+    """How logits become scores; see `crater_ray.network.finder.on_scale`.
 
     Attributes:
         slope, offset: of the line.

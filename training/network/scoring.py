@@ -80,7 +80,7 @@ def centre_logits(weights: Weights, data: DataSet, *, batch: int = 8) -> np.ndar
     found = np.empty(len(data), np.float64)
     for first in range(0, len(data), batch):
         rows = np.arange(first, min(first + batch, len(data)))
-        maps = model(finder.filled_up(data.images(rows))[..., None], training=False)["maps"]
+        maps = model(finder.filled_up(data.images(rows), weights)[..., None], training=False)["maps"]
         found[rows] = np.asarray(maps)[..., 0].reshape(len(rows), -1).max(axis=1)
     return found
 

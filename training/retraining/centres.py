@@ -55,7 +55,7 @@ def place_verdicts(weights: Weights, added: Added) -> Judged:
         if not label:
             craters.append(np.zeros((0, 3), np.float32))
             continue
-        maps = np.asarray(model(finder.filled_up(pixels[None])[..., None], training=False)["maps"])[0]
+        maps = np.asarray(model(finder.filled_up(pixels[None], weights)[..., None], training=False)["maps"])[0]
         if np.isfinite(place).all():
             x, y = (float(value) for value in place)
             row, column = (
@@ -88,7 +88,7 @@ def fit_centres(
     import tensorflow as tf
 
     # As in training, positions are learnt for themselves; what compares them with their image comes after.
-    others = {name: array for name, array in weights.items() if name == finder.SCORE}
+    others = {name: array for name, array in weights.items() if name in finder.SETTINGS}
     alone = {name: array for name, array in weights.items() if name != finder.SCORE}
     student, teacher = finder.model_of(alone), finder.model_of(alone)
     optimizer = keras.optimizers.AdamW(RATE, weight_decay=1e-4, clipnorm=5.0)
@@ -106,7 +106,7 @@ def fit_centres(
 
     began = shown = time.monotonic()
     megapixels, losses = 0.0, []
-    for ordinary, added, targets in _batches(np.random.default_rng([seed, 41]), base, judged):
+    for ordinary, added, targets in _batches(np.random.default_rng([seed, 41]), base, judged, finder.multiple(weights)):
         now = time.monotonic()
         used = (now - began) / 60 / budget.minutes
         if budget.megapixels is not None:
@@ -142,11 +142,11 @@ def _forgotten(said: Any, says: Any) -> Any:
 
 
 def _batches(
-    rng: np.random.Generator, base: DataSet, judged: Judged
+    rng: np.random.Generator, base: DataSet, judged: Judged, multiple: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Endless: ordinary crops, added crops, and the targets of these; craters and blanks in equal parts where both."""
     shapes = base.shape, judged.added.pixels.shape[1:]
-    side = min(SIDE, *(length // finder.COARSEST * finder.COARSEST for shape in shapes for length in shape))
+    side = min(SIDE, *(length // multiple * multiple for shape in shapes for length in shape))
     label = judged.added.label
     pools = [rows for rows in (np.flatnonzero(label == 1), np.flatnonzero(label == 0)) if len(rows)]
     while True:
