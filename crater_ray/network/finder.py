@@ -147,14 +147,14 @@ def filled_up(images: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarr
     return np.pad(images, ((0, 0), (0, -height % side), (0, -width % side)), mode="edge")
 
 
-def multiply_adds(height: int, width: int, filters: int = 16) -> int:
-    """Multiply-adds of the convolutions for one view of one image; a second view has a quarter of them."""
+def multiply_adds(height: int, width: int, filters: int = 16, views: int = 2) -> int:
+    """Multiply-adds of the convolutions for one image, seen once, or twice as a finder with a `VIEW` does."""
     scale = {"stem": 2, "half1": 2, "down4": 4, "down8": 8, "down16": 16, "up16": 16, "up8": 8, "maps": 4}
     total = 0.0
     for layer in layer_table(filters):
         stride = scale.get(layer.name) or {"quarter": 4, "eighth": 8, "sixteenth": 16}[layer.name.rstrip("1234")]
         total += height * width / stride**2 * layer.size**2 * layer.inputs * layer.filters
-    return int(total)
+    return int(total * (1.25 if views > 1 else 1))
 
 
 def build(

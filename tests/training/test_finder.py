@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from crater_ray.errors import UsageError
 from crater_ray.network import finder
 from crater_ray.network.bundle import Bundle, load
 from training.__main__ import app
 from training.finder.begin import begin_from
-from training.finder.export import Scale, averaged, calibrated, compared, folded_weights, uncalibrated
+from training.finder.export import Scale, calibrated, compared, folded_weights, uncalibrated
 from training.finder.fit import Settings, fit
 from training.finder.mine import Mining, mine
 from training.finder.normalization import FusedNormalization
@@ -61,29 +60,6 @@ def test_folded_weights_answer_as_the_fitted_network(fitted: Path) -> None:
     expected = shifted[..., 0] + 3 * np.maximum(shifted[..., 0] - knee, 0)
     np.testing.assert_allclose(bent[..., 0], expected, atol=1e-3)
     np.testing.assert_allclose(bent[..., 1:], shifted[..., 1:], atol=1e-5)
-
-
-def test_a_second_view_is_learnt_from_where_another_fit_was(fitted: Path, tmp_path: Path) -> None:
-    batches = Batches(fitted.parent / "sources", size=64, images=4, workers=1)
-    settings = Settings(batches, steps=2, rate=1e-2, width=4, dtype="float32", begin=str(fitted), view=True, memory=1)
-    fit(settings, tmp_path / "twofold")
-    weights, before = folded_weights(tmp_path / "twofold", 4), folded_weights(fitted, 4)
-    assert weights[finder.VIEW] == 0
-    images = np.random.default_rng(2).integers(0, 255, (2, 64, 96, 1), np.uint8)
-    model = finder.build(4, normalization=FusedNormalization, view=0.0)
-    with np.load(tmp_path / "twofold" / "state.npz") as stored:
-        for number, variable in enumerate(model.weights):
-            variable.assign(stored[f"s{number}"])
-    maps, folded = (np.asarray(some(images, training=False)["maps"]) for some in (model, finder.model_of(weights)))
-    np.testing.assert_allclose(folded, maps, atol=2e-4)
-    # It is near to where it began, and elsewhere: two steps on.
-    began = np.asarray(finder.model_of(before | {finder.VIEW: np.zeros(1, np.float32)})(images, training=False)["maps"])
-    assert 1e-4 < np.abs(maps - began)[..., 0].max() < 1.0
-    mean = averaged(weights, before)
-    assert mean[finder.VIEW] == 0
-    np.testing.assert_allclose(mean["stem/kernel"], (weights["stem/kernel"] + before["stem/kernel"]) / 2)
-    with pytest.raises(UsageError, match="--from"):
-        fit(replace(settings, begin=None), tmp_path / "fresh")
 
 
 def test_a_fit_begins_where_a_bundle_is(fitted: Path) -> None:
@@ -140,7 +116,8 @@ def test_a_bundle_is_calibrated_anew(fitted: Path, tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, [*words, "--images", "6", "--odds", "50"])
     assert answer.exit_code == 0, answer.output
     after = load(str(tmp_path / "after"))
-    kept = [name for name in weights if name != finder.SCORE]
+    assert after.weights[finder.VIEW] == 0
+    kept = [name for name in weights if name not in finder.SETTINGS]
     assert all(np.array_equal(after.weights[name], weights[name]) for name in kept)
     assert after.weights[finder.SCORE][0] == np.float32(0.4)
     assert not np.array_equal(after.weights[finder.SCORE], weights[finder.SCORE])

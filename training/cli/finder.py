@@ -54,9 +54,6 @@ def fit(
     flat: Annotated[bool, typer.Option("--flat", help="Keep the rate; with a long --memory.")] = False,
     memory: Annotated[int, typer.Option(min=1, help="Batches over which weights are averaged, at most.")] = 500,
     stop: Annotated[int | None, typer.Option(help="Stop for now after so many batches, to mine.")] = None,
-    view: Annotated[
-        bool, typer.Option("--view", help="Give the finder a second view, of images at half their size; with --from.")
-    ] = False,
 ) -> None:
     """Fit the finder on endless scenes."""
     from dataclasses import replace
@@ -67,7 +64,7 @@ def fit(
 
     batches = Batches(source, seed, mined=mined)
     settings = Settings(batches, steps, rate, dtype=precision, seed=seed, begin=begin, stop=stop)
-    run(replace(settings, flat=flat, memory=memory, view=view), out)
+    run(replace(settings, flat=flat, memory=memory), out)
 
 
 def mine(
@@ -102,13 +99,16 @@ def bundle(
         str | None,
         typer.Option(help="The bundle, or the folder of the fit, that this one began from: the mean of both is taken."),
     ] = None,
+    view: Annotated[
+        bool, typer.Option("--view/--no-view", help="The finder also looks at images at half their size.")
+    ] = True,
 ) -> None:
     """Make a bundle of a fit: normalisation folded in, scores calibrated at the odds of an archive."""
     import json
 
     from crater_ray.network.bundle import load
     from training.finder.calibrate import finder_bundle, held_out
-    from training.finder.export import averaged, folded_weights, uncalibrated
+    from training.finder.export import averaged, folded_weights, twofold, uncalibrated
 
     scenes = held_out(source, images, 16 * images, seed=1_000)
     if (Path(fitted) / "settings.json").exists():
@@ -125,6 +125,9 @@ def bundle(
             before = load(average)
             weights = averaged(weights, uncalibrated(before))
             trained["averaged_with"] = {"bundle": before.id, **before.trained}
+    if view:
+        weights = twofold(weights)
+    trained["views"] = 2 if view else 1
     others = held_out(source, images // 2, 8 * images, seed=2_000)
     made = finder_bundle(weights, scenes, others, trained, name, odds)
     made.save(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +20,11 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
     """
     import keras
 
-    settings = folder / "settings.json"
-    view = settings.exists() and json.loads(settings.read_text(encoding="utf-8")).get("view", False)
-    model = finder.build(width, normalization=keras.layers.BatchNormalization, view=0.0 if view else None)
+    model = finder.build(width, normalization=keras.layers.BatchNormalization)
     with np.load(folder / "state.npz") as stored:
         for number, variable in enumerate(model.weights):
             variable.assign(stored[f"s{number}"])
-    weights: Weights = {finder.VIEW: np.zeros(1, np.float32)} if view else {}
+    weights: Weights = {}
     for layer in finder.layer_table(width):
         made = model.get_layer(layer.name)
         kernel = np.asarray(made.kernel, np.float32)
@@ -42,12 +39,16 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
 
 
 def averaged(weights: Weights, others: Weights) -> Weights:
-    """The mean of two networks' weights: of one, and of that which it began from (Wortsman et al. 2022, ICML).
+    """The mean of two networks' weights: of one, and of that which it began from (Wortsman et al. 2022, ICML)."""
+    return {name: (array + others[name]) / 2 for name, array in weights.items() if name not in finder.SETTINGS}
 
-    It has as many views as the first.
+
+def twofold(weights: Weights) -> Weights:
+    """The same network with a second view, of images at half their size; what it sees there counts as much.
+
+    The view is added once all is learnt: fitted with both at once, it helped less; see docs/training.md.
     """
-    mean = {name: (array + others[name]) / 2 for name, array in weights.items() if name not in finder.SETTINGS}
-    return mean | {name: array for name, array in weights.items() if name == finder.VIEW}
+    return {**weights, finder.VIEW: np.zeros(1, np.float32)}
 
 
 @dataclass(frozen=True)

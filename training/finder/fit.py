@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from crater_ray.errors import UsageError
 from crater_ray.network.bundle import load
 from training.finder.begin import begin_from
 from training.finder.loss import finder_loss
@@ -37,8 +36,6 @@ class Settings:
         begin: a bundle, or the folder of a fit, to begin from; None for fresh weights.
         flat: the rate stays as it is: what a cosine does at its end, long averages do at any batch.
         memory: batches over which weights are averaged, at most; at most a third of those so far.
-        view: the finder gets a second view, of scenes at half their size. Both go by the mean and variance that the
-            normalisation has at the beginning, which has to be a bundle or a fit: of a batch, each view has others.
         replayed: scenes of a batch that are shown again, as the network took something in them for a crater.
     """
 
@@ -52,31 +49,19 @@ class Settings:
     stop: int | None = None
     flat: bool = False
     memory: int = 500
-    view: bool = False
     replayed: int = 2
 
 
 def fit(settings: Settings, folder: Path) -> None:
-    """Fit, or go on where a stopped fit was; `folder` keeps model, optimizer state and log.
-
-    Raises:
-        UsageError: two views are to be fitted from fresh weights.
-    """
+    """Fit, or go on where a stopped fit was; `folder` keeps model, optimizer state and log."""
     import keras
     import tensorflow as tf
 
     from crater_ray.network import finder
     from training.finder.normalization import FusedNormalization
 
-    if settings.view and settings.begin is None:
-        raise UsageError("--view needs --from: two views are learnt by a finder that knows craters already.")
     keras.utils.set_random_seed(settings.seed)
-    model = finder.build(
-        settings.width,
-        dtype=settings.dtype,
-        normalization=FusedNormalization,
-        view=0.0 if settings.view else None,
-    )
+    model = finder.build(settings.width, dtype=settings.dtype, normalization=FusedNormalization)
     bias = np.zeros(finder.OUTPUTS, np.float32)
     bias[0] = -4.6
     model.get_layer("maps").bias.assign(bias)
@@ -98,7 +83,7 @@ def fit(settings: Settings, folder: Path) -> None:
     @tf.function  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any, keep: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss, false = finder_loss(targets, tf.cast(model(images, training=not settings.view)["maps"], tf.float32))
+            loss, false = finder_loss(targets, tf.cast(model(images, training=True)["maps"], tf.float32))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         for average, variable in zip(slow, model.weights, strict=True):
