@@ -15,14 +15,13 @@ import numpy as np
 import typer
 from PIL import Image
 from rich.console import Console
-from scipy import stats
 
 from benchmarks import options
 from benchmarks.record import Record
 from crater_ray.completeness.measure import measure as measure_completeness
 from crater_ray.completeness.report import Completeness, completeness_of
 from crater_ray.completeness.settings import Measurement
-from crater_ray.completeness.shares import DIAMETERS, Share
+from crater_ray.completeness.shares import DIAMETERS
 from crater_ray.planting.visibility import SEEN, matched_filter_ratio
 from crater_ray.results.open_run import Results
 from crater_ray.results.review.verdicts import import_file
@@ -44,8 +43,10 @@ MEANING = (
     "Archives of simulated foil, each with its own texture, noise and focus; craters by the formulas of the foreign "
     "test set. Each is scanned, judged by who knows the truth, and its completeness measured. A cell is a foil and a "
     "class of size with at least `--least` visible craters: right is a true recall within the measured 95% interval; "
-    "with chance, a count of found craters that is likely (95%) where the measured share holds. A "
-    "density is right when its 95% interval, or upper limit, covers the true one, all sizes together."
+    "with chance, a count of found craters within the interval that is predicted for so many (95%): of three craters "
+    "chance alone finds all, or few. A density is right when its 95% interval, or upper limit, covers the true one, of "
+    "all sizes. All is judged twice: for craters as clear as the confirmed ones, where enough are confirmed to "
+    "tell, as a user is told it; and for craters as they were planted."
 )
 
 
@@ -79,26 +80,38 @@ def completeness(
         with tempfile.TemporaryDirectory(prefix="crater-ray-completeness-") as folder:
             count = craters if number < foils else 0
             archives.append(try_archive(Path(folder), seed + number, images, count, planted, least, engine))
+    record.figures = (
+        counted(archives, foils)
+        | {"as_planted": counted([archive["as_planted"] for archive in archives], foils)}
+        | {"archives": archives, "meaning": MEANING}
+    )
+    record.write(json)
+    f, planted_so = record.figures, record.figures["as_planted"]
+    rows = [
+        (what, *(f"{one[f'{name}_{right}']} of {one[name]}" for one in (f, planted_so)))
+        for what, name, right in (
+            ("cells", "cells", "covered"),
+            ("cells, with the chance of so few craters", "cells", "likely"),
+            ("densities", "estimates", "covered"),
+            ("densities without craters", "limits", "covered"),
+        )
+    ]
+    heads = ("covered", "as the confirmed", "as planted")
+    record.show("completeness beside the truth", heads, rows, MEANING)
+
+
+def counted(archives: list[dict[str, Any]], foils: int) -> dict[str, int]:
+    """How many cells and densities are right; of the archives the first `foils` have craters."""
     cells = [cell for archive in archives for cell in archive["cells"]]
-    record.figures = {
+    return {
         "cells": len(cells),
         "cells_covered": sum(cell["covered"] for cell in cells),
         "cells_likely": sum(cell["likely"] for cell in cells),
         "estimates": foils,
         "estimates_covered": sum(archive["covered"] for archive in archives[:foils]),
-        "limits": blank,
+        "limits": len(archives) - foils,
         "limits_covered": sum(archive["covered"] for archive in archives[foils:]),
-        "archives": archives,
-        "meaning": MEANING,
     }
-    record.write(json)
-    f = record.figures
-    rows = [
-        (what, f"{f[f'{name}_covered']} of {f[name]}")
-        for what, name in (("cells", "cells"), ("densities", "estimates"), ("densities without craters", "limits"))
-    ]
-    rows.insert(1, ("cells, with the chance of so few craters", f"{f['cells_likely']} of {f['cells']}"))
-    record.show("completeness beside the truth", ("", "covered"), rows, MEANING)
 
 
 def try_archive(
@@ -111,7 +124,11 @@ def try_archive(
     with open_existing(folder / "run") as run:
         found = judge(run, truth, folder / "verdicts.csv")
         measure_completeness(run, Measurement(str(folder / "run"), planted, seed), console)
-        return compare(completeness_of(run, pixel_nm=PIXEL_NM), truth, found, least)
+        told, as_planted = (
+            compare(completeness_of(run, pixel_nm=PIXEL_NM, match=match), truth, found, least)
+            for match in (True, False)
+        )
+        return told | {"as_planted": as_planted}
 
 
 def make_archive(folder: Path, seed: int, images: int, craters: int) -> list[Crater]:
@@ -166,38 +183,30 @@ def judge(run: Run, truth: list[Crater], path: Path) -> set[str]:
     return found
 
 
-def likely_found(share: Share, craters: int) -> tuple[int, int]:
-    """How many of so many craters are found in 95 of 100 cases, at the fewest and at the most.
-
-    What is believed of the share is Beta(found + 1/2, missed + 1/2); of a few craters chance alone finds more or fewer.
-    """
-    hits, of = share.efficiency.found, share.efficiency.planted
-    chance = stats.betabinom(craters, hits + 0.5, of - hits + 0.5)
-    return int(chance.ppf(0.025)), int(chance.ppf(0.975))
-
-
 def compare(measured: Completeness, truth: list[Crater], found: set[str], least: int) -> dict[str, Any]:
     """What was measured beside the truth: cells of size, and the density of all sizes; JSON values."""
     cells = []
-    for share in measured.shares["diameter_px"]:
+    for share in measured.sizes():
         low, high = share.low or 0.0, share.high or np.inf
         true = [one for one in truth if low <= one.diameter < high and one.ratio >= SEEN]
         if len(true) >= least:
             hits = sum(one.key in found for one in true)
             recall = hits / len(true)
-            fewest, most = likely_found(share, len(true))
+            fewest, most = share.found_of(len(true))
             cells.append(
                 {"size": share.name, "craters": len(true), "recall": recall, "measured": share.share}
                 | {"lower": share.lower, "upper": share.upper, "covered": bool(share.lower <= recall <= share.upper)}
                 | {"found": hits, "fewest": fewest, "most": most, "likely": bool(fewest <= hits <= most)}
             )
+    matched = measured.population and measured.population.record()
     if not measured.densities:
-        return {"cells": cells, "covered": False, "why": "no density"}
+        return {"cells": cells, "matched": matched, "covered": False, "why": "no density"}
     whole = measured.densities[0]
     true_density = len(truth) / whole.exposure
     upper = np.inf if whole.upper is None else whole.upper
     return {
         "cells": cells,
+        "matched": matched,
         "density": true_density,
         "measured": whole.density,
         "lower": whole.lower,

@@ -20,6 +20,7 @@ def read_completeness(
     endpoint_url: str | None = None,
     anonymous: bool = False,
     requester_pays: bool = False,
+    match: bool = True,
 ) -> Completeness:
     """The completeness of a run, as `crater-ray completeness RUN` measured it, with the verdicts given since.
 
@@ -33,6 +34,7 @@ def read_completeness(
         endpoint_url: for runs on a storage service other than Amazon's, Google's or Azure's.
         anonymous: read it without credentials.
         requester_pays: pay for the requests, where the bucket's owner does not.
+        match: let confirmed craters tell how clear the foil's own are; else they are taken to be as the planted ones.
 
     Raises:
         UsageError: there is no run, or it was not measured yet.
@@ -41,4 +43,4 @@ def read_completeness(
     access = Access(endpoint_url, anonymous, requester_pays)
     table = None if image_table is None else read_image_table(Path(image_table))
     with open_existing(run, access) as opened:
-        return completeness_of(opened, image_table=table, pixel_nm=pixel_nm, access=access)
+        return completeness_of(opened, image_table=table, pixel_nm=pixel_nm, access=access, match=match)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from crater_ray.completeness.plan import MARGIN
 from crater_ray.completeness.planted import PlantedCraters
+from crater_ray.completeness.population import Population
 from crater_ray.completeness.shares import DIAMETERS, DIAMETERS_NM, edges_within, share_of
 from crater_ray.images.crop import Crop
 from crater_ray.images.status import OK
@@ -71,6 +72,7 @@ class Judged:
         counted: of these, from `cut` on.
         craters: (n, 2) size (nm or px; not a number where it is not known) and whether it is certain.
         foils: (n,) of each.
+        keys: (n,) of their images.
     """
 
     cut: float
@@ -79,6 +81,13 @@ class Judged:
     counted: int
     craters: np.ndarray
     foils: np.ndarray
+    keys: np.ndarray
+
+    @property
+    def confirmed(self) -> list[tuple[str, str]]:
+        """Keys and foils of those that are certain."""
+        certain = self.craters[:, 1] == 1
+        return list(zip(self.keys[certain].tolist(), self.foils[certain].tolist(), strict=True))
 
     @property
     def usable(self) -> bool:
@@ -99,6 +108,7 @@ class Density:
         completeness, completeness_lower, completeness_upper: of craters of this size, visible or not; 95% interval.
         density: confirmed / (exposure x completeness).
         lower, upper: 95% interval; the upper end alone, one-sided, where nothing was found. None: not bounded.
+        matched: whether the completeness is that of craters as clear as the confirmed ones, not as the planted ones.
     """
 
     foil: str
@@ -113,6 +123,7 @@ class Density:
     density: float | None
     lower: float
     upper: float | None
+    matched: bool = False
 
     def record(self) -> dict[str, Any]:
         """JSON values."""
@@ -152,7 +163,7 @@ def judged(
     if not known.all():  # just above the best one that nobody has judged
         cut = float(np.nextafter(scores[np.flatnonzero(~known)[0]], np.float32(2)))
     counted = int((scores >= np.float32(cut)).sum())
-    craters, foils = [], []
+    craters, foils, whose = [], [], []
     names = foils_of(rows, image_table).to_pylist()
     sizes = zip(rows["diameter"].to_pylist(), rows["pixel_nm"].to_pylist(), strict=True)
     for key, score, foil, (diameter, nm) in zip(keys, scores, names, sizes, strict=True):
@@ -161,16 +172,21 @@ def judged(
             size = (diameter or np.nan) * ((pixel_nm or nm or np.nan) if in_nm else 1)
             craters.append((size, word == "crater"))
             foils.append(foil)
+            whose.append(key)
     return Judged(
-        cut, len(keys), int(known.sum()), counted, np.array(craters, float).reshape(-1, 2), np.array(foils, object)
-    )
+        cut, len(keys), int(known.sum()), counted, np.array(craters, float).reshape(-1, 2),
+        np.array(foils, object), np.array(whose, object),
+    )  # fmt: skip
 
 
-def densities(craters: PlantedCraters, there: Scanned, said: Judged) -> list[Density]:
+def densities(
+    craters: PlantedCraters, there: Scanned, said: Judged, population: Population | None = None
+) -> list[Density]:
     """Craters per mm2 (or per thousand images) by foil and size; first of all foils and all sizes.
 
-    Completeness is that of all planted craters of a size, also of those that nobody could see. For all sizes together
-    it is that of craters whose logarithms of size are spread evenly, as the planted ones are.
+    Completeness is that of all craters of a size, also of those that nobody could see: of planted ones, or where
+    `population` is known, of a foil's own. For all sizes together it is that of craters whose logarithms of size are
+    spread evenly, as the planted ones are.
     """
     size = craters.column("diameter") * (craters.pixel_nm if there.in_nm else 1)
     known = np.isfinite(size)
@@ -189,6 +205,8 @@ def densities(craters: PlantedCraters, there: Scanned, said: Judged) -> list[Den
             planted = of_foil if whole else of_foil & (size >= low) & ((size < high) | last)
             inside = np.ones(len(mine), bool) if whole else (mine[:, 0] >= low) & (mine[:, 0] < high)
             share = share_of("size", "", craters, planted, said.cut)
+            if population is not None and planted.any():
+                share = population.share(share, planted, False, said.cut)
             confirmed = int((inside & (mine[:, 1] == 1)).sum())
             # A crater of unknown size may be of any; so it counts against every upper limit.
             possible = int((inside | ~np.isfinite(mine[:, 0])).sum()) - confirmed
@@ -197,13 +215,13 @@ def densities(craters: PlantedCraters, there: Scanned, said: Judged) -> list[Den
             lower, upper = 0.0, float("inf")
             if exposure > 0 and share.planted:
                 lower, upper = rate(confirmed, confirmed + possible, exposure, share.efficiency)
-            usable = exposure > 0 and share.planted and share.found
+            usable = exposure > 0 and share.planted and share.share > 0
             found.append(
                 Density(
                     foil or "", low, high, confirmed, possible, exposure,
                     share.share if share.planted else None, share.lower, share.upper,
                     confirmed / (exposure * share.share) if usable else None,
-                    lower, upper if np.isfinite(upper) else None,
+                    lower, upper if np.isfinite(upper) else None, population is not None,
                 )
             )  # fmt: skip
     return found

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from crater_ray.completeness.clearness import keep_clearness
 from crater_ray.completeness.plan import PLAN, make_plan, manifest_of
 from crater_ray.completeness.sample import draw_sample
 from crater_ray.completeness.settings import FOLDER, Measurement, planting_of
@@ -39,7 +40,8 @@ SHARD_IMAGES = 200
 def measure(run: Run, measurement: Measurement, console: Console) -> Outcome:
     """Plant craters into a run's images and scan them as the run was scanned; or go on with that.
 
-    The planted run lies in the folder `completeness` of the run, as a run of its own.
+    The planted run lies in the folder `completeness` of the run, as a run of its own. Beside it lies how clearly the
+    craters stand out that reviewers have confirmed since, and planted ones to compare them with.
 
     Args:
         run: complete; nothing of it changes.
@@ -82,7 +84,10 @@ def measure(run: Run, measurement: Measurement, console: Console) -> Outcome:
         return manifest_of(plan, sample, settings.shard_images)
 
     told = {"planted_in": run.id, "planting": measurement.told()}
-    return scan(settings, console, Choice(told, images, sidecars, planted=True))
+    outcome = scan(settings, console, Choice(told, images, sidecars, planted=True))
+    if not outcome.failed:
+        keep_clearness(run, measurement.access)
+    return outcome
 
 
 def require_measurable(run: Run) -> None:

@@ -15,7 +15,7 @@ from crater_ray.completeness.pictures import Shown
 from crater_ray.completeness.planted import NEAR
 from crater_ray.completeness.report import Completeness
 from crater_ray.completeness.shares import Share
-from crater_ray.completeness.show import density_words, interval, percent
+from crater_ray.completeness.show import density_words, interval, matched_words, percent
 from crater_ray.planting.visibility import SEEN
 
 
@@ -101,7 +101,8 @@ def _judged_words(measured: Completeness) -> str:
 def _curve(name: str, shares: Sequence[Share], style: int) -> Curve:
     points = [
         Point(_middle(share), share.share, share.lower, share.upper,
-              f"{share.name}: {share.found:,} of {share.planted:,} found, {percent(share.share)} ({interval(share)})")
+              f"{share.name}: {percent(share.share)} found ({interval(share)}); {share.planted:,} planted; "
+              f"of 10 such craters {'-'.join(map(str, share.found_of(10)))}")
         for share in shares
     ]  # fmt: skip
     return Curve(name, points, style)
@@ -125,6 +126,8 @@ def _curves(measured: Completeness) -> str:
                 _curve("craters that can be seen", shares[name], 0),
                 _curve("all planted", shares[f"every_{name}"], 1),
             ]
+            if measured.population:
+                curves.append(_curve("as clear as the confirmed", shares[f"matched_{name}"], 2))
             drawings.append(drawing(curves, log_axis(label, low, high), up, "Found at the run's threshold, by size."))
     contrast = [_curve("found", shares["contrast_to_noise"], 0)]
     ticks = [(float(tick), str(tick)) for tick in (0, 2, 4, 6, 8, 12)]
@@ -133,7 +136,8 @@ def _curves(measured: Completeness) -> str:
     drawings.append(drawing(contrast, axis, up, words))
     drawings.append(_budgets(measured))
     bars = "Bars are 95% intervals. Point at a mark for its numbers."
-    return f'<h2>What is found</h2><p class="note">{bars}</p><div class="two">{"".join(drawings)}</div>'
+    note = f"{bars} {html.escape(matched_words(measured)) if measured.densities else ''}"
+    return f'<h2>What is found</h2><p class="note">{note}</p><div class="two">{"".join(drawings)}</div>'
 
 
 def _budgets(measured: Completeness) -> str:
@@ -207,6 +211,7 @@ def _density_table(measured: Completeness, densities: Sequence[Density]) -> str:
     ]  # fmt: skip
     exposure = "mm\u00b2 scanned" if measured.unit == "mm2" else "1,000 images"
     heads = ["size", "confirmed", "unsure or of unknown size", exposure, "completeness", "density"]
+    heads[4] += " (as the confirmed)" if measured.population else " (as planted)"
     return _table("", (["foil", *heads] if densities[0].foil else heads), rows)
 
 

@@ -36,6 +36,7 @@ class PlantedCraters:
         offset: (n,) px from the crater to the nearest place that counts as found there; not a number where there is
             none.
         found_diameter: (n,) px, measured at that place; not a number where there is none.
+        found_at: (n, 2) x and y of that place, px; not numbers where there is none.
         candidate: (n,) the highest score at a place near the crater; minus infinity where there is none.
         pixel_nm: (n,) width of a pixel in nm; not a number where it is not known.
         unreadable: how many images could not be read any more.
@@ -46,6 +47,7 @@ class PlantedCraters:
     score: np.ndarray
     offset: np.ndarray
     found_diameter: np.ndarray
+    found_at: np.ndarray
     candidate: np.ndarray
     pixel_nm: np.ndarray
     unreadable: int
@@ -104,16 +106,17 @@ def read_planted_craters(planted: Run, pixel_nm: float | None = None) -> Planted
     judged = [
         _judged(crater, row, planted.threshold) for crater, row in zip(plan.to_pylist(), rows.to_pylist(), strict=True)
     ]
-    candidate, offset, diameter = np.array(judged, float).reshape(-1, 3).T
+    candidate, offset, diameter, x, y = np.array(judged, float).reshape(-1, 5).T
     sizes = np.array([pixel_nm or nm for nm in rows["pixel_nm"].to_pylist()], float)
     score = np.array(rows["score"].to_pylist(), np.float32)
     return PlantedCraters(
-        plan, score, offset, diameter, candidate.astype(np.float32), sizes, int((~readable).sum()), planted.threshold
-    )
+        plan, score, offset, diameter, np.stack([x, y], axis=1), candidate.astype(np.float32), sizes,
+        int((~readable).sum()), planted.threshold,
+    )  # fmt: skip
 
 
-def _judged(crater: dict[str, Any], row: dict[str, Any], threshold: float) -> tuple[float, float, float]:
-    """Of the places near a planted crater the highest score, how far that is from it, and its diameter.
+def _judged(crater: dict[str, Any], row: dict[str, Any], threshold: float) -> tuple[float, ...]:
+    """Of the places near a planted crater the highest score, how far that is from it, its diameter, x and y.
 
     Below the threshold a place that is not listed is only the middle of what the network saw, and where there is no
     place at all, the score alone tells: then the crater is what raised it, if it is higher than without.
@@ -121,12 +124,12 @@ def _judged(crater: dict[str, Any], row: dict[str, Any], threshold: float) -> tu
     places = [(one["score"], one["x"], one["y"], one["diameter"]) for one in row["places"] or ()]
     if row["x"] is not None:
         places.append((row["score"], row["x"], row["y"], row["diameter"]))
-    best = (-np.inf, np.nan, np.nan)
+    best = (-np.inf, *4 * [np.nan])
     for score, x, y, diameter in places:
         exact = bool(row["places"]) or score >= np.float32(threshold)
         far = float(np.hypot(x - crater["x"], y - crater["y"]))
         if far <= (NEAR if exact else NEAR_BELOW) + crater["diameter"] / 2 and score > best[0]:
-            best = (score, far if exact else np.nan, diameter if exact and diameter else np.nan)
+            best = (score, far, diameter or np.nan, x, y) if exact else (score, *4 * [np.nan])
     if not places and row["score"] > (crater["score_before"] or 0):
-        best = (row["score"], np.nan, np.nan)
+        best = (row["score"], *4 * [np.nan])
     return best

@@ -11,8 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from crater_ray.completeness.budgets import Budget, budgets
+from crater_ray.completeness.clearness import read_clearness
 from crater_ray.completeness.density import Density, Judged, Scanned, densities, judged, scanned
+from crater_ray.completeness.matched import BEFORE, matched_shares
 from crater_ray.completeness.planted import PlantedCraters, open_planted, read_planted_craters
+from crater_ray.completeness.population import Population, clearness_of, population_of
 from crater_ray.completeness.shares import Place, Share, all_shares, places
 from crater_ray.planting.visibility import SEEN
 from crater_ray.results.review.verdicts import consensus, read_verdicts
@@ -34,13 +37,15 @@ class Completeness:
         visible: how many of them a matched filter sees at a signal over noise of `SEEN` or more.
         unreadable: images that could not be read any more.
         images: of the run, readable.
-        shares: by what divides them; see `crater_ray.completeness.shares.all_shares`.
+        shares: by what divides them; see `crater_ray.completeness.shares.all_shares`. Where a population is known, also
+            those of `crater_ray.completeness.matched.matched_shares`.
         budgets: the same along review budgets.
         places: how well found craters are placed and measured.
         unit: of densities: `mm2`, or `1000 images` where the pixel size is not known.
         judged: what people said of the candidates.
         densities: craters per unit, by foil and size.
         craters: the planted ones, one by one.
+        population: how clearly the foil's own craters stand out; None where too few are confirmed to tell.
     """
 
     run_id: str
@@ -56,10 +61,20 @@ class Completeness:
     judged: Judged
     densities: list[Density]
     craters: PlantedCraters
+    population: Population | None = None
 
-    def share(self, name: str = "visible") -> Share:
-        """The share of the craters that are `visible`, `not visible` or `all`."""
-        return next(share for share in self.shares["all"] if share.name == name)
+    def share(self, name: str = "visible", matched: bool = False) -> Share:
+        """The share of the planted craters that are `visible`, `not visible` or `all`.
+
+        Args:
+            name: which.
+            matched: of a foil's own craters instead, `visible` or `all`; only where `population` is known.
+        """
+        return next(share for share in self.shares[f"{BEFORE if matched else ''}all"] if share.name == name)
+
+    def sizes(self) -> list[Share]:
+        """Shares of visible craters by diameter in px: of a foil's own where they are known, else of the planted."""
+        return self.shares.get(f"{BEFORE}diameter_px", self.shares["diameter_px"])
 
     def record(self) -> dict[str, Any]:
         """JSON values."""
@@ -80,6 +95,7 @@ class Completeness:
                 "candidates": self.judged.candidates,
                 "judged": self.judged.judged,
             },
+            "matched": self.population and self.population.record(),
             "density_unit": self.unit,
             "densities": [density.record() for density in self.densities],
         }
@@ -103,7 +119,12 @@ class Completeness:
 
 
 def completeness_of(
-    run: Run, *, image_table: pa.Table | None = None, pixel_nm: float | None = None, access: Access | None = None
+    run: Run,
+    *,
+    image_table: pa.Table | None = None,
+    pixel_nm: float | None = None,
+    access: Access | None = None,
+    match: bool = True,
 ) -> Completeness:
     """The completeness of a run, as `crater-ray completeness` measured it.
 
@@ -112,15 +133,21 @@ def completeness_of(
         image_table: for foils; the one that the craters were planted with.
         pixel_nm: width of a pixel in nm, whatever the images say.
         access: how to reach the planted run.
+        match: let confirmed craters tell how clear the foil's own are; else they are taken to be as the planted ones.
 
     Raises:
         UsageError: it was not measured yet.
         CraterRayError: the measurement is not complete, or damaged.
     """
     with open_planted(run, access) as planted:
-        craters = read_planted_craters(planted, pixel_nm)
+        craters, measured = read_planted_craters(planted, pixel_nm), read_clearness(planted)
     there: Scanned = scanned(run, image_table, pixel_nm)
     said = judged(run, consensus(read_verdicts(run)), image_table, pixel_nm, there.in_nm)
+    seen = clearness_of(measured, craters, said.confirmed if match and said.usable else ())
+    population = population_of(craters, seen, said.cut)
+    shares = all_shares(craters, run.threshold)
+    if population is not None:
+        shares |= matched_shares(shares, craters, population, run.threshold)
     return Completeness(
         run.id,
         run.threshold,
@@ -128,11 +155,12 @@ def completeness_of(
         int(craters.column("visible").sum()),
         craters.unreadable,
         there.images.total(),
-        all_shares(craters, run.threshold),
+        shares,
         budgets(run, craters),
         places(craters),
         "mm2" if there.in_nm else "1000 images",
         said,
-        densities(craters, there, said),
+        densities(craters, there, said, population),
         craters,
+        population,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.completeness.planted import NEAR, PlantedCraters
-from crater_ray.results.intervals import Efficiency, wilson
+from crater_ray.results.intervals import Efficiency, likely_found, wilson
 
 DIAMETERS = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 40.0)
 """Edges of size classes, px."""
@@ -26,7 +26,8 @@ class Share:
 
     Attributes:
         by: what divides them: `all`, `diameter_px`, `diameter_nm`, `contrast_to_noise`, `foil`, `look`, `noise` or
-            `blur`.
+            `blur`. Those of `crater_ray.completeness.matched` are of a foil's own craters, and `planted` and `found`
+            of the planted ones of their class.
         low, high: bounds of the class, where it is one of numbers; the upper one is not in it.
         name: of the class, otherwise.
         planted, found: craters.
@@ -50,6 +51,13 @@ class Share:
     def efficiency(self) -> Efficiency:
         """The same for an estimate of how many craters there are."""
         return Efficiency(self.share * self.effective if self.planted else 0.0, self.effective)
+
+    def found_of(self, craters: int) -> tuple[int, int]:
+        """How many of so many craters of this class are found in 95 of 100 cases, at the fewest and at the most.
+
+        `lower` and `upper` bound the share of very many; of a few, chance alone finds more or fewer.
+        """
+        return likely_found(self.efficiency, craters)
 
     def record(self) -> dict[str, Any]:
         """JSON values; not-a-numbers and infinities are None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from crater_ray.completeness.population import LEAST_CONFIRMED
 from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 TABLES = (
     ("diameter_px", "diameter in px"),
+    ("matched_diameter_px", "diameter in px, as clear as confirmed"),
     ("contrast_to_noise", "contrast-to-noise"),
     ("foil", "foil"),
     ("look", "look"),
@@ -42,6 +44,23 @@ def density_words(density: Density, unit: str) -> str:
     return f"{density.density:.3g} {per} (95% interval {density.lower:.3g}-{density.upper:.3g})"
 
 
+def matched_words(measured: Completeness) -> str:
+    """Which craters densities take a foil's own to be like: the confirmed ones, or the planted ones."""
+    population = measured.population
+    if population is None:
+        return (
+            "Densities take the foil's own craters to be as the planted ones. From "
+            f"{LEAST_CONFIRMED} confirmed ones on, these tell how clear the foil's own are."
+        )
+    middle, low, high = population.clearer
+    share = measured.share(matched=True)
+    return (
+        f"The {population.confirmed:,} confirmed craters say that the foil's own are {middle:.2g} times (95% interval "
+        f"{low:.2g}-{high:.2g}) as clear as the planted ones. Of such that an observer could see "
+        f"{percent(share.share)} are found (95% interval {interval(share)}). Densities take them so."
+    )
+
+
 def show_completeness(measured: Completeness, console: Console) -> None:
     """Say it in a few lines and tables."""
     from rich.table import Table
@@ -57,14 +76,15 @@ def show_completeness(measured: Completeness, console: Console) -> None:
     if measured.unreadable:
         say(console, f"{measured.unreadable:,} images could not be read any more and are left out")
     for name, title in TABLES:
-        shares = measured.shares[name]
-        if name in ("foil", "look") and len(shares) < 2:
+        shares = measured.shares.get(name, [])
+        if len(shares) < (2 if name in ("foil", "look") else 1):
             continue
         table = Table()
-        for heading in (title, "planted", "found", "95% interval"):
+        for heading in (title, "planted", "found", "95% interval", "of 10"):
             table.add_column(heading, justify="right" if heading not in ("foil", "look") else "left")
         for share in shares:
-            table.add_row(share.name or "-", f"{share.planted:,}", percent(share.share), interval(share))
+            few = "-".join(f"{count}" for count in share.found_of(10))
+            table.add_row(share.name or "-", f"{share.planted:,}", percent(share.share), interval(share), few)
         console.print(table, markup=False)
     said = measured.judged
     if not said.usable:
@@ -80,4 +100,5 @@ def show_completeness(measured: Completeness, console: Console) -> None:
             "densities count from there.",
         )
     if measured.densities:
+        say(console, matched_words(measured))
         say(console, f"craters of all planted sizes: {density_words(measured.densities[0], measured.unit)}")

@@ -59,6 +59,24 @@ class Efficiency:
         return quantiles
 
 
+def likely_found(efficiency: Efficiency, craters: int, confidence: float = 0.95) -> tuple[int, int]:
+    """How many of so many craters are found, at the fewest and at the most: a predictive interval.
+
+    Of a few craters chance finds more or fewer than their share, however well that is known. What is believed of the
+    efficiency is that of `Efficiency.beliefs`, so the number found is beta-binomial.
+
+    Args:
+        efficiency: as measured.
+        craters: whole number from 0.
+    """
+    from scipy.stats import betabinom
+
+    missed = max(efficiency.planted - efficiency.found, 0.0)
+    chance = betabinom(craters, efficiency.found + 0.5, missed + 0.5)
+    tail = (1 - confidence) / 2
+    return max(int(chance.ppf(tail)), 0), int(chance.ppf(1 - tail))
+
+
 def rate(
     least: int, most: int, exposure: float, efficiency: Efficiency, confidence: float = 0.95
 ) -> tuple[float, float]:

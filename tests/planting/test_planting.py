@@ -18,7 +18,7 @@ from crater_ray.planting.patch import draw_patch, look_of
 from crater_ray.planting.plant import plant
 from crater_ray.planting.recipe import Recipe, split
 from crater_ray.planting.spectrum import spectrum_of
-from crater_ray.planting.visibility import matched_filter_ratio
+from crater_ray.planting.visibility import LEAST_RATIO, matched_filter_ratio, ratio_in_pixels
 from crater_ray.scanning.loader import load
 from crater_ray.simulate.frame import contrast_to_noise
 from crater_ray.storage.access import Access
@@ -120,6 +120,29 @@ def test_strength_and_noise_decide_what_can_be_seen() -> None:
         planted = plant(pixels, b"", Recipe(160, 128, 6, strength, 5))
         ratios.append(matched_filter_ratio(planted.change, pixels, 160, 128, 6))
     assert ratios[0] > 2 * ratios[1] > 4 * ratios[2]
+
+
+@pytest.mark.parametrize("noise", [2, 8])
+def test_pixels_tell_how_clear_a_crater_is(noise: int) -> None:
+    """Without the image before it about as the filter knows it, also where place and size are a little off; but not
+    where all that a crater does is to take away texture, as one of these does."""
+    pixels = foil(noise, blur=1.0)
+    known, told, off = [], [], []
+    for number in range(24):
+        recipe = Recipe(160, 128, (6.0, 14.0, 30.0)[number % 3], float(np.geomspace(0.3, 2.0, 24)[number]), number)
+        planted = plant(pixels, b"", recipe)
+        known.append(matched_filter_ratio(planted.change, pixels, 160, 128, recipe.diameter))
+        told.append(ratio_in_pixels(planted.pixels, 160, 128, recipe.diameter))
+        off.append(ratio_in_pixels(planted.pixels, 161.5, 127, 1.15 * recipe.diameter))
+    clear = np.array(known) >= 12
+    assert clear.sum() >= 10
+    for measured in (told, off):
+        away = np.log(np.array(measured) / known)[clear]
+        assert (np.abs(away) < np.log(1.9)).mean() > 0.9
+        assert abs(np.median(away)) < np.log(1.4)
+        assert np.corrcoef(np.log(measured), np.log(known))[0, 1] > 0.75
+    assert ratio_in_pixels(foil(noise), 160, 128, 6) < 12
+    assert ratio_in_pixels(np.full((92, 92), 100, np.uint8), 40, 40, 6) == LEAST_RATIO
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crater_ray.results.intervals import Efficiency, garwood, rate, wilson
+from crater_ray.results.intervals import Efficiency, garwood, likely_found, rate, wilson
 
 GARWOOD = {0: (0.0, 2.996), 1: (0.0253, 5.572), 3: (0.6187, 8.767), 10: (4.795, 18.39), 50: (37.11, 65.92)}
 """Of tables of exact 95% limits of a Poisson mean; for 0 the one-sided upper limit, -ln 0.05."""
@@ -54,3 +54,15 @@ def test_limits_cover_the_truth(mean: float, efficiency: float, planted: int) ->
         above += mean <= high
     assert inside >= 0.93 * 400
     assert above >= 0.94 * 400
+
+
+def test_of_few_craters_chance_finds_more_or_fewer() -> None:
+    assert likely_found(Efficiency(8e5, 1e6), 10) == (5, 10)  # binomial: 2.5% and 97.5% of 10 at 0.8
+    assert likely_found(Efficiency(8, 10), 10)[0] < 5
+    assert likely_found(Efficiency(0, 20), 0) == (0, 0)
+    rng = np.random.default_rng(2)
+    inside = 0
+    for _ in range(400):
+        low, high = likely_found(Efficiency(float(rng.binomial(60, 0.7)), 60.0), 7)
+        inside += low <= rng.binomial(7, 0.7) <= high
+    assert inside >= 0.94 * 400

@@ -1,0 +1,167 @@
+"""A foil's own craters are told by those confirmed: the share found covers the truth where planted ones are clearer."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from crater_ray.completeness import population as population_module
+from crater_ray.completeness import read_completeness
+from crater_ray.completeness.clearness import FILE, SCHEMA, keep_clearness
+from crater_ray.completeness.matched import matched_shares
+from crater_ray.completeness.page import page as make_page
+from crater_ray.completeness.planted import PlantedCraters
+from crater_ray.completeness.population import Clearness, Population, population_of
+from crater_ray.completeness.shares import all_shares
+from crater_ray.results.open_run import Results
+from crater_ray.results.review.verdicts import import_file
+from crater_ray.runs.run import open_existing
+from crater_ray.storage.access import Access
+
+SPREAD = 0.8
+"""Of the logarithm of ratios of one size."""
+SCATTER = 0.15
+"""Of the logarithm of measured ratios."""
+
+
+def chance_found(ratio: np.ndarray) -> np.ndarray:
+    """Of craters by the logarithm of their ratio: half of those at 14."""
+    return 0.95 / (1 + np.exp(-4.0 * (ratio - np.log(14.0))))
+
+
+def draw(rng: np.random.Generator, count: int, clearer: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Diameters, logarithms of ratios, and which are found."""
+    size = rng.uniform(np.log(3.0), np.log(40.0), count)
+    ratio = 3.0 + 0.7 * (size - 2.4) + np.log(clearer) + rng.normal(0, SPREAD, count)
+    return np.exp(size), ratio, rng.random(count) < chance_found(ratio)
+
+
+def planted(rng: np.random.Generator, count: int = 400) -> PlantedCraters:
+    diameter, ratio, found = draw(rng, count, 1.0)
+    plan = pa.table(
+        {
+            "key": [f"p{number}" for number in range(count)],
+            "foil": [""] * count,
+            "weight": np.ones(count),
+            "diameter": diameter,
+            "ratio": np.exp(ratio),
+            "visible": ratio >= np.log(12.0),
+            "look": rng.choice(["fresh", "shallow"], count),
+            **{name: np.ones(count) for name in ("contrast_to_noise", "noise", "blur")},
+        }
+    )
+    score, unknown = np.where(found, 0.9, -np.inf).astype(np.float32), np.full(count, np.nan)
+    return PlantedCraters(plan, score, unknown, diameter, np.full((count, 2), np.nan), score, unknown, 0, 0.5)
+
+
+def seen(rng: np.random.Generator, craters: PlantedCraters, count: int, clearer: float) -> Clearness:
+    """What a foil with so many craters shows of them."""
+    diameter, ratio, found = draw(rng, count, clearer)
+    compared = np.flatnonzero(craters.found(0.5))
+
+    def measured(ratio: np.ndarray) -> np.ndarray:
+        return np.exp(1.1 * ratio - 0.2 + rng.normal(0, SCATTER, len(ratio)))
+
+    return Clearness(
+        diameter[found], measured(ratio[found]), np.array([""] * found.sum(), object), compared,
+        craters.column("diameter")[compared], measured(np.log(craters.column("ratio")[compared])),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("clearer", [0.4, 1.0])
+def test_intervals_cover_a_foils_own_share(clearer: float) -> None:
+    """Of ten foils with 60 craters each, found to about a third or a half."""
+    rng = np.random.default_rng(3)
+    _, ratio, _ = draw(rng, 100_000, clearer)
+    true = chance_found(ratio).mean()
+    visible = chance_found(ratio[ratio >= np.log(12.0)]).mean()
+    covered, as_planted, factors = [], [], []
+    for _ in range(10):
+        craters = planted(rng)
+        population = Population(craters, seen(rng, craters, 60, clearer), 0.5)
+        shares = all_shares(craters, 0.5)
+        of_visible, of_all = matched_shares(shares, craters, population, 0.5)["matched_all"]
+        covered += [of_all.lower <= true <= of_all.upper, of_visible.lower <= visible <= of_visible.upper]
+        as_planted.append(shares["all"][2].lower <= true <= shares["all"][2].upper)
+        factors.append(population.clearer[1] <= clearer <= population.clearer[2])
+        assert of_all.upper - of_all.lower > shares["all"][2].upper - shares["all"][2].lower
+    assert sum(covered) >= 18
+    assert sum(factors) >= 9
+    assert sum(as_planted) <= 1 if clearer < 1 else sum(as_planted) >= 8
+
+
+def test_every_class_of_size_is_matched_and_fainter_craters_are_found_less() -> None:
+    rng = np.random.default_rng(4)
+    craters = planted(rng)
+    shares = all_shares(craters, 0.5)
+    faint, clear = (
+        matched_shares(shares, craters, Population(craters, seen(rng, craters, 150, clearer), 0.5), 0.5)
+        for clearer in (0.4, 1.5)
+    )
+    assert set(faint) == {"matched_all", "matched_diameter_px", "matched_every_diameter_px"}
+    for name, own in faint.items():
+        before = [share for share in shares[name.removeprefix("matched_")] if share.name != "not visible"]
+        assert [(one.low, one.high, one.planted) for one in own] == [(one.low, one.high, one.planted) for one in before]
+        assert all(one.share < other.share for one, other in zip(own, clear[name], strict=True))
+        assert all(0 <= one.lower <= one.share <= one.upper <= 1 for one in own)
+
+
+def test_more_confirmed_craters_tell_more() -> None:
+    rng = np.random.default_rng(5)
+    craters = planted(rng, 1_000)
+    few, many = (Population(craters, seen(rng, craters, count, 0.5), 0.5).clearer for count in (25, 400))
+    assert many[2] / many[1] < 0.6 * few[2] / few[1]
+
+
+def test_too_few_confirmed_or_compared_leave_it_as_planted() -> None:
+    rng = np.random.default_rng(6)
+    craters = planted(rng)
+    enough = seen(rng, craters, 60, 0.5)
+    assert population_of(craters, enough, 0.5)
+    fewer = Clearness(enough.diameter[:4], enough.ratio[:4], enough.foil[:4], *list(vars(enough).values())[3:])
+    assert population_of(craters, fewer, 0.5) is None
+    uncompared = [one[:40] for one in list(vars(enough).values())[3:]]
+    assert population_of(craters, Clearness(enough.diameter, enough.ratio, enough.foil, *uncompared), 0.5) is None
+
+
+def test_confirmed_craters_of_a_run_change_its_densities(
+    measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population_module, "LEAST_COMPARED", 5)  # the run is small
+    run_path = shutil.copytree(measured_run, tmp_path / "run")
+    with open_existing(run_path) as run:
+        keep_clearness(run, Access())
+        assert not (run_path / "completeness" / FILE).exists()  # nobody confirmed anything yet
+        rows = Results(run).candidates(columns=["key", "diameter"]).to_pylist()
+        own = [row["key"] for row in rows if row["diameter"]][:7]
+        lines = "".join(f"{row['key']},{'crater' if row['key'] in own else 'not'}\n" for row in rows)
+        (tmp_path / "said.csv").write_text(f"key,verdict\n{lines}")
+        import_file(run, tmp_path / "said.csv", "somebody")
+        assert read_completeness(run_path, pixel_nm=50).population is None  # not measured yet
+        keep_clearness(run, Access())
+        written = (run_path / "completeness" / FILE).read_bytes()
+        keep_clearness(run, Access())
+        assert (run_path / "completeness" / FILE).read_bytes() == written
+    table = pq.read_table(run_path / "completeness" / FILE)
+    assert table.schema.equals(SCHEMA)
+    assert sorted(row["key"] for row in table.to_pylist() if not row["planted"]) == sorted(own)
+    assert all(row["ratio"] >= 3 for row in table.to_pylist())
+    told, plain = read_completeness(run_path, pixel_nm=50), read_completeness(run_path, pixel_nm=50, match=False)
+    assert told.population is not None
+    assert told.population.confirmed == 7
+    assert (told.densities[0].matched, plain.densities[0].matched) == (True, False)
+    assert plain.densities[0].completeness == pytest.approx(plain.share("all").share)
+    assert told.densities[0].completeness == pytest.approx(told.share("all", matched=True).share)
+    assert told.record()["matched"]["confirmed"] == 7
+    assert plain.record()["matched"] is None
+    assert "matched_every_diameter_nm," in told.as_csv()
+    assert "matched" not in plain.as_csv()
+    assert "as clear as the confirmed" in make_page(told, "run", "", [])
+    assert "The 7 confirmed craters say" in make_page(told, "run", "", [])
+    assert "the foil's own craters to be as the planted ones" in html.unescape(make_page(plain, "run", "", []))
