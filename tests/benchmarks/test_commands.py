@@ -170,7 +170,15 @@ def test_frames_cost_their_pixels(measure: Measure) -> None:
 @pytest.mark.slow
 def test_this_machine_in_one_table(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
-    for name, few in (("here.PROTOCOL", 2), ("here.PEERS", 9), ("here.SMALL", 2), ("frames.LEAST_IMAGES", 600)):
+    little = {
+        "here.PROTOCOL": 2,
+        "here.PEERS": 9,
+        "here.SMALL": 2,
+        "here.SCAN_SECONDS": 0,
+        "frames.TILE": (96, 128),
+        "frames.FRAME": (192, 256),
+    }
+    for name, few in (little | {"frames.LEAST_IMAGES": 16, "frames.SHARD_IMAGES": 8}).items():
         monkeypatch.setattr(f"benchmarks.{name}", few)
     record = measure(
         *("here", "--minutes", "0", "--bundle", "random", "--engines", "openvino-float", "--engine", "stand-in"),
