@@ -22,8 +22,8 @@ FEWEST = 4
 
 MEANING = (
     "Driver: resident memory, sampled from outside five times a second from its start to its end (listing and the last "
-    "check included). Loaders, scorers, Ray: what their processes hold together, shared memory counted once, as often as "
-    "a tenth of the time allows. Steady: the median while images were being scored."
+    "check included). Loaders, scorers, Ray: what their processes hold together, shared memory counted once, as often "
+    "as a tenth of the time allows. Steady: the median while images were being scored."
 )
 
 

@@ -118,9 +118,7 @@ def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_
     assert all(np.allclose(both[0][key], both[1][key], atol=1e-4) for key in both[0])
 
 
-def test_a_fit_goes_on_from_another(
-    easy: dict[str, DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[object] = []
     take_step = keras.Model.train_step
     monkeypatch.setattr(keras.Model, "train_step", lambda self, data: traced.append(self) or take_step(self, data))
