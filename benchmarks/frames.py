@@ -122,8 +122,8 @@ def scans(made: list[ImageSet], engine: str, bundle: Path, images: int, repeats:
         turn = []
         for source, area in zip(sources, (1, AREA), strict=True):
             with tempfile.TemporaryDirectory(dir=work, prefix="run-") as run:
-                common = {"engine": engine, "bundle": str(bundle), "endpoint_url": None, "out": f"{run}/run"}
-                common |= {"source": str(source), "shard_images": SHARD_IMAGES // area}
+                common: dict[str, Any] = {"engine": engine, "bundle": str(bundle), "endpoint_url": None}
+                common |= {"source": str(source), "out": f"{run}/run", "shard_images": SHARD_IMAGES // area}
                 timed = child.run("benchmarks.scan:timed_scan", **common)
             turn.append(1000 * timed["drained_seconds"] / timed["drained_images"] / area)
         elapsed.append(turn)
