@@ -28,6 +28,8 @@ BLOCK = 256
 """Site images of a block; as many pixels in frames fill one as well."""
 LEAST_IMAGES, MOST_IMAGES = 2_048, 24_000
 """Site images of a scan, whatever the engine's rate."""
+SHARD_IMAGES = 1_000
+"""Site images of a part of a scan."""
 BAR = 1.15
 
 MEANING = (
@@ -120,8 +122,9 @@ def scans(made: list[ImageSet], engine: str, bundle: Path, images: int, repeats:
         turn = []
         for source, area in zip(sources, (1, AREA), strict=True):
             with tempfile.TemporaryDirectory(dir=work, prefix="run-") as run:
-                common = {"engine": engine, "bundle": str(bundle), "endpoint_url": None, "shard_images": 1_000 // area}
-                timed = child.run("benchmarks.scan:timed_scan", source=str(source), out=f"{run}/run", **common)
+                common: dict[str, Any] = {"engine": engine, "bundle": str(bundle), "endpoint_url": None}
+                common |= {"source": str(source), "out": f"{run}/run", "shard_images": SHARD_IMAGES // area}
+                timed = child.run("benchmarks.scan:timed_scan", **common)
             turn.append(1000 * timed["drained_seconds"] / timed["drained_images"] / area)
         elapsed.append(turn)
     return _compared(elapsed)

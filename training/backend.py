@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from crater_ray.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -50,6 +55,18 @@ def compiles() -> bool:
     import keras
 
     return bool(keras.backend.backend() == "jax")
+
+
+def complete(model: keras.Model, images: np.ndarray, targets: dict[str, np.ndarray] | np.ndarray) -> None:
+    """Make what a compiled model counts its losses with, before its first batch.
+
+    Made in the middle of its first step, TensorFlow would trace that step, the most of a short fit, a second time.
+
+    Args:
+        model: compiled.
+        images, targets: a batch; only shapes and types matter.
+    """
+    model._symbolic_build(data_batch=(images, targets, None))
 
 
 def _has_bfloat16() -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.rows import RENDERERS
-from tests.benchmarks.test_commands import Measure, cache, measure
-
-__all__ = ["cache", "measure"]
+from tests.benchmarks.conftest import Measure
 
 
 @pytest.mark.slow

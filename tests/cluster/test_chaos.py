@@ -34,8 +34,8 @@ def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     record = tmp_path / "chaos.json"
     for name, value in QUICK_HEALTH_CHECK.items():
         monkeypatch.setenv(name, value)
-    arguments = ["chaos", "--minutes", "0.8", "--images", "1000", "--kills", "6", "--shard-images", "20"]
-    arguments += ["--distinct", "6", "--seed", "3", "--redone", "1", "--json", str(record)]
+    arguments = ["chaos", "--minutes", "0.2", "--images", "400", "--kills", "6", "--shard-images", "10"]
+    arguments += ["--distinct", "6", "--seed", "3", "--faults", "0.1", "--redone", "1", "--json", str(record)]
     state = tmp_path / "state"
     arguments += ["--state", str(state)]
     with subprocess.Popen([sys.executable, "-m", "benchmarks", *arguments], stdout=subprocess.DEVNULL) as first:
@@ -55,4 +55,4 @@ def test_chaos_in_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert all(figures[f"{kind}s_killed"] >= count for kind, count in before.items()), (before, figures)
     assert all(figures[f"{kind}s_killed"] for kind in ("node", "scorer", "loader", "driver", "server")), figures
     assert sum(figures["faults"].values()) > 20
-    assert figures["scored"] >= 1000
+    assert figures["scored"] >= 400

@@ -30,13 +30,13 @@ def rows(run: Path) -> list[dict[str, object]]:
 @pytest.mark.slow
 def test_a_scan_with_a_gpu_gives_the_same_rows(ray_here: None, tmp_path: Path, quiet: Console) -> None:
     """Ray is told of a GPU, and pins one to the scorer; the network computes on the processor all the same."""
-    simulate_archive(tmp_path / "archive", images=18, craters=16, seed=7)
+    simulate_archive(tmp_path / "archive", images=8, craters=7, seed=7)
     settings = ScanSettings(
-        str(tmp_path / "archive"), "", bundle=STARDUST, engine="keras", threshold=0.5, shard_images=6
+        str(tmp_path / "archive"), "", bundle=STARDUST, engine="keras", threshold=0.5, shard_images=3
     )
     with clustered() as cluster:
         cluster.add_node(num_gpus=1, num_cpus=2)
-        words = ("--bundle", "stardust", "--engine", "keras", "--threshold", "0.5", "--shard-images", "6")
+        words = ("--bundle", "stardust", "--engine", "keras", "--threshold", "0.5", "--shard-images", "3")
         words = (*words, "--address", cluster.address)
         done = subprocess.run(
             [CLI, "scan", settings.source, "--out", str(tmp_path / "gpu"), *words],
@@ -47,5 +47,5 @@ def test_a_scan_with_a_gpu_gives_the_same_rows(ray_here: None, tmp_path: Path, q
         assert done.returncode == 0, done.stderr
     scan(replace(settings, out=str(tmp_path / "processor")), quiet)
     with_gpu, without = rows(tmp_path / "gpu"), rows(tmp_path / "processor")
-    assert sum(row["diameter"] is not None for row in without) >= 10
+    assert sum(row["diameter"] is not None for row in without) >= 4
     assert with_gpu == without

@@ -19,7 +19,7 @@ from crater_ray.errors import UsageError
 from crater_ray.runs.columns import SCHEMA
 from crater_ray.runs.manifest import Selection
 from crater_ray.runs.run import Run, open_existing
-from crater_ray.scanning import pipeline
+from crater_ray.scanning import backlog
 from crater_ray.scanning.scan import Outcome, scan
 from crater_ray.settings import ScanSettings
 from crater_ray.storage.access import Access
@@ -227,10 +227,11 @@ def test_object_deleted_after_listing_is_missing(
 def test_unreachable_storage_fails_the_run_not_the_images(
     ray_here: None, tmp_path: Path, quiet: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "MAX_TRIES", 1)  # each try of the loader already repeats for some seconds
-    (tmp_path / "keys.txt").write_text("\n".join(f"s3://bucket/k{i}.jpg" for i in range(30)))
+    monkeypatch.setattr(backlog, "MAX_TRIES", 1)  # each try of the loader already repeats for some seconds
+    (tmp_path / "keys.txt").write_text("s3://bucket/k0.jpg\ns3://bucket/k1.jpg")
     access = Access("http://127.0.0.1:9", anonymous=True)
-    outcome = scan(stand_in(tmp_path / "keys.txt", tmp_path / "run", access=access), quiet)
+    settings = replace(stand_in(tmp_path / "keys.txt", tmp_path / "run", access=access), shard_images=1)
+    outcome = scan(settings, quiet)
     assert set(outcome.failed) == {0, 1}
     assert "127.0.0.1:9" in outcome.failed[0]
     assert not outcome.check.whole

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -117,7 +118,10 @@ def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_
     assert all(np.allclose(both[0][key], both[1][key], atol=1e-4) for key in both[0])
 
 
-def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path) -> None:
+def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[object] = []
+    take_step = keras.Model.train_step
+    monkeypatch.setattr(keras.Model, "train_step", lambda self, data: traced.append(self) or take_step(self, data))
     data = Data(easy["train"], easy["validation"].first(20))
     settings = Settings("matched", budget=Budget(megapixels=0.3), step_two_share=0.0, epoch_images=16, batches=(8, 4))
     fit(settings, data, tmp_path / "first", say=lambda _: None)
@@ -129,6 +133,7 @@ def test_a_fit_goes_on_from_another(easy: dict[str, DataSet], tmp_path: Path) ->
         with np.load(tmp_path / name / "checkpoint.npz") as stored:
             kernels.append(stored["model0"])
     assert kernels[0].shape == (3, 3, 1, 64)
+    assert len(traced) == 3, "a step is traced once, which is the most of a short fit"
     assert np.abs(kernels[0] - kernels[1]).max() < 1e-6
     assert np.abs(kernels[0] - kernels[2]).max() > 1e-3
     with pytest.raises(UsageError, match="begun"):  # it is not the same fit without what it began with

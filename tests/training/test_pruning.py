@@ -97,10 +97,10 @@ def test_a_pruned_network_learns_and_ships_with_all_parameters(
     settings = Settings(
         "matched",
         filters=FEW,
-        budget=Budget(megapixels=8.0),
+        budget=Budget(megapixels=4.0),
         step_two_share=0.0,
-        epoch_images=400,
-        batches=(16, 4),
+        epoch_images=200,
+        batches=(8, 4),
         learning_rate=1e-3,
     )
     data = Data(easy["train"], easy["validation"])

@@ -18,6 +18,7 @@ from crater_ray.engines.keras_screen import build_screen
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.screen import CONVOLUTIONS, Screen
+from training import backend
 from training.distillation.answers import Answered, feature_map
 from training.distillation.batches import AugmentedBatches
 from training.distillation.screen_threshold import Promise, set_threshold
@@ -166,7 +167,9 @@ def _fit(
         weights = np.array([1.0 if used < MAP_UNTIL else 0.3, 1.0, 1.0], np.float32)
         # Not [..., None]: JAX takes that axis's stride of 0 for another layout, and copies pixel by pixel.
         images = batch.reshape(*batch.shape, 1)
-        logs = distillation.train_on_batch(images, np.tile(weights, (len(batch), 1)), return_dict=True)
+        wanted = np.tile(weights, (len(batch), 1))
+        backend.complete(distillation, images, wanted)
+        logs = distillation.train_on_batch(images, wanted, return_dict=True)
         losses.append((float(logs["map_cost"]), float(logs["score_cost"])))
         seen, step = seen + len(batch), step + 1
         if time.monotonic() - told > 60.0:

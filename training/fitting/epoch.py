@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from training import backend
 from training.data_sets.batches import Batch, epoch_batches
 from training.fitting import schedule
 from training.fitting.checkpoint import State
@@ -86,6 +87,7 @@ def run_epoch(context: FitContext, step: Step, state: State, tell: Callable[[int
         rate = schedule.learning_rate(recipe, state.batches, used, highest=highest, pretrained=context.pretrained)
         step.optimizer.learning_rate.assign(rate)
         targets = _targets(step, batch, positions)
+        backend.complete(step.model, batch.images, targets)
         state.loss += float(step.model.train_on_batch(batch.images, targets, return_dict=True)["loss"])
         step.model.reset_metrics()
         state.done += 1

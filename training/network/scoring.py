@@ -53,7 +53,7 @@ def pooled(
     apply_weights(network, small)
     body = keras.Model(network.inputs, network.get_layer("peaks").output)
     body.jit_compile = compiles()
-    size = batch * max(1, (384 * 512) // (data.shape[0] * data.shape[1]))
+    size = min(len(data), batch * max(1, (384 * 512) // (data.shape[0] * data.shape[1])))
     found = np.empty((len(data), 32), np.float64)
     for first in range(0, len(data), size):
         rows = np.arange(first, min(first + size, len(data)))
