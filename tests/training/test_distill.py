@@ -53,7 +53,7 @@ def write_images(folder: Path, count: int, seed: int) -> Path:
 @pytest.fixture(scope="module", autouse=True)
 def _fewer_measured() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(distilling, "SAMPLE", 48)
+        patch.setattr(distilling, "SAMPLE", 96)
         patch.setattr(distilling, "WARM_UP", 40)
         yield
 
@@ -246,7 +246,7 @@ def test_features_are_in_the_full_networks_units(full: tuple[Bundle, Answered, A
     images = AugmentedBatches(bundle, [examples], distilling.SAMPLE, 0).make(0)[..., None]
     drawn, wanted = (model.predict(images, 16, verbose=0) for model in (features, feature_map(bundle, "float32")))
     found = units(drawn, wanted)
-    both = (found > 2 * LEAST_UNIT) & (np.square(drawn).sum((0, 1, 2)) > 1e-2)  # others are seen by one of them alone
+    both = found > 2 * LEAST_UNIT  # the others are never seen where the network sees the same
     assert both.sum() > 10 and np.allclose(found[both], 1.0, atol=0.01)
 
 
