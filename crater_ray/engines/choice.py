@@ -123,5 +123,5 @@ def _quickest(tried: Sequence[Tried]) -> Choice:
         if one.images_per_second > WORTH_IT * best.images_per_second:
             best = one
     rates = ", ".join(f"{one.engine} {one.images_per_second:.0f}" for one in fit if one is not best)
-    why = f"quickest here with {best.images_per_second:.0f} images/s" + (f" ({rates})" if rates else "")
+    why = f"quickest here with {best.images_per_second:.0f} images/s a core" + (f" ({rates})" if rates else "")
     return Choice(best.engine, why, tuple(tried), warnings)
