@@ -190,6 +190,8 @@ def _densities(measured: Completeness) -> str:
     words = f"{said.judged:,} of the run's {said.candidates:,} candidates are judged"
     if said.judged < said.candidates:
         words += f"; from score {said.cut:.6g} on, all are: densities count from there"
+    clear = "as clear as the confirmed ones" if measured.population else "as clear as the planted ones"
+    words += f". Completeness is that of craters {clear}"
     of_all = [density for density in measured.densities if not density.foil]
     of_foils = [density for density in measured.densities if density.foil]
     more = f"<details><summary>By foil</summary>{_density_table(measured, of_foils)}</details>" if of_foils else ""
@@ -211,7 +213,6 @@ def _density_table(measured: Completeness, densities: Sequence[Density]) -> str:
     ]  # fmt: skip
     exposure = "mm\u00b2 scanned" if measured.unit == "mm2" else "1,000 images"
     heads = ["size", "confirmed", "unsure or of unknown size", exposure, "completeness", "density"]
-    heads[4] += " (as the confirmed)" if measured.population else " (as planted)"
     return _table("", (["foil", *heads] if densities[0].foil else heads), rows)
 
 
