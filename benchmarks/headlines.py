@@ -69,10 +69,13 @@ def _scale(record: dict[str, Any]) -> Iterator[Headline]:
     )
 
 
-def _chaos(record: dict[str, Any]) -> Iterator[Headline]:
-    figures = record["figures"]
-    what = f"{record['images']['images']:,} images, {figures['kills']} kills, {record['settings']['faults']:.0%} faults"
-    yield f"{what}: images lost and doubled", f"{figures['lost']} and {figures['doubled']}"
+def _memory(record: dict[str, Any]) -> Iterator[Headline]:
+    """The longest scan of `memory`: what all its processes held, and how that grew."""
+    run = record["figures"]["runs"][-1]
+    every = [run, *run["others"].values()]
+    steady, drift = (sum(held[name] for held in every) for name in ("steady_mib", "drift_mib"))
+    what = f"memory while scanning {run['images']:,} images, all processes, and its growth from first half to second"
+    yield what, f"{steady:,.0f} MiB, {drift:+.0f}"
 
 
 HEADLINES: dict[str, Callable[[dict[str, Any]], Iterator[Headline]]] = {
@@ -81,5 +84,5 @@ HEADLINES: dict[str, Callable[[dict[str, Any]], Iterator[Headline]]] = {
     "forward": _gpu,
     "screening": _screening,
     "scale": _scale,
-    "chaos": _chaos,
+    "memory": _memory,
 }
