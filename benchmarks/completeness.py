@@ -42,11 +42,11 @@ NEAR = 8.0
 MEANING = (
     "Archives of simulated foil, each with its own texture, noise and focus; craters by the formulas of the foreign "
     "test set. Each is scanned, judged by who knows the truth, and its completeness measured. A cell is a foil and a "
-    "class of size with at least `--least` visible craters: right is a true recall within the measured 95% interval; "
-    "with chance, a count of found craters within the interval that is predicted for so many (95%): of three craters "
-    "chance alone finds all, or few. A density is right when its 95% interval, or upper limit, covers the true one, of "
-    "all sizes. All is judged twice: for craters as clear as the confirmed ones, where enough are confirmed to "
-    "tell, as a user is told it; and for craters as they were planted."
+    "class of size with at least `--least` visible craters. Three 95% intervals are compared with its true recall: of "
+    "this run, as its confirmed craters say how many more there are; of so many craters, as predicted for the true "
+    "number of them; of very many, where a few are found by chance more or fewer. A density is right when its 95% "
+    "interval, or upper limit, covers the true one, of all sizes. All is judged twice: for craters as clear as the "
+    "confirmed ones, where enough are confirmed to tell, as a user is told it; and for craters as they were planted."
 )
 
 
@@ -90,8 +90,9 @@ def completeness(
     rows = [
         (what, *(f"{one[f'{name}_{right}']} of {one[name]}" for one in (f, planted_so)))
         for what, name, right in (
-            ("cells", "cells", "covered"),
-            ("cells, with the chance of so few craters", "cells", "likely"),
+            ("cells, of this run", "cells", "own"),
+            ("cells, of so many craters", "cells", "likely"),
+            ("cells, of very many", "cells", "covered"),
             ("densities", "estimates", "covered"),
             ("densities without craters", "limits", "covered"),
         )
@@ -106,6 +107,7 @@ def counted(archives: list[dict[str, Any]], foils: int) -> dict[str, int]:
     return {
         "cells": len(cells),
         "cells_covered": sum(cell["covered"] for cell in cells),
+        "cells_own": sum(cell["own"] for cell in cells),
         "cells_likely": sum(cell["likely"] for cell in cells),
         "estimates": foils,
         "estimates_covered": sum(archive["covered"] for archive in archives[:foils]),
@@ -185,7 +187,7 @@ def judge(run: Run, truth: list[Crater], path: Path) -> set[str]:
 
 def compare(measured: Completeness, truth: list[Crater], found: set[str], least: int) -> dict[str, Any]:
     """What was measured beside the truth: cells of size, and the density of all sizes; JSON values."""
-    cells = []
+    cells, own_of = [], {own.name: own for own in measured.own}
     for share in measured.sizes():
         low, high = share.low or 0.0, share.high or np.inf
         true = [one for one in truth if low <= one.diameter < high and one.ratio >= SEEN]
@@ -193,9 +195,11 @@ def compare(measured: Completeness, truth: list[Crater], found: set[str], least:
             hits = sum(one.key in found for one in true)
             recall = hits / len(true)
             fewest, most = share.found_of(len(true))
+            own = own_of.get(share.name)
             cells.append(
                 {"size": share.name, "craters": len(true), "recall": recall, "measured": share.share}
                 | {"lower": share.lower, "upper": share.upper, "covered": bool(share.lower <= recall <= share.upper)}
+                | {"own": own is not None and own.lower <= recall <= own.upper, "judged": own and own.record()}
                 | {"found": hits, "fewest": fewest, "most": most, "likely": bool(fewest <= hits <= most)}
             )
     matched = measured.population and measured.population.record()

@@ -73,6 +73,7 @@ class Judged:
         craters: (n, 2) size (nm or px; not a number where it is not known) and whether it is certain.
         foils: (n,) of each.
         keys: (n,) of their images.
+        pixels: (n,) their diameters in px; not a number where they are not known.
     """
 
     cut: float
@@ -82,6 +83,13 @@ class Judged:
     craters: np.ndarray
     foils: np.ndarray
     keys: np.ndarray
+    pixels: np.ndarray
+
+    @property
+    def diameters(self) -> np.ndarray:
+        """Of those that are certain, px; not a number where they are not known."""
+        certain: np.ndarray = self.pixels[self.craters[:, 1] == 1]
+        return certain
 
     @property
     def confirmed(self) -> list[tuple[str, str]]:
@@ -163,7 +171,7 @@ def judged(
     if not known.all():  # just above the best one that nobody has judged
         cut = float(np.nextafter(scores[np.flatnonzero(~known)[0]], np.float32(2)))
     counted = int((scores >= np.float32(cut)).sum())
-    craters, foils, whose = [], [], []
+    craters, foils, whose, pixels = [], [], [], []
     names = foils_of(rows, image_table).to_pylist()
     sizes = zip(rows["diameter"].to_pylist(), rows["pixel_nm"].to_pylist(), strict=True)
     for key, score, foil, (diameter, nm) in zip(keys, scores, names, sizes, strict=True):
@@ -173,9 +181,10 @@ def judged(
             craters.append((size, word == "crater"))
             foils.append(foil)
             whose.append(key)
+            pixels.append(diameter or np.nan)
     return Judged(
         cut, len(keys), int(known.sum()), counted, np.array(craters, float).reshape(-1, 2),
-        np.array(foils, object), np.array(whose, object),
+        np.array(foils, object), np.array(whose, object), np.array(pixels, float),
     )  # fmt: skip
 
 

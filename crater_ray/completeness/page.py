@@ -15,7 +15,7 @@ from crater_ray.completeness.pictures import Shown
 from crater_ray.completeness.planted import NEAR
 from crater_ray.completeness.report import Completeness
 from crater_ray.completeness.shares import Share
-from crater_ray.completeness.show import density_words, interval, matched_words, percent
+from crater_ray.completeness.show import density_words, interval, matched_words, own_heads, own_row, percent
 from crater_ray.planting.visibility import SEEN
 
 
@@ -28,7 +28,7 @@ def page(measured: Completeness, name: str, facts: str, shown: Sequence[Shown]) 
         facts: a line about the run, for its head.
         shown: pictures of planted craters.
     """
-    sections = [_answers(measured), _curves(measured), _divided(measured), _densities(measured)]
+    sections = [_answers(measured), _curves(measured), _divided(measured), _own(measured), _densities(measured)]
     sections += [_places(measured), _pictures(shown), _assumed(measured)]
     filled = {
         "title": html.escape(f"Completeness: {name}"),
@@ -174,6 +174,27 @@ def _divided(measured: Completeness) -> str:
             ]
             tables.append(_table(f"By {title}", (title, "visible", "found", "95% interval"), rows))
     return f'<h2>By foil, look and quality</h2><div class="two">{"".join(tables)}</div>' if tables else ""
+
+
+def _own(measured: Completeness) -> str:
+    if not measured.own:
+        return ""
+    classes = [own for own in measured.own if own.low is not None and own.found]
+    points = [
+        Point(math.sqrt((own.low or 1) * (own.high or 1)), own.share, own.lower, own.upper,
+              "{} px: {} confirmed, {} missed, {} found".format(*own_row(own)))
+        for own in classes
+    ]  # fmt: skip
+    sizes = measured.shares["diameter_px"]
+    across = log_axis("diameter, px", sizes[0].low or 1.0, sizes[-1].high or 1.0)
+    caption = "Share found of the craters that are in these images, where any was confirmed."
+    curve = drawing([Curve("found", points, 2)], across, percent_axis("found"), caption) if points else ""
+    words = (
+        "All candidates are judged. To each confirmed crater there are others that an observer could see in these "
+        "images and the run has missed: so many, in 95 of 100 cases."
+    )
+    table = _table("", own_heads(measured), [own_row(own) for own in measured.own])
+    return f'<h2>What this run has missed</h2><p>{words}</p><div class="two">{curve}{table}</div>'
 
 
 def _densities(measured: Completeness) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from crater_ray.completeness.budgets import Budget, budgets
 from crater_ray.completeness.clearness import read_clearness
 from crater_ray.completeness.density import Density, Judged, Scanned, densities, judged, scanned
 from crater_ray.completeness.matched import BEFORE, matched_shares
+from crater_ray.completeness.own import Own, own_craters
 from crater_ray.completeness.planted import PlantedCraters, open_planted, read_planted_craters
 from crater_ray.completeness.population import Population, clearness_of, population_of
 from crater_ray.completeness.shares import Place, Share, all_shares, places
@@ -46,6 +48,8 @@ class Completeness:
         densities: craters per unit, by foil and size.
         craters: the planted ones, one by one.
         population: how clearly the foil's own craters stand out; None where too few are confirmed to tell.
+        own: what the run has found and missed of the foil's own craters, of all sizes and by diameter in px; empty
+            until every candidate is judged.
     """
 
     run_id: str
@@ -62,6 +66,7 @@ class Completeness:
     densities: list[Density]
     craters: PlantedCraters
     population: Population | None = None
+    own: Sequence[Own] = ()
 
     def share(self, name: str = "visible", matched: bool = False) -> Share:
         """The share of the planted craters that are `visible`, `not visible` or `all`.
@@ -96,6 +101,7 @@ class Completeness:
                 "judged": self.judged.judged,
             },
             "matched": self.population and self.population.record(),
+            "own": [one.record() for one in self.own],
             "density_unit": self.unit,
             "densities": [density.record() for density in self.densities],
         }
@@ -115,6 +121,9 @@ class Completeness:
         for budget in self.budgets:
             for share in budget.sizes:
                 writer.writerow(share.record() | {"by": "budget", "low": budget.images, "high": budget.score})
+        for own in self.own:
+            row = own.record()
+            writer.writerow({name: row[name] for name in CSV_COLUMNS if name in row} | {"by": "own"})
         return text.getvalue()
 
 
@@ -140,15 +149,15 @@ def completeness_of(
         CraterRayError: the measurement is not complete, or damaged.
     """
     with open_planted(run, access) as planted:
-        craters, measured = read_planted_craters(planted, pixel_nm), read_clearness(planted)
+        craters, clear = read_planted_craters(planted, pixel_nm), read_clearness(planted)
     there: Scanned = scanned(run, image_table, pixel_nm)
     said = judged(run, consensus(read_verdicts(run)), image_table, pixel_nm, there.in_nm)
-    seen = clearness_of(measured, craters, said.confirmed if match and said.usable else ())
+    seen = clearness_of(clear, craters, said.confirmed if match and said.usable else ())
     population = population_of(craters, seen, said.cut)
     shares = all_shares(craters, run.threshold)
     if population is not None:
         shares |= matched_shares(shares, craters, population, run.threshold)
-    return Completeness(
+    measured = Completeness(
         run.id,
         run.threshold,
         len(craters),
@@ -164,3 +173,8 @@ def completeness_of(
         craters,
         population,
     )
+    if said.usable and said.judged == said.candidates:
+        matched = population is not None
+        own = own_craters(measured.share(matched=matched), measured.sizes(), said.diameters)
+        measured = replace(measured, own=own)
+    return measured

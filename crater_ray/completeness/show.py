@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from crater_ray.completeness.density import Density
+    from crater_ray.completeness.own import Own
     from crater_ray.completeness.report import Completeness
     from crater_ray.completeness.shares import Share
 
@@ -61,6 +62,19 @@ def matched_words(measured: Completeness) -> str:
     )
 
 
+def own_heads(measured: Completeness) -> tuple[str, str, str, str]:
+    """Headings of the table of what the run has found and missed."""
+    like = "as clear as confirmed" if measured.population else "as clear as planted"
+    return (f"diameter in px, {like}", "confirmed", "missed (95%)", "found of all (95%)")
+
+
+def own_row(own: Own) -> tuple[str, str, str, str]:
+    """A row of it."""
+    missed = f"{own.missed:,} ({own.missed_fewest:,}-{own.missed_most:,})"
+    share = f"{percent(own.share)} ({100 * own.lower:.0f}-{100 * own.upper:.0f}%)" if own.found else "-"
+    return own.name, f"{own.found:,}", missed, share
+
+
 def show_completeness(measured: Completeness, console: Console) -> None:
     """Say it in a few lines and tables."""
     from rich.table import Table
@@ -99,6 +113,13 @@ def show_completeness(measured: Completeness, console: Console) -> None:
             f"{said.judged:,} of {said.candidates:,} candidates are judged, all from score {said.cut:.6g} on: "
             "densities count from there.",
         )
+    if measured.own:
+        table = Table()
+        for heading in own_heads(measured):
+            table.add_column(heading, justify="right")
+        for own in measured.own:
+            table.add_row(*own_row(own))
+        console.print(table, markup=False)
     if measured.densities:
         say(console, matched_words(measured))
         say(console, f"craters of all planted sizes: {density_words(measured.densities[0], measured.unit)}")

@@ -165,3 +165,25 @@ def test_confirmed_craters_of_a_run_change_its_densities(
     assert "as clear as the confirmed" in make_page(told, "run", "", [])
     assert "The 7 confirmed craters say" in make_page(told, "run", "", [])
     assert "the foil's own craters to be as the planted ones" in html.unescape(make_page(plain, "run", "", []))
+    whole, *classes = told.own
+    assert (whole.found, sum(one.found for one in classes)) == (7, 7)
+    assert [one.name for one in classes] == [share.name for share in told.sizes()]
+    for one in told.own:
+        assert one.missed_fewest <= one.missed <= one.missed_most
+        assert (one.found > 0) == (one.upper > 0)
+    assert whole.lower < told.share(matched=True).share < whole.upper
+    assert "own,,,all sizes,,7," in told.as_csv()
+    assert "What this run has missed" in make_page(told, "run", "", [])
+
+
+def test_what_is_missed_is_told_once_all_is_judged(measured_run: Path, tmp_path: Path) -> None:
+    run_path = shutil.copytree(measured_run, tmp_path / "run")
+    with open_existing(run_path) as run:
+        keys = Results(run).candidates(columns=["key"])["key"].to_pylist()
+        for judged, told in ((keys[:-1], 0), (keys[-1:], 1)):
+            (tmp_path / "said.csv").write_text("key,verdict\n" + "".join(f"{key},not\n" for key in judged))
+            import_file(run, tmp_path / "said.csv", "somebody")
+            own = read_completeness(run_path).own
+            assert len(own[:1]) == told
+    assert (own[0].found, own[0].lower, own[0].upper) == (0, 0, 0)
+    assert own[0].missed_most >= 0
