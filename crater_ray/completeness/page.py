@@ -15,7 +15,7 @@ from crater_ray.completeness.pictures import Shown
 from crater_ray.completeness.planted import NEAR
 from crater_ray.completeness.report import Completeness
 from crater_ray.completeness.shares import Share
-from crater_ray.completeness.show import density_words, interval, matched_words, own_heads, own_row, percent
+from crater_ray.completeness.show import OWN_HEADS, density_words, interval, matched_words, own_row, percent
 from crater_ray.planting.visibility import SEEN
 
 
@@ -189,11 +189,12 @@ def _own(measured: Completeness) -> str:
     across = log_axis("diameter, px", sizes[0].low or 1.0, sizes[-1].high or 1.0)
     caption = "Share found of the craters that are in these images, where any was confirmed."
     curve = drawing([Curve("found", points, 2)], across, percent_axis("found"), caption) if points else ""
+    like = "confirmed" if measured.population else "planted"
     words = (
-        "All candidates are judged. To each confirmed crater there are others that an observer could see in these "
-        "images and the run has missed: so many, in 95 of 100 cases."
+        "All candidates are judged. Besides the confirmed craters there are others in these images, which an observer "
+        f"could see and the run has missed: so many, in 95 of 100 cases, if they are as clear as the {like} ones."
     )
-    table = _table("", own_heads(measured), [own_row(own) for own in measured.own])
+    table = _table("", OWN_HEADS, [own_row(own) for own in measured.own])
     return f'<h2>What this run has missed</h2><p>{words}</p><div class="two">{curve}{table}</div>'
 
 

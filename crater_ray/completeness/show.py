@@ -23,6 +23,8 @@ TABLES = (
     ("foil", "foil"),
     ("look", "look"),
 )
+OWN_HEADS = ("diameter in px", "confirmed", "missed (95%)", "of all found (95%)")
+"""Of the table of what a run has found and missed."""
 
 
 def percent(share: float) -> str:
@@ -60,12 +62,6 @@ def matched_words(measured: Completeness) -> str:
         f"{low:.2g}-{high:.2g}) as clear as the planted ones. Of such that an observer could see "
         f"{percent(share.share)} are found (95% interval {interval(share)}). Densities take them so."
     )
-
-
-def own_heads(measured: Completeness) -> tuple[str, str, str, str]:
-    """Headings of the table of what the run has found and missed."""
-    like = "as clear as confirmed" if measured.population else "as clear as planted"
-    return (f"diameter in px, {like}", "confirmed", "missed (95%)", "found of all (95%)")
 
 
 def own_row(own: Own) -> tuple[str, str, str, str]:
@@ -115,7 +111,7 @@ def show_completeness(measured: Completeness, console: Console) -> None:
         )
     if measured.own:
         table = Table()
-        for heading in own_heads(measured):
+        for heading in OWN_HEADS:
             table.add_column(heading, justify="right")
         for own in measured.own:
             table.add_row(*own_row(own))
