@@ -21,6 +21,7 @@ import psutil
 import typer
 
 from benchmarks import image_set, options, paced
+from benchmarks.paced import hold, release
 from benchmarks.record import Record
 from crater_ray.errors import UsageError
 from testbed.faulty_s3 import FaultyS3, faulty
@@ -35,6 +36,8 @@ BUSY = 0.55
 """Share of the time for which scorers that were never disturbed would need to score; the rest is for kills."""
 FIRST, LAST = 0.02, 0.9
 """Between these shares of the parts, kills happen."""
+AHEAD = 24
+"""Parts before the end from which on loaders may be done: none of them is killed there."""
 SILENT_SECONDS = 600
 """No part for so long: the scan hangs."""
 REPORT_SECONDS = 15
@@ -64,6 +67,7 @@ class Chaos:
         shards: of the run.
         kills: how many.
         rng: decides when and what.
+        counts: where the scorers count; see `benchmarks.paced`.
         say: told how far it is.
 
     Attributes:
@@ -79,6 +83,7 @@ class Chaos:
     shards: int
     kills: int
     rng: random.Random
+    counts: Path
     say: Callable[[int, Counter[str]], None] = lambda parts, killed: None
     killed: Counter[str] = field(default_factory=Counter)
     exits: list[int] = field(default_factory=list)
@@ -86,12 +91,18 @@ class Chaos:
     def run(self) -> None:
         """Start the scan, disturb it, start it again, until it ends well.
 
-        Going on with a run that was stopped, the kills that were due by then have been done.
+        Going on with a run that was stopped, what was killed by then is not killed again.
 
         Raises:
             RuntimeError: it hangs, or keeps failing.
         """
-        due = self._plan()[self.killed.total() :]
+        due: list[tuple[float, str]] = []
+        done = Counter(self.killed)
+        for moment, kind in self._plan():
+            done[kind] -= 1
+            if done[kind] < 0:
+                due.append((moment, kind))
+        release(self.counts)
         joins: list[float] = []
         driver = self._start()
         moved, parts, said, failures = time.monotonic(), 0, time.monotonic(), 0
@@ -113,8 +124,8 @@ class Chaos:
                 if joins and joins[0] <= now:
                     joins.pop(0)
                     self.cluster.add_node()
-                if due and due[0][0] <= parts and self._kill(due[0][1], driver):
-                    _, kind = due.pop(0)
+                kind = self._kill_next(due, parts, driver)
+                if kind:
                     self.killed[kind] += 1
                     self.say(parts, self.killed)
                     if kind == "driver":
@@ -133,9 +144,20 @@ class Chaos:
         """After how many parts what is killed: every kind at least once, if there are kills enough."""
         others = self.rng.choices(list(KINDS), list(KINDS.values()), k=max(0, self.kills - len(KINDS)))
         kinds = [*list(KINDS)[: self.kills], *others]
-        self.rng.shuffle(kinds)
-        moments = sorted(self.rng.uniform(FIRST, LAST) * self.shards for _ in kinds)
-        return list(zip(moments, kinds, strict=True))
+        ends = [min(LAST, max(0.3, 1 - AHEAD / self.shards)) if kind == "loader" else LAST for kind in kinds]
+        return sorted((self.rng.uniform(FIRST, end) * self.shards, kind) for kind, end in zip(kinds, ends, strict=True))
+
+    def _kill_next(self, due: list[tuple[float, str]], parts: int, driver: subprocess.Popen[bytes]) -> str | None:
+        """Kill what is due first, or next where there is none of it right now; scorers wait for what is overdue."""
+        late = [kill for kill in due if kill[0] <= parts]
+        for kill in late:
+            if self._kill(kill[1], driver):
+                due.remove(kill)
+                release(self.counts)
+                return kill[1]
+        if any(kind != "loader" for _, kind in late):
+            hold(self.counts, 0)
+        return None
 
     def _kill(self, kind: str, driver: subprocess.Popen[bytes]) -> bool:
         """Kill one of a kind; False when there is none right now."""
@@ -218,7 +240,7 @@ def chaos(
             arguments = ["scan", source, "--anonymous", "--endpoint-url", proxy.endpoint_url, "--engine", "stand-in"]
             arguments += ["--out", str(out), "--shard-images", str(shard_images), "--address", at.address]
             command = paced.command(device_ms, counts, *arguments)
-            disturbed = Chaos(at, server, command, out, log, shards, kills, random.Random(seed))
+            disturbed = Chaos(at, server, command, out, log, shards, kills, random.Random(seed), counts)
             disturbed.killed, disturbed.exits = Counter(before.killed), before.exits
             progress = _Progress(before, disturbed, proxy, work / "state.json")
             disturbed.say = progress
