@@ -124,13 +124,13 @@ class Chaos:
                 if joins and joins[0] <= now:
                     joins.pop(0)
                     self.cluster.add_node()
-                kind = self._kill_next(due, parts, driver)
-                if kind:
-                    self.killed[kind] += 1
+                gone = self._kill_next(due, parts, driver)
+                if gone:
+                    self.killed[gone] += 1
                     self.say(parts, self.killed)
-                    if kind == "driver":
+                    if gone == "driver":
                         driver = self._start()
-                    elif kind == "node":
+                    elif gone == "node":
                         joins.append(now + self.rng.uniform(1, 8))
                 if now - said > REPORT_SECONDS:
                     said = now
