@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from crater_ray.engines.processor import computes_in_bfloat16
 from crater_ray.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def policy(precision: str) -> str:
         UsageError: there is no such precision.
     """
     if precision == "auto":
-        return "mixed_bfloat16" if _has_bfloat16() else "float32"
+        return "mixed_bfloat16" if computes_in_bfloat16() else "float32"
     if precision not in PRECISIONS:
         raise UsageError(f"--precision must be auto or one of {', '.join(PRECISIONS)}; received: {precision!r}")
     return precision
@@ -67,12 +68,3 @@ def complete(model: keras.Model, images: np.ndarray, targets: dict[str, np.ndarr
         images, targets: a batch; only shapes and types matter.
     """
     model._symbolic_build(data_batch=(images, targets, None))
-
-
-def _has_bfloat16() -> bool:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            flags = stream.read()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

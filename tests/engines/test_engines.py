@@ -122,5 +122,6 @@ def test_bfloat16_is_left_out_where_onednn_may_not_use_it(
     monkeypatch: pytest.MonkeyPatch, limit: str, expected: bool
 ) -> None:
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : avx2 avx512_bf16")
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert computes_in_bfloat16() is expected
