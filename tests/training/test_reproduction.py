@@ -81,7 +81,7 @@ def test_all_splits_have_the_same_seeds_and_frames_but_other_images(shared: dict
 
 
 @pytest.mark.slow
-def test_a_call_goes_on_with_the_very_next_batch(shared: dict[str, DataSet], tmp_path: Path) -> None:
+def test_a_call_goes_on_with_the_very_next_batch(untraced: None, shared: dict[str, DataSet], tmp_path: Path) -> None:
     data = Data(shared["crops"], shared["crops-validation"])
     batch = 4 * 92 * 92 / 1e6
 

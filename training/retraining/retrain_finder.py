@@ -11,7 +11,6 @@ import numpy as np
 from crater_ray.errors import UsageError
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import TILE, Weights
-from training.data_sets.dataset import DataSet
 from training.evaluation.intervals import budget_threshold
 from training.finder.calibrate import ODDS
 from training.finder.export import Scale, calibrated, scale_of, uncalibrated
@@ -70,10 +69,13 @@ def retrain_finder(
     tried = {AS_IT_WAS: start} | {name: between(start, fitted, part) for name, part in parts.items()}
     scale = scale_of(bundle)
     odds = int(bundle.trained.get("calibration", {}).get("one_in", ODDS))
-    scales = {name: _as_before(scale, start, weights, sets.validation) for name, weights in tried.items()}
+    judged = as_data_set(held)
+    said = {name: [centre_logits(weights, one) for one in (sets.validation, judged)] for name, weights in tried.items()}
+    was = said[AS_IT_WAS][0]
+    labels = [one.column("label") for one in (sets.validation, judged)]
     losses = {
-        name: _held_out_loss(weights, sets, held, None if whole else scales[name], odds)
-        for name, weights in tried.items()
+        name: _held_out_loss(labels, logits, None if whole else _as_before(scale, was, logits[0]), odds)
+        for name, logits in said.items()
     }
     chosen = min(losses, key=lambda name: losses[name])
     say("held-out loss: " + ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items()) + f"; kept: {chosen}")
@@ -82,7 +84,7 @@ def retrain_finder(
     if chosen != AS_IT_WAS:
         say("now with all judged images")
         weights = between(start, fit_all(added), parts[chosen])
-        scale = _as_before(scale, start, weights, sets.validation)
+        scale = _as_before(scale, was, centre_logits(weights, sets.validation))
         after = replace(after, weights=calibrated(weights, scale))
         if whole:
             blanks = centre_logits(after.weights, sets.validation)[sets.validation.column("label") == 0]
@@ -92,9 +94,8 @@ def retrain_finder(
     return replace(after, figures={"retraining": comparison}), comparison
 
 
-def _as_before(scale: Scale, before: Weights, after: Weights, ordinary: DataSet) -> Scale:
+def _as_before(scale: Scale, was: np.ndarray, now: np.ndarray) -> Scale:
     """The scale on which ordinary images keep their scores: judged look-alikes make a network less sure of all."""
-    was, now = (centre_logits(weights, ordinary) for weights in (before, after))
     if np.array_equal(was, now) or np.std(now) < 1e-3:
         return scale
     factor, shift = np.polyfit(now, was, 1)
@@ -103,19 +104,16 @@ def _as_before(scale: Scale, before: Weights, after: Weights, ordinary: DataSet)
     return replace(scale, slope=scale.slope * float(factor), offset=scale.slope * float(shift) + scale.offset)
 
 
-def _held_out_loss(weights: Weights, sets: Sets, held: Added, known: Scale | None, odds: int) -> float:
+def _held_out_loss(labels: list[np.ndarray], logits: list[np.ndarray], known: Scale | None, odds: int) -> float:
     """Mean cross-entropy of validation set and held-out images, craters and blanks of each counting the same.
 
     At even odds, as the images are. Calibrated on the validation set where no scale is known: an unsure network must
     not win by its modesty.
     """
-    data = sets.validation, as_data_set(held)
-    logits = [centre_logits(weights, one) for one in data]
-    scale = known or Scale(*platt(data[0].column("label"), logits[0]))
+    scale = known or Scale(*platt(labels[0], logits[0]))
     shift = np.log(odds) if known else 0.0
     losses = []
-    for one, logit in zip(data, logits, strict=True):
-        label = one.column("label")
+    for label, logit in zip(labels, logits, strict=True):
         z = scale(logit) + shift
         loss = np.logaddexp(0.0, z) - label * z
         losses.append(float(np.mean([loss[label == value].mean() for value in np.unique(label)])))
