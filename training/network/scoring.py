@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +12,6 @@ from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import DENSE, Preprocessing, Weights, apply_weights, build
 from training.backend import compiles
 from training.data_sets.dataset import DataSet
-
-if TYPE_CHECKING:
-    import keras
 
 
 def logits(
@@ -51,9 +46,13 @@ def pooled(
         dtype: Keras policy of the convolutions.
         progress: called with images done and images in all.
     """
+    import keras
+
     small = drop_inactive(weights)
-    network, body = _network_and_body(preprocessing, tuple(filter_counts(small)), dtype)
+    network = build(preprocessing, filters=filter_counts(small), dtype=dtype)
     apply_weights(network, small)
+    body = keras.Model(network.inputs, network.get_layer("peaks").output)
+    body.jit_compile = compiles()
     size = min(len(data), batch * max(1, (384 * 512) // (data.shape[0] * data.shape[1])))
     found = np.empty((len(data), 32), np.float64)
     for first in range(0, len(data), size):
@@ -66,19 +65,6 @@ def pooled(
         if progress is not None:
             progress(int(rows[-1]) + 1, len(data))
     return found
-
-
-@lru_cache(maxsize=2)
-def _network_and_body(
-    preprocessing: Preprocessing, filters: tuple[int, ...], dtype: str
-) -> tuple[keras.Model, keras.Model]:
-    """The network and its convolutions alone, for weights to be put in: compiled once, not once for all weights."""
-    import keras
-
-    network = build(preprocessing, filters=filters, dtype=dtype)
-    body = keras.Model(network.inputs, network.get_layer("peaks").output)
-    body.jit_compile = compiles()
-    return network, body
 
 
 def bundle_logits(bundle: Bundle, data: DataSet) -> np.ndarray:
