@@ -75,8 +75,7 @@ def connected(address: str | None) -> Iterator[None]:
         if address == "local":
             raise CraterRayError(f"Ray cannot be started on this machine: {text}") from None
         raise CraterRayError(
-            f"The Ray cluster at {address!r} cannot be reached: {text} "
-            "Check --address (or RAY_ADDRESS), and on clusters with tokens RAY_AUTH_MODE and RAY_AUTH_TOKEN."
+            f"The Ray cluster at {address!r} cannot be reached: {text} Check {preflight.FOR_A_CLUSTER}."
         ) from None
     try:
         yield

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from crater_ray.errors import CraterRayError
 
 PATIENCE_SECONDS = 10.0
 """So long a cluster may take to answer: it may have been started a moment ago."""
+FOR_A_CLUSTER = "--address (or RAY_ADDRESS), and on clusters with tokens RAY_AUTH_MODE and RAY_AUTH_TOKEN"
 _SOCKET_PATH = 107
 """The longest path of a socket that Linux takes, in bytes."""
 _SOCKET_NAME = "/ray/session_2026-11-28_17-23-40_953528_{pid}/sockets/plasma_store"
@@ -46,6 +48,8 @@ def check(address: str | None) -> None:
     stop = time.monotonic() + PATIENCE_SECONDS
     question = _OF_A_CLIENT_SERVER if wanted.startswith("ray://") else _OF_A_HEAD
     while (problem := _no_answer_here(*where, question)) is not None:
+        if isinstance(problem, PermissionError):
+            raise CraterRayError(f"The Ray cluster at {wanted!r} cannot be reached: {problem}. Check {FOR_A_CLUSTER}.")
         if time.monotonic() > stop or isinstance(problem, socket.gaierror):
             raise CraterRayError(
                 f"No Ray cluster answers at {where[0]}:{where[1]} ({given}): {_reason(problem)}. Check that it runs "
@@ -96,11 +100,32 @@ def _no_answer(host: str, port: int, question: str) -> OSError | None:
             channel.unary_unary(question)(b"", timeout=_ANSWER_SECONDS)
         except grpc.RpcError as answer:
             code = answer.code()
+            if code is grpc.StatusCode.UNAUTHENTICATED and not _token_opens(channel.unary_unary(question)):
+                return PermissionError("it serves only those who have its token")
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return TimeoutError("it does not answer in time")
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.INTERNAL):
                 return OSError("what answers there is not Ray")
     return None
+
+
+def _token_opens(ask: Callable[..., object]) -> bool:
+    """Whether a question is answered that comes with this process's token, or whether only Ray itself can tell."""
+    import grpc
+
+    try:
+        from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+
+        if os.environ.get("RAY_AUTH_MODE", "token").lower() not in ("token", "disabled"):
+            return True
+        token = tuple(get_auth_headers_if_auth_enabled({}).items())
+    except Exception:  # Ray has it elsewhere, or cannot read it and says why
+        return True
+    try:
+        ask(b"", timeout=_ANSWER_SECONDS, metadata=token)
+    except grpc.RpcError as answer:
+        return bool(answer.code() is not grpc.StatusCode.UNAUTHENTICATED)
+    return True
 
 
 def _reason(problem: OSError) -> str:

@@ -7,25 +7,52 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import image_set
+from benchmarks import image_set, options
 from benchmarks.gallery import BROWSERS
+from benchmarks.image_set import ImageSet
 from benchmarks.rows import RENDERERS
+from benchmarks.start import small_scan
 from crater_ray.errors import UsageError
+from crater_ray.runs.run import open_existing
 from crater_ray.scanning.loader import BLOCK_IMAGES
 from tests.benchmarks.conftest import Measure
 
 pytestmark = pytest.mark.slow
 
 
-def test_start(measure: Measure, shared_ray: None) -> None:
+def test_start(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each size begins with nothing kept, after a scan that is not counted; the scans themselves: the test below."""
+    asked: list[tuple[int, str, bool]] = []
+
+    def small_scan(
+        archive: ImageSet, images: int, bundle: Path, engine: str, place: Path, cache: Path
+    ) -> dict[str, float]:
+        asked.append((images, place.name, cache.exists()))
+        cache.mkdir(exist_ok=True)
+        return {"first_row_seconds": len(asked), "seconds": 10 * len(asked)}
+
+    monkeypatch.setattr("benchmarks.start.small_scan", small_scan)
     record = measure("start", "--images", "1,2", "--engine", "stand-in", "--repeats", "1")
     one, two = record["figures"]["rows"]
     assert (one["images"], two["images"]) == (1, 2)
-    for row in (one, two):
-        assert 0 < row["first_run"]["first_row_seconds"] <= row["first_run"]["seconds"]
-        assert 0 < row["later_runs"]["first_row_seconds"]["median"] <= row["later_runs"]["seconds"]["median"]
+    assert [(images, kept) for images, _, kept in asked] == [(1, False), (1, False), (1, True), (2, False), (2, True)]
+    assert len({place for _, place, _ in asked}) == 5
+    assert [row["first_run"] for row in (one, two)] == [{"first_row_seconds": n, "seconds": 10 * n} for n in (2, 4)]
+    assert [row["later_runs"]["first_row_seconds"]["median"] for row in (one, two)] == [3, 5]
+    assert [row["later_runs"]["seconds"]["median"] for row in (one, two)] == [30, 50]
     titles = [title for title, _, _ in RENDERERS["start"](record)]
     assert titles[0] == "scan of 1 image (stand-in), from the command to its first row, seconds"
+
+
+def test_small_scan_is_timed_from_its_command(cache: Path, tmp_path: Path, shared_ray: None) -> None:
+    """Twice, with what the first one kept for the second."""
+    made = image_set.make(6, (96, 100), cache=cache)
+    for turn in ("first", "later"):
+        timed = small_scan(made, 2, options.bundle_folder("default", tmp_path), "stand-in", tmp_path / turn, tmp_path)
+        assert 0 < timed["first_row_seconds"] <= timed["seconds"]
+        with open_existing(tmp_path / turn / "run") as run:
+            assert run.check().statuses == {"ok": 2}
+            assert run.success() is not None
 
 
 def test_scan_beside_the_plain_loop(measure: Measure, shared_ray: None) -> None:

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.child import run as run_in_child
+from benchmarks.image_set import ImageSet
 from benchmarks.readme import render
+from benchmarks.scan import timed_scan
+from crater_ray.network.bundle import load
 from testbed.local_cluster import QUICK_HEALTH_CHECK
 from tests.benchmarks.conftest import Measure
 
 pytestmark = pytest.mark.slow
 
 
+class SmallScans:
+    """Stands in for `small_scan`, which test_scans.py looks at: the n-th takes n seconds to its row and 10 n in all."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.kept: list[bool] = []
+
+    def __call__(
+        self, archive: ImageSet, images: int, bundle: Path, engine: str, place: Path, cache: Path
+    ) -> dict[str, float]:
+        assert load(bundle)
+        assert engine == "stand-in"
+        place.mkdir()  # is new
+        self.sizes.append(images)
+        self.kept.append(cache.exists())
+        cache.mkdir(exist_ok=True)
+        return {"first_row_seconds": len(self.sizes), "seconds": 10 * len(self.sizes)}
+
+
+def scan_here(function: str, packages: Path | None = None, /, **arguments: Any) -> Any:
+    """As `child.run`, but scans run in this process: test_scans.py looks at those in one of their own."""
+    if function == "benchmarks.scan:timed_scan":
+        return timed_scan(**json.loads(json.dumps(arguments)))
+    return run_in_child(function, packages, **arguments)
+
+
 def test_this_machine_in_one_table(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
+    monkeypatch.setattr("benchmarks.child.run", scan_here)
+    small = SmallScans()
+    monkeypatch.setattr("benchmarks.here.small_scan", small)
     little = {
         "here.PROTOCOL": 2,
         "here.PEERS": 9,
@@ -34,7 +68,10 @@ def test_this_machine_in_one_table(measure: Measure, shared_ray: None, monkeypat
     found = {row["what"]: row["figure"]["median"] for row in record["figures"]["rows"]}
     assert all(value > 0 for value in found.values())
     assert "network alone (openvino-float), frames a minute" in found
-    assert "one image, from the command to its row, the first time, seconds" in found
+    assert (small.sizes, small.kept) == ([1, 1, 2], [False, True, True])
+    assert found["one image, from the command to its row, the first time, seconds"] == 1
+    assert found["one image, from the command to its row, seconds"] == 2
+    assert found["scan of 2 images, from the command to its end, seconds"] == 30
     rate = found["scan (stand-in), images a minute"]
     assert found["scan over the original protocol"] == pytest.approx(rate / found["original protocol, images a minute"])
     assert found["scan over keras predict"] == pytest.approx(rate / found["keras predict, images a minute"])
@@ -74,7 +111,7 @@ def test_paper_times_predict(measure: Measure) -> None:
 
 def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     record = measure(
-        *("scale", "--scorers", "2", "--per-node", "1", "--device-ms", "5", "--blocks", "8", "--size", "96x96"),
+        *("scale", "--scorers", "2", "--per-node", "1", "--device-ms", "5", "--blocks", "5", "--size", "96x96"),
         *("--distinct", "6", "--repeats", "1"),
     )
     (row,) = record["figures"]["rows"]
@@ -83,8 +120,7 @@ def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     assert row["efficiency"]["median"] > 0
 
 
-def test_peers_run_their_patterns(measure: Measure, shared_ray: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "jax")  # is imported faster
+def test_peers_run_their_patterns(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("peers", "--images", "130", "--scan-images", "600", "--distinct", "6", "--network", "trivial"),
         *("--peers", "keras predict,Daft", "--repeats", "1", "--bundle", "random"),

@@ -32,7 +32,7 @@ from benchmarks import paced
 from crater_ray.scanning import pool
 from crater_ray.watching import display
 
-patience, pool.START_SECONDS, pool.REFRESH_SECONDS, display.LINE_SECONDS = pool.START_SECONDS, 4, 1, 6
+patience, pool.START_SECONDS, pool.REFRESH_SECONDS, display.LINE_SECONDS = pool.START_SECONDS, 2, 0.5, 3
 
 def until_released(counts):
     while paced.allowed(counts) < float("inf"):
@@ -42,7 +42,7 @@ def until_released(counts):
 threading.Thread(target=until_released, args=[Path(sys.argv[2])], daemon=True).start()
 paced.main()
 """
-"""Paced, gives up scorers that do not start within four seconds until it is released, and says how far it is every six.
+"""Paced, gives up scorers that do not start within two seconds until it is released, and tells of progress every three.
 
 Once it may score, it has its usual patience: on a busy machine a scorer takes longer to start.
 """
@@ -126,7 +126,7 @@ def test_a_second_scan_waits_for_the_gpu_that_the_first_one_has(scans: HeldScans
     scans.wait_for_work(0)
     scans.start(impatient=True)
     said = tmp_path / "said1"
-    # Six seconds between two lines of progress: longer than it would wait for a scorer that hangs.
+    # Three seconds between two lines of progress: longer than it would wait for a scorer that hangs.
     wait_until(lambda: said.read_text().count("1 waiting for a GPU that others use") >= 2, scans.drivers[1])
     assert scans.drivers[0].poll() is None
     scans.finish()

@@ -23,7 +23,7 @@ from crater_ray.runs.run import open_existing
 from crater_ray.scanning import tasks
 from crater_ray.scanning.scan import scan
 from crater_ray.settings import ScanSettings
-from tests.conftest import CLI, PATIENCE, make_images, make_many
+from tests.conftest import PATIENCE, Cli, make_images, make_many
 
 IMAGES = 1_500
 SHARD = 25
@@ -86,9 +86,12 @@ def ended_by(driver: subprocess.Popen[bytes], run: Path, published: int, sent: s
 
 @pytest.mark.slow
 def test_driver_dies_and_the_same_command_goes_on(
-    many: Path, counts: Path, tmp_path: Path, interruptible: None
+    many: Path, counts: Path, tmp_path: Path, interruptible: None, shared_ray: None, cli: Cli
 ) -> None:
-    """Three drivers die one after the other, each of them another death; the fourth ends the run."""
+    """Three drivers die one after the other, each of them another death; the fourth ends the run.
+
+    The first has a Ray of its own, as of a scan on one machine; then they are clients of a Ray that stays.
+    """
     run, log = tmp_path / "run", tmp_path / "log"
     arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
     paced.hold(counts, ALLOWED)
@@ -96,7 +99,8 @@ def test_driver_dies_and_the_same_command_goes_on(
     for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with log.open("wb") as words:
             command = paced.command(0, counts, *arguments)
-            driver = subprocess.Popen(command, stdout=words, stderr=words)
+            environment = os.environ | ({"RAY_ADDRESS": "local"} if sent == signal.SIGINT else {})
+            driver = subprocess.Popen(command, stdout=words, stderr=words, env=environment)
         code = ended_by(driver, run, len(finished) + 5, sent)
         after = parts(run)
         assert {name: after[name] for name in finished} == finished, f"before {sent}, finished shards were done again"
@@ -109,7 +113,7 @@ def test_driver_dies_and_the_same_command_goes_on(
             assert "run the same command again" in said
             assert "Traceback" not in said
             assert not list((run / "parts").glob(".partial-*"))
-    again = subprocess.run([CLI, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    again = cli(*arguments)
     assert again.returncode == 0, again.stderr
     check_whole(run)
     assert (run / "_SUCCESS").exists()

@@ -6,6 +6,8 @@ import http.server
 import os
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -17,7 +19,7 @@ import pytest
 
 from crater_ray.errors import CraterRayError
 from crater_ray.scanning import preflight
-from tests.conftest import Cli, make_images
+from tests.conftest import PATIENCE, Cli, make_images
 
 
 @pytest.fixture
@@ -81,9 +83,23 @@ def mute_http2() -> Iterator[int]:
         thread.join()
 
 
-def test_a_dead_cluster_is_one_line(images: Path, command: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+IMPATIENT = """
+from crater_ray import cli
+from crater_ray.scanning import preflight
+preflight.PATIENCE_SECONDS = 0.6
+cli.main()
+"""
+"""Asks a cluster that does not answer twice."""
+
+
+def impatient(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", IMPATIENT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+
+
+def test_a_dead_cluster_is_one_line(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
-    said = one_line(command, images)
+    said = one_line(impatient, images)
     assert "No Ray cluster answers at 127.0.0.1:9 (RAY_ADDRESS=127.0.0.1:9)" in said
     assert "Connection refused" in said
     assert "unset RAY_ADDRESS" in said
@@ -95,8 +111,10 @@ def test_whatever_does_not_speak_as_ray_does_is_told(monkeypatch: pytest.MonkeyP
         preflight.check("no-such-host:6379")
     with pytest.raises(CraterRayError, match=r"127\.0\.0\.1:9 .*refused"):
         preflight.check("ray://127.0.0.1:9")
-    with silent() as port, pytest.raises(CraterRayError, match="does not answer in time"):
-        preflight.check(f"127.0.0.1:{port}")
+    with monkeypatch.context() as patch, silent() as port:
+        patch.setattr(preflight, "_ANSWER_SECONDS", 0.5)
+        with pytest.raises(CraterRayError, match="does not answer in time"):
+            preflight.check(f"127.0.0.1:{port}")
     with other_service() as port, pytest.raises(CraterRayError, match="what answers there is not Ray"):
         preflight.check(f"127.0.0.1:{port}")
     for scheme in ("", "ray://"):
