@@ -111,7 +111,7 @@ def test_paper_times_predict(measure: Measure) -> None:
 
 def test_scale_reaches_scorers_on_two_nodes(measure: Measure) -> None:
     record = measure(
-        *("scale", "--scorers", "2", "--per-node", "1", "--device-ms", "5", "--blocks", "5", "--size", "96x96"),
+        *("scale", "--scorers", "2", "--per-node", "1", "--device-ms", "5", "--blocks", "8", "--size", "96x96"),
         *("--distinct", "6", "--repeats", "1"),
     )
     (row,) = record["figures"]["rows"]

@@ -90,7 +90,7 @@ def test_driver_dies_and_the_same_command_goes_on(
 ) -> None:
     """Three drivers die one after the other, each of them another death; the fourth ends the run.
 
-    The first has a Ray of its own, as of a scan on one machine; then they are clients of a Ray that stays.
+    Two have a Ray of their own, as a scan on one machine has; one is the client of a Ray that stays.
     """
     run, log = tmp_path / "run", tmp_path / "log"
     arguments = ["scan", str(many), "--out", str(run), "--engine", "stand-in", "--shard-images", str(SHARD)]
@@ -99,7 +99,7 @@ def test_driver_dies_and_the_same_command_goes_on(
     for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with log.open("wb") as words:
             command = paced.command(0, counts, *arguments)
-            environment = os.environ | ({"RAY_ADDRESS": "local"} if sent == signal.SIGINT else {})
+            environment = os.environ | ({} if sent == signal.SIGTERM else {"RAY_ADDRESS": "local"})
             driver = subprocess.Popen(command, stdout=words, stderr=words, env=environment)
         code = ended_by(driver, run, len(finished) + 5, sent)
         after = parts(run)
