@@ -74,9 +74,7 @@ def connected(address: str | None) -> Iterator[None]:
         text = " ".join(str(problem).split())[:300]
         if address == "local":
             raise CraterRayError(f"Ray cannot be started on this machine: {text}") from None
-        raise CraterRayError(
-            f"The Ray cluster at {address!r} cannot be reached: {text} Check {preflight.FOR_A_CLUSTER}."
-        ) from None
+        raise CraterRayError(f"The Ray cluster at {address!r} cannot be reached: {text} {preflight.CURE}") from None
     try:
         yield
     finally:

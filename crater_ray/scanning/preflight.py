@@ -15,7 +15,7 @@ from crater_ray.errors import CraterRayError
 
 PATIENCE_SECONDS = 10.0
 """So long a cluster may take to answer: it may have been started a moment ago."""
-FOR_A_CLUSTER = "--address (or RAY_ADDRESS), and on clusters with tokens RAY_AUTH_MODE and RAY_AUTH_TOKEN"
+CURE = "Check --address (or RAY_ADDRESS), and on clusters with tokens RAY_AUTH_MODE and RAY_AUTH_TOKEN."
 _SOCKET_PATH = 107
 """The longest path of a socket that Linux takes, in bytes."""
 _SOCKET_NAME = "/ray/session_2026-11-28_17-23-40_953528_{pid}/sockets/plasma_store"
@@ -49,7 +49,7 @@ def check(address: str | None) -> None:
     question = _OF_A_CLIENT_SERVER if wanted.startswith("ray://") else _OF_A_HEAD
     while (problem := _no_answer_here(*where, question)) is not None:
         if isinstance(problem, PermissionError):
-            raise CraterRayError(f"The Ray cluster at {wanted!r} cannot be reached: {problem}. Check {FOR_A_CLUSTER}.")
+            raise CraterRayError(f"The Ray cluster at {wanted!r} cannot be reached: {problem}. {CURE}")
         if time.monotonic() > stop or isinstance(problem, socket.gaierror):
             raise CraterRayError(
                 f"No Ray cluster answers at {where[0]}:{where[1]} ({given}): {_reason(problem)}. Check that it runs "
