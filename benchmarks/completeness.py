@@ -19,6 +19,7 @@ from rich.console import Console
 from benchmarks import options
 from benchmarks.record import Record
 from crater_ray.completeness.measure import measure as measure_completeness
+from crater_ray.completeness.own import Own
 from crater_ray.completeness.report import Completeness, completeness_of
 from crater_ray.completeness.settings import Measurement
 from crater_ray.completeness.shares import DIAMETERS
@@ -185,6 +186,10 @@ def judge(run: Run, truth: list[Crater], path: Path) -> set[str]:
     return found
 
 
+def _covers(own: Own | None, recall: float) -> bool:
+    return own is not None and own.lower is not None and own.upper is not None and own.lower <= recall <= own.upper
+
+
 def compare(measured: Completeness, truth: list[Crater], found: set[str], least: int) -> dict[str, Any]:
     """What was measured beside the truth: cells of size, and the density of all sizes; JSON values."""
     cells, own_of = [], {own.name: own for own in measured.own}
@@ -199,7 +204,7 @@ def compare(measured: Completeness, truth: list[Crater], found: set[str], least:
             cells.append(
                 {"size": share.name, "craters": len(true), "recall": recall, "measured": share.share}
                 | {"lower": share.lower, "upper": share.upper, "covered": bool(share.lower <= recall <= share.upper)}
-                | {"own": own is not None and own.lower <= recall <= own.upper, "judged": own and own.record()}
+                | {"own": _covers(own, recall), "judged": own and own.record()}
                 | {"found": hits, "fewest": fewest, "most": most, "likely": bool(fewest <= hits <= most)}
             )
     matched = measured.population and measured.population.record()

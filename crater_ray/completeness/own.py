@@ -8,70 +8,101 @@ from typing import Any
 
 import numpy as np
 
+from crater_ray.completeness.planted import PlantedCraters
 from crater_ray.completeness.shares import Share
-from crater_ray.results.intervals import likely_missed
+
+DRAWS = 5_000
+"""Of what may be true, from which intervals are taken."""
+LIKE = 0.12
+"""Standard deviation of the logarithm of diameters that count as alike."""
+ENDS = (0.025, 0.5, 0.975)
 
 
 @dataclass(frozen=True)
 class Own:
-    """What a run has found, and will have missed, of the craters that are in its images.
+    """What a run has found, and will have missed, of the craters in its images that an observer could see.
 
     Attributes:
         name: of the class of diameter, px; `all sizes` for all.
         low, high: its bounds; None for all.
-        found: craters that people confirmed. Each counts as one that an observer could see.
-        missed_fewest, missed, missed_most: of those that an observer could see: between the ends in 95 of 100 cases,
-            as likely more as fewer than the middle.
+        confirmed: craters that people confirmed, by the diameter that the network gave them.
+        missed_fewest, missed, missed_most: between the ends in 95 of 100 cases, as likely more as fewer than the middle
+            one.
+        lower, share, upper: found of those that are there, likewise; None where there may be none at all.
     """
 
     name: str
     low: float | None
     high: float | None
-    found: int
+    confirmed: int
     missed_fewest: int
     missed: int
     missed_most: int
-
-    @property
-    def share(self) -> float:
-        """Found of those that are there; 0 where none was confirmed."""
-        return self._share(self.missed)
-
-    @property
-    def lower(self) -> float:
-        """The same at the least."""
-        return self._share(self.missed_most)
-
-    @property
-    def upper(self) -> float:
-        """The same at the most."""
-        return self._share(self.missed_fewest)
-
-    def _share(self, missed: int) -> float:
-        return self.found / (self.found + missed) if self.found else 0.0
+    lower: float | None
+    share: float | None
+    upper: float | None
 
     def record(self) -> dict[str, Any]:
         """JSON values."""
-        return asdict(self) | {"share": self.share, "lower": self.lower, "upper": self.upper}
+        return asdict(self)
 
 
-def own_craters(whole: Share, sizes: Sequence[Share], diameter: np.ndarray) -> list[Own]:
+def own_craters(
+    craters: PlantedCraters, shares: Sequence[Share], diameter: np.ndarray, cut: float, weight: np.ndarray
+) -> list[Own]:
     """Found and missed craters of all sizes, then by size.
 
+    The network's diameters may put a crater into another class than its own, and some that are confirmed an observer
+    would hardly see: planted craters that were found with alike diameters say how many. Of those found, missed ones
+    follow: the number found is Poisson's around a mean of which nothing is known (Jeffreys' prior), so that those
+    missed are negative binomial, averaged over what is believed of the efficiency.
+
     Args:
-        whole: share of the visible craters of all sizes that is found.
-        sizes: the same by diameter in px.
-        diameter: (n,) of the confirmed craters, px; not a number where it is not known. Those outside all classes
-            count for the nearest.
+        craters: the planted ones.
+        shares: of the visible ones that is found: of all sizes, then by diameter in px.
+        diameter: (n,) of the confirmed craters, px; not a number where it is not known.
+        cut: all from this score on were judged.
+        weight: (planted,) how much each planted crater is as a foil's own.
     """
-    found = [_own("all sizes", None, None, len(diameter), whole)]
-    for number, share in enumerate(sizes):
-        low = -np.inf if number == 0 or share.low is None else share.low
-        high = np.inf if number == len(sizes) - 1 or share.high is None else share.high
-        inside = int(((diameter >= low) & (diameter < high)).sum())
-        found.append(_own(share.name, share.low, share.high, inside, share))
+    rng = np.random.default_rng(0)
+    true, visible = craters.column("diameter"), craters.column("visible").astype(bool)
+    alike = _alike(craters, diameter, cut, weight)
+    made = []
+    for number, share in enumerate(shares):
+        whole = number == 0 or share.low is None or share.high is None
+        low = -np.inf if whole or number == 1 else share.low
+        high = np.inf if whole or number == len(shares) - 1 else share.high
+        inside = np.ones(len(diameter), bool) if whole else (diameter >= low) & (diameter < high)
+        found = _found(rng, alike @ (visible & (true >= low) & (true < high)), inside, alike.sum(axis=1))
+        missed = rng.negative_binomial(found + 0.5, rng.choice(share.efficiency.beliefs(), DRAWS).clip(1e-6, 1 - 1e-9))
+        some = found + missed > 0
+        fewest, middle, most = (int(end) for end in _ends(missed))
+        least, part, greatest = _ends(found[some] / (found + missed)[some]) if some.any() else (None, None, None)
+        name, bounds = ("all sizes", (None, None)) if whole else (share.name, (share.low, share.high))
+        made.append(Own(name, *bounds, int(inside.sum()), fewest, middle, most, least, part, greatest))
+    return made
+
+
+def _ends(values: np.ndarray) -> tuple[float, float, float]:
+    low, middle, high = (float(end) for end in np.quantile(values, ENDS, method="inverted_cdf"))
+    return low, middle, high
+
+
+def _alike(craters: PlantedCraters, diameter: np.ndarray, cut: float, weight: np.ndarray) -> np.ndarray:
+    """(n, planted) how alike each planted crater that was found is to each confirmed one, by what the network says."""
+    given = craters.found_diameter
+    known = craters.found(cut) & np.isfinite(given)
+    away = (np.log(np.where(known, given, 1.0)) - np.log(diameter)[:, None]) / LIKE
+    alike: np.ndarray = np.where(np.isfinite(diameter)[:, None], np.exp(-0.5 * np.square(away)), 1.0) * weight * known
+    return alike
+
+
+def _found(rng: np.random.Generator, hits: np.ndarray, inside: np.ndarray, alike: np.ndarray) -> np.ndarray:
+    """(DRAWS,) how many of the confirmed craters are of a class, and such that an observer could see.
+
+    One crater more that is alike in every way counts with the planted ones, as there may be few of these.
+    """
+    found = np.zeros(DRAWS, int)
+    for chance in (hits + inside) / (alike + 1):
+        found += rng.random(DRAWS) < chance
     return found
-
-
-def _own(name: str, low: float | None, high: float | None, found: int, share: Share) -> Own:
-    return Own(name, low, high, found, *likely_missed(share.efficiency, found))

@@ -179,15 +179,15 @@ def _divided(measured: Completeness) -> str:
 def _own(measured: Completeness) -> str:
     if not measured.own:
         return ""
-    classes = [own for own in measured.own if own.low is not None and own.found]
+    classes = [own for own in measured.own if own.low is not None and own.share is not None]
     points = [
-        Point(math.sqrt((own.low or 1) * (own.high or 1)), own.share, own.lower, own.upper,
+        Point(math.sqrt((own.low or 1) * (own.high or 1)), own.share, own.lower or 0.0, own.upper or 0.0,
               "{} px: {} confirmed, {} missed, {} found".format(*own_row(own)))
         for own in classes
     ]  # fmt: skip
     sizes = measured.shares["diameter_px"]
     across = log_axis("diameter, px", sizes[0].low or 1.0, sizes[-1].high or 1.0)
-    caption = "Share found of the craters that are in these images, where any was confirmed."
+    caption = "Share found of the craters that are in these images, if there are any of the size."
     curve = drawing([Curve("found", points, 2)], across, percent_axis("found"), caption) if points else ""
     like = "confirmed" if measured.population else "planted"
     words = (

@@ -196,12 +196,18 @@ class Population:
 
     def _like(self, some: np.ndarray) -> float:
         """How many of some planted craters are as clear as a foil's own: the effective number (Kish 1965)."""
+        weight = self.likeness[some]
+        return float(weight.sum() ** 2 / np.square(weight).sum())
+
+    @cached_property
+    def likeness(self) -> np.ndarray:
+        """(n,) how many of a foil's own craters each planted one stands for, by its size and clearness."""
         chance = self.belief.sum(axis=1)
         offset, slope, width = (float(chance @ one) for one in (self.offset, self.slope, self.width))
-        away = self.ratio[some] - self.expected[some]
-        moved = away - offset - slope * (self.size[some] - self.middle)
-        weight = self.weight[some] * np.exp(0.5 * ((away / self.spread) ** 2 - (moved / width) ** 2))
-        return float(weight.sum() ** 2 / np.square(weight).sum())
+        away = self.ratio - self.expected
+        moved = away - offset - slope * (self.size - self.middle)
+        likeness: np.ndarray = self.weight * np.exp(0.5 * ((away / self.spread) ** 2 - (moved / width) ** 2))
+        return likeness
 
     @cached_property
     def clearer(self) -> tuple[float, float, float]:

@@ -122,7 +122,7 @@ class Completeness:
             for share in budget.sizes:
                 writer.writerow(share.record() | {"by": "budget", "low": budget.images, "high": budget.score})
         for own in self.own:
-            row = own.record()
+            row = own.record() | {"found": own.confirmed}
             writer.writerow({name: row[name] for name in CSV_COLUMNS if name in row} | {"by": "own"})
         return text.getvalue()
 
@@ -174,7 +174,8 @@ def completeness_of(
         population,
     )
     if said.usable and said.judged == said.candidates:
-        matched = population is not None
-        own = own_craters(measured.share(matched=matched), measured.sizes(), said.diameters)
+        whole = measured.share(matched=population is not None)
+        weight = craters.column("weight") if population is None else population.likeness
+        own = own_craters(craters, [whole, *measured.sizes()], said.diameters, said.cut, weight)
         measured = replace(measured, own=own)
     return measured

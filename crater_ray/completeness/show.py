@@ -67,8 +67,10 @@ def matched_words(measured: Completeness) -> str:
 def own_row(own: Own) -> tuple[str, str, str, str]:
     """A row of it."""
     missed = f"{own.missed:,} ({own.missed_fewest:,}-{own.missed_most:,})"
-    share = f"{percent(own.share)} ({100 * own.lower:.0f}-{100 * own.upper:.0f}%)" if own.found else "-"
-    return own.name, f"{own.found:,}", missed, share
+    share = "-"
+    if own.lower is not None and own.share is not None and own.upper is not None:
+        share = f"{percent(own.share)} ({100 * own.lower:.0f}-{100 * own.upper:.0f}%)"
+    return own.name, f"{own.confirmed:,}", missed, share
 
 
 def show_completeness(measured: Completeness, console: Console) -> None:

@@ -10,8 +10,6 @@ Z95 = 1.959963984540054
 """Standard normal quantile of a two-sided 95% interval."""
 BELIEFS = 2_000
 """Efficiencies, equally probable, over which is averaged."""
-MANY = 1_000_000
-"""Craters; where more may be missed than this, nothing is known of how many."""
 
 
 def wilson(hits: float, trials: float, z: float = Z95) -> tuple[float, float]:
@@ -77,33 +75,6 @@ def likely_found(efficiency: Efficiency, craters: int, confidence: float = 0.95)
     chance = betabinom(craters, efficiency.found + 0.5, missed + 0.5)
     tail = (1 - confidence) / 2
     return max(int(chance.ppf(tail)), 0), int(chance.ppf(1 - tail))
-
-
-def likely_missed(efficiency: Efficiency, found: int, confidence: float = 0.95) -> tuple[int, int, int]:
-    """How many craters are missed where so many are found: at the fewest, as like more as fewer, and at the most.
-
-    The number found is Poisson's around a mean of which nothing is known (Jeffreys' prior, 1 / sqrt(mean)); then those
-    missed are negative binomial, averaged over what is believed of the efficiency.
-
-    Args:
-        efficiency: as measured.
-        found: whole number from 0.
-    """
-    from scipy.stats import nbinom
-
-    beliefs, tail = efficiency.beliefs(), (1 - confidence) / 2
-
-    def end(chance: float) -> int:
-        low, high = -1, 1
-        while np.mean(nbinom.cdf(high, found + 0.5, beliefs)) < chance and high < MANY:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            enough = np.mean(nbinom.cdf(middle, found + 0.5, beliefs)) >= chance
-            low, high = (low, middle) if enough else (middle, high)
-        return high
-
-    return end(tail), end(0.5), end(1 - tail)
 
 
 def rate(

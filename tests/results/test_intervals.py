@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crater_ray.results.intervals import Efficiency, garwood, likely_found, likely_missed, rate, wilson
+from crater_ray.results.intervals import Efficiency, garwood, likely_found, rate, wilson
 
 GARWOOD = {0: (0.0, 2.996), 1: (0.0253, 5.572), 3: (0.6187, 8.767), 10: (4.795, 18.39), 50: (37.11, 65.92)}
 """Of tables of exact 95% limits of a Poisson mean; for 0 the one-sided upper limit, -ln 0.05."""
@@ -66,23 +66,3 @@ def test_of_few_craters_chance_finds_more_or_fewer() -> None:
         low, high = likely_found(Efficiency(float(rng.binomial(60, 0.7)), 60.0), 7)
         inside += low <= rng.binomial(7, 0.7) <= high
     assert inside >= 0.94 * 400
-
-
-def test_missed_craters_follow_from_those_found() -> None:
-    assert likely_missed(Efficiency(1e6, 1e6), 10) == (0, 0, 0)
-    fewest, middle, most = likely_missed(Efficiency(5e5, 1e6), 100)
-    assert fewest < 85 < middle < 115 < most  # negative binomial: 100 give or take 14
-    assert likely_missed(Efficiency(5, 10), 100)[2] > most
-    assert likely_missed(Efficiency(90, 100), 0)[:2] == (0, 0)
-
-
-@pytest.mark.parametrize(("mean", "efficiency"), [(6.0, 0.8), (12.0, 0.4), (60.0, 0.6)])
-def test_intervals_of_missed_craters_cover(mean: float, efficiency: float) -> None:
-    """In 150 experiments, each with an efficiency measured anew and a number of craters of its own."""
-    rng = np.random.default_rng(4)
-    inside = 0
-    for _ in range(150):
-        found, missed = rng.poisson(mean * efficiency), rng.poisson(mean * (1 - efficiency))
-        low, _, high = likely_missed(Efficiency(float(rng.binomial(80, efficiency)), 80.0), int(found))
-        inside += low <= missed <= high
-    assert inside >= 0.93 * 150
