@@ -187,7 +187,10 @@ def judge(run: Run, truth: list[Crater], path: Path) -> set[str]:
 
 
 def _covers(own: Own | None, recall: float) -> bool:
-    return own is not None and own.lower is not None and own.upper is not None and own.lower <= recall <= own.upper
+    """Where none was confirmed there is no share: right where none was found."""
+    if own is None or own.lower is None or own.upper is None:
+        return own is not None and recall == 0
+    return own.lower <= recall <= own.upper
 
 
 def compare(measured: Completeness, truth: list[Crater], found: set[str], least: int) -> dict[str, Any]:

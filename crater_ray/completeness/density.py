@@ -86,15 +86,15 @@ class Judged:
     pixels: np.ndarray
 
     @property
-    def diameters(self) -> np.ndarray:
-        """Of those that are certain, px; not a number where they are not known."""
-        certain: np.ndarray = self.pixels[self.craters[:, 1] == 1]
+    def certain(self) -> np.ndarray:
+        """(n,) bool, whether people confirmed it; of the others they are unsure."""
+        certain: np.ndarray = self.craters[:, 1] == 1
         return certain
 
     @property
     def confirmed(self) -> list[tuple[str, str]]:
         """Keys and foils of those that are certain."""
-        certain = self.craters[:, 1] == 1
+        certain = self.certain
         return list(zip(self.keys[certain].tolist(), self.foils[certain].tolist(), strict=True))
 
     @property

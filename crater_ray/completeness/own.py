@@ -27,8 +27,8 @@ class Own:
         low, high: its bounds; None for all.
         confirmed: craters that people confirmed, by the diameter that the network gave them.
         missed_fewest, missed, missed_most: between the ends in 95 of 100 cases, as likely more as fewer than the middle
-            one.
-        lower, share, upper: found of those that are there, likewise; None where there may be none at all.
+            one. `missed_most` is None where none of the planted craters was found: there is no limit.
+        lower, share, upper: found of those that are there, likewise; None where none was confirmed.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Own:
     confirmed: int
     missed_fewest: int
     missed: int
-    missed_most: int
+    missed_most: int | None
     lower: float | None
     share: float | None
     upper: float | None
@@ -48,7 +48,12 @@ class Own:
 
 
 def own_craters(
-    craters: PlantedCraters, shares: Sequence[Share], diameter: np.ndarray, cut: float, weight: np.ndarray
+    craters: PlantedCraters,
+    shares: Sequence[Share],
+    diameter: np.ndarray,
+    certain: np.ndarray,
+    cut: float,
+    weight: np.ndarray,
 ) -> list[Own]:
     """Found and missed craters of all sizes, then by size.
 
@@ -60,26 +65,32 @@ def own_craters(
     Args:
         craters: the planted ones.
         shares: of the visible ones that is found: of all sizes, then by diameter in px.
-        diameter: (n,) of the confirmed craters, px; not a number where it is not known.
+        diameter: (n,) of what may be craters, px; not a number where it is not known.
+        certain: (n,) bool, whether people confirmed it; of the others any share may be craters.
         cut: all from this score on were judged.
         weight: (planted,) how much each planted crater is as a foil's own.
     """
     rng = np.random.default_rng(0)
     true, visible = craters.column("diameter"), craters.column("visible").astype(bool)
     alike = _alike(craters, diameter, cut, weight)
+    chance_of_any = np.where(certain, 1.0, rng.random((DRAWS, 1)))
     made = []
     for number, share in enumerate(shares):
         whole = number == 0 or share.low is None or share.high is None
-        low = -np.inf if whole or number == 1 else share.low
-        high = np.inf if whole or number == len(shares) - 1 else share.high
+        low, high = (-np.inf, np.inf) if whole else (share.low, share.high)
         inside = np.ones(len(diameter), bool) if whole else (diameter >= low) & (diameter < high)
-        found = _found(rng, alike @ (visible & (true >= low) & (true < high)), inside, alike.sum(axis=1))
+        # One crater more, alike in every way, counts with the planted ones: there may be few of these.
+        chance = (alike @ (visible & (true >= low) & (true < high)) + inside) / (alike.sum(axis=1) + 1)
+        found = np.zeros(DRAWS, int)
+        for one, any_crater in zip(chance, chance_of_any.T, strict=True):
+            found += rng.random(DRAWS) < one * any_crater
         missed = rng.negative_binomial(found + 0.5, rng.choice(share.efficiency.beliefs(), DRAWS).clip(1e-6, 1 - 1e-9))
-        some = found + missed > 0
+        some, confirmed = found + missed > 0, int((inside & certain).sum())
         fewest, middle, most = (int(end) for end in _ends(missed))
-        least, part, greatest = _ends(found[some] / (found + missed)[some]) if some.any() else (None, None, None)
+        least, part, greatest = _ends(found[some] / (found + missed)[some]) if confirmed else (None, None, None)
         name, bounds = ("all sizes", (None, None)) if whole else (share.name, (share.low, share.high))
-        made.append(Own(name, *bounds, int(inside.sum()), fewest, middle, most, least, part, greatest))
+        limit = most if share.found else None
+        made.append(Own(name, *bounds, confirmed, fewest, middle, limit, least, part, greatest))
     return made
 
 
@@ -95,14 +106,3 @@ def _alike(craters: PlantedCraters, diameter: np.ndarray, cut: float, weight: np
     away = (np.log(np.where(known, given, 1.0)) - np.log(diameter)[:, None]) / LIKE
     alike: np.ndarray = np.where(np.isfinite(diameter)[:, None], np.exp(-0.5 * np.square(away)), 1.0) * weight * known
     return alike
-
-
-def _found(rng: np.random.Generator, hits: np.ndarray, inside: np.ndarray, alike: np.ndarray) -> np.ndarray:
-    """(DRAWS,) how many of the confirmed craters are of a class, and such that an observer could see.
-
-    One crater more that is alike in every way counts with the planted ones, as there may be few of these.
-    """
-    found = np.zeros(DRAWS, int)
-    for chance in (hits + inside) / (alike + 1):
-        found += rng.random(DRAWS) < chance
-    return found

@@ -177,8 +177,11 @@ def _divided(measured: Completeness) -> str:
 
 
 def _own(measured: Completeness) -> str:
+    said = measured.judged
+    heading = "<h2>What this run has missed</h2>"
     if not measured.own:
-        return ""
+        left = f"{said.candidates - said.judged:,} of {said.candidates:,} candidates are not judged"
+        return f"{heading}<p>{left}: once all are, this says how many craters the run has missed.</p>"
     classes = [own for own in measured.own if own.low is not None and own.share is not None]
     points = [
         Point(math.sqrt((own.low or 1) * (own.high or 1)), own.share, own.lower or 0.0, own.upper or 0.0,
@@ -190,12 +193,17 @@ def _own(measured: Completeness) -> str:
     caption = "Share found of the craters that are in these images, if there are any of the size."
     curve = drawing([Curve("found", points, 2)], across, percent_axis("found"), caption) if points else ""
     like = "confirmed" if measured.population else "planted"
+    unsure = int((~said.certain).sum())
     words = (
-        "All candidates are judged. Besides the confirmed craters there are others in these images, which an observer "
-        f"could see and the run has missed: so many, in 95 of 100 cases, if they are as clear as the {like} ones."
+        "All candidates are judged. Besides the confirmed craters there may be others in these images that an observer "
+        f"could see and the run, at its threshold, has missed: about so many, if they are as clear as the {like} ones, "
+        "and in 95 of 100 cases no fewer and no more than in brackets. A crater is of the size that the network gave "
+        "it; the shares allow for that being wrong, and for confirmed ones that hardly anybody would see."
     )
+    if unsure:
+        words += f" Of {unsure:,} candidates reviewers are unsure: any share of them may be craters."
     table = _table("", OWN_HEADS, [own_row(own) for own in measured.own])
-    return f'<h2>What this run has missed</h2><p>{words}</p><div class="two">{curve}{table}</div>'
+    return f'{heading}<p>{words}</p><div class="two">{curve}{table}</div>'
 
 
 def _densities(measured: Completeness) -> str:

@@ -26,6 +26,7 @@ from crater_ray.storage.access import Access
 
 FORMAT = 1
 CSV_COLUMNS = ("by", "low", "high", "name", "planted", "found", "share", "lower", "upper", "effective")
+OWN_COLUMNS = ("missed_fewest", "missed", "missed_most")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Completeness:
     def as_csv(self) -> str:
         """The content of completeness.csv: a line for each class."""
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, (*CSV_COLUMNS, *OWN_COLUMNS), lineterminator="\n")
         writer.writeheader()
         for name, some in self.shares.items():
             for share in some:
@@ -123,7 +124,7 @@ class Completeness:
                 writer.writerow(share.record() | {"by": "budget", "low": budget.images, "high": budget.score})
         for own in self.own:
             row = own.record() | {"found": own.confirmed}
-            writer.writerow({name: row[name] for name in CSV_COLUMNS if name in row} | {"by": "own"})
+            writer.writerow({name: row.get(name) for name in (*CSV_COLUMNS, *OWN_COLUMNS)} | {"by": "own"})
         return text.getvalue()
 
 
@@ -176,6 +177,6 @@ def completeness_of(
     if said.usable and said.judged == said.candidates:
         whole = measured.share(matched=population is not None)
         weight = craters.column("weight") if population is None else population.likeness
-        own = own_craters(craters, [whole, *measured.sizes()], said.diameters, said.cut, weight)
+        own = own_craters(craters, [whole, *measured.sizes()], said.pixels, said.certain, said.cut, weight)
         measured = replace(measured, own=own)
     return measured

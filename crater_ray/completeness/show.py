@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from crater_ray.completeness.population import LEAST_CONFIRMED
+from crater_ray.completeness.population import LEAST_COMPARED, LEAST_CONFIRMED
 from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
@@ -37,19 +37,30 @@ def interval(share: Share) -> str:
     return f"{100 * share.lower:.0f}-{100 * share.upper:.0f}%"
 
 
+def number(value: float) -> str:
+    """Three digits for readers, or all before the point."""
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
+
+
 def density_words(density: Density, unit: str) -> str:
     """A density, or its upper limit, for readers."""
     per = "per mm\u00b2" if unit == "mm2" else "per 1,000 images"
     if density.upper is None:
-        return "no limit: none of the planted craters of this size was found"
+        return "no limit: no planted crater of this size was found"
     if density.confirmed == 0:
-        return f"fewer than {density.upper:.3g} {per} (95%)"
-    return f"{density.density:.3g} {per} (95% interval {density.lower:.3g}-{density.upper:.3g})"
+        return f"fewer than {number(density.upper)} {per} (95%)"
+    return f"{number(density.density or 0.0)} {per} (95% interval {number(density.lower)}-{number(density.upper)})"
 
 
 def matched_words(measured: Completeness) -> str:
     """Which craters densities take a foil's own to be like: the confirmed ones, or the planted ones."""
     population = measured.population
+    confirmed = len(measured.judged.confirmed)
+    if population is None and confirmed >= LEAST_CONFIRMED:
+        return (
+            f"Densities take the foil's own craters to be as the planted ones: {confirmed:,} are confirmed, but fewer "
+            f"than {LEAST_COMPARED} planted ones were found that would tell how clear they are, or none measured since."
+        )
     if population is None:
         return (
             "Densities take the foil's own craters to be as the planted ones. From "
@@ -66,7 +77,8 @@ def matched_words(measured: Completeness) -> str:
 
 def own_row(own: Own) -> tuple[str, str, str, str]:
     """A row of it."""
-    missed = f"{own.missed:,} ({own.missed_fewest:,}-{own.missed_most:,})"
+    most = "no limit" if own.missed_most is None else f"{own.missed_fewest:,}-{own.missed_most:,}"
+    missed = f"{own.missed:,} ({most})" if own.missed_most is not None else most
     share = "-"
     if own.lower is not None and own.share is not None and own.upper is not None:
         share = f"{percent(own.share)} ({100 * own.lower:.0f}-{100 * own.upper:.0f}%)"
@@ -109,7 +121,7 @@ def show_completeness(measured: Completeness, console: Console) -> None:
         say(
             console,
             f"{said.judged:,} of {said.candidates:,} candidates are judged, all from score {said.cut:.6g} on: "
-            "densities count from there.",
+            "densities count from there. What the run has missed is said once all are judged.",
         )
     if measured.own:
         table = Table()

@@ -16,7 +16,7 @@ from crater_ray.completeness import population as population_module
 from crater_ray.completeness import read_completeness
 from crater_ray.completeness.clearness import FILE, SCHEMA, keep_clearness
 from crater_ray.completeness.matched import matched_shares
-from crater_ray.completeness.own import own_craters
+from crater_ray.completeness.own import Own, own_craters
 from crater_ray.completeness.page import page as make_page
 from crater_ray.completeness.planted import PlantedCraters
 from crater_ray.completeness.population import Clearness, Population, population_of
@@ -116,13 +116,15 @@ def test_what_was_missed_covers_the_truth_by_size() -> None:
         shares = all_shares(craters, 0.5)
         own = matched_shares(shares, craters, population, 0.5)
         sizes = [own["matched_all"][0], *own["matched_diameter_px"]]
-        for one in own_craters(craters, sizes, given[found], 0.5, population.likeness):
+        for one in own_craters(craters, sizes, given[found], np.ones(found.sum(), bool), 0.5, population.likeness):
             low, high = one.low or 0, one.high or np.inf
             true = (diameter >= low) & (diameter < high) & (ratio >= np.log(12.0))
             missed = (true & ~found).sum()
+            most = np.inf if one.missed_most is None else one.missed_most
             if true.sum() >= 3:
-                right.append(one.missed_fewest <= missed <= one.missed_most)
-                right.append(one.lower <= 1 - missed / true.sum() <= one.upper)  # type: ignore[operator]
+                right.append(one.missed_fewest <= missed <= most)
+                share = 1 - missed / true.sum()
+                right.append(share == 0 if one.lower is None else one.lower <= share <= one.upper)  # type: ignore[operator]
     assert len(right) > 30
     assert sum(right) >= 0.93 * len(right), f"{sum(right)} of {len(right)}"
 
@@ -200,11 +202,34 @@ def test_confirmed_craters_of_a_run_change_its_densities(
     assert (whole.confirmed, sum(one.confirmed for one in classes)) == (7, 7)
     assert [one.name for one in classes] == [share.name for share in told.sizes()]
     for one in told.own:
-        assert one.missed_fewest <= one.missed <= one.missed_most
+        assert one.missed_most is None or one.missed_fewest <= one.missed <= one.missed_most
         assert one.lower is None or one.lower <= one.share <= one.upper  # type: ignore[operator]
     assert whole.lower < told.share(matched=True).share < whole.upper  # type: ignore[operator]
-    assert "own,,,all sizes,,7," in told.as_csv()
+    own = next(line for line in told.as_csv().splitlines() if line.startswith("own,,,all sizes,,7,"))
+    assert own.endswith(f",{whole.missed_fewest},{whole.missed},{whole.missed_most}")
     assert "What this run has missed" in make_page(told, "run", "", [])
+
+
+def test_what_reviewers_are_unsure_about_widens_what_is_missed() -> None:
+    rng = np.random.default_rng(9)
+    craters = planted(rng)
+    sizes = [all_shares(craters, 0.5)["all"][0]]
+    diameter, one = np.full(40, 12.0), np.ones(len(craters))
+
+    def told(certain: int) -> Own:
+        return own_craters(craters, sizes, diameter, np.arange(40) < certain, 0.5, one)[0]
+
+    sure, unsure, nobody = (told(certain) for certain in (40, 20, 0))
+    assert (sure.confirmed, unsure.confirmed, nobody.confirmed) == (40, 20, 0)
+    assert unsure.missed_fewest < sure.missed_fewest
+    assert sure.missed_most is not None and unsure.missed_most is not None
+    assert sure.missed_most * 0.8 < unsure.missed_most < sure.missed_most * 1.2
+    assert (nobody.lower, nobody.share, nobody.upper) == (None, None, None)
+    hopeless = replace(craters, candidate=np.full(len(craters), -np.inf, np.float32))
+    assert (
+        own_craters(hopeless, [all_shares(hopeless, 0.5)["all"][0]], diameter, one[:40] > 0, 0.5, one)[0].missed_most
+        is None
+    )
 
 
 def test_what_is_missed_is_told_once_all_is_judged(measured_run: Path, tmp_path: Path) -> None:
@@ -214,7 +239,11 @@ def test_what_is_missed_is_told_once_all_is_judged(measured_run: Path, tmp_path:
         for judged, told in ((keys[:-1], 0), (keys[-1:], 1)):
             (tmp_path / "said.csv").write_text("key,verdict\n" + "".join(f"{key},not\n" for key in judged))
             import_file(run, tmp_path / "said.csv", "somebody")
-            own = read_completeness(run_path).own
+            measured = read_completeness(run_path)
+            own = measured.own
             assert len(own[:1]) == told
-    assert (own[0].confirmed, own[0].lower, own[0].upper) == (0, 0, 0)
-    assert own[0].missed_most > 0
+            if not told:
+                before = make_page(measured, "run", "", [])
+    assert "1 of " in before and "candidates are not judged: once all are" in before
+    assert (own[0].confirmed, own[0].lower, own[0].upper) == (0, None, None)
+    assert own[0].missed_most is not None
