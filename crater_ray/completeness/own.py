@@ -68,12 +68,12 @@ def own_craters(
         diameter: (n,) of what may be craters, px; not a number where it is not known.
         certain: (n,) bool, whether people confirmed it; of the others any share may be craters.
         cut: all from this score on were judged.
-        weight: (planted,) how much each planted crater is as a foil's own.
+        weight: (planted,) how much each planted crater is as a foil's own, in any unit.
     """
     rng = np.random.default_rng(0)
     true, visible = craters.column("diameter"), craters.column("visible").astype(bool)
     alike = _alike(craters, diameter, cut, weight)
-    chance_of_any = np.where(certain, 1.0, rng.random((DRAWS, 1)))
+    of_unsure = rng.random(DRAWS)
     made = []
     for number, share in enumerate(shares):
         whole = number == 0 or share.low is None or share.high is None
@@ -82,12 +82,13 @@ def own_craters(
         # One crater more, alike in every way, counts with the planted ones: there may be few of these.
         chance = (alike @ (visible & (true >= low) & (true < high)) + inside) / (alike.sum(axis=1) + 1)
         found = np.zeros(DRAWS, int)
-        for one, any_crater in zip(chance, chance_of_any.T, strict=True):
-            found += rng.random(DRAWS) < one * any_crater
+        for one, sure in zip(chance, certain, strict=True):
+            found += rng.random(DRAWS) < (one if sure else one * of_unsure)
         missed = rng.negative_binomial(found + 0.5, rng.choice(share.efficiency.beliefs(), DRAWS).clip(1e-6, 1 - 1e-9))
         some, confirmed = found + missed > 0, int((inside & certain).sum())
         fewest, middle, most = (int(end) for end in _ends(missed))
-        least, part, greatest = _ends(found[some] / (found + missed)[some]) if confirmed else (None, None, None)
+        told = confirmed > 0 and bool(some.any())
+        least, part, greatest = _ends(found[some] / (found + missed)[some]) if told else (None, None, None)
         name, bounds = ("all sizes", (None, None)) if whole else (share.name, (share.low, share.high))
         limit = most if share.found else None
         made.append(Own(name, *bounds, confirmed, fewest, middle, limit, least, part, greatest))
@@ -104,5 +105,6 @@ def _alike(craters: PlantedCraters, diameter: np.ndarray, cut: float, weight: np
     given = craters.found_diameter
     known = craters.found(cut) & np.isfinite(given)
     away = (np.log(np.where(known, given, 1.0)) - np.log(diameter)[:, None]) / LIKE
-    alike: np.ndarray = np.where(np.isfinite(diameter)[:, None], np.exp(-0.5 * np.square(away)), 1.0) * weight * known
-    return alike
+    alike = np.where(np.isfinite(diameter)[:, None], np.exp(-0.5 * np.square(away)), 1.0) * known
+    alike *= weight / weight.mean()
+    return np.asarray(alike)

@@ -220,6 +220,7 @@ def test_what_reviewers_are_unsure_about_widens_what_is_missed() -> None:
         return own_craters(craters, sizes, diameter, np.arange(40) < certain, 0.5, one)[0]
 
     sure, unsure, nobody = (told(certain) for certain in (40, 20, 0))
+    assert own_craters(craters, sizes, diameter, diameter > 0, 0.5, 400 * one)[0] == sure  # of a large archive
     assert (sure.confirmed, unsure.confirmed, nobody.confirmed) == (40, 20, 0)
     assert unsure.missed_fewest < sure.missed_fewest
     assert sure.missed_most is not None and unsure.missed_most is not None
