@@ -22,8 +22,6 @@ from crater_ray.planting.patch import LOOKS
 from crater_ray.planting.visibility import SEEN
 from crater_ray.results.intervals import wilson
 
-LEAST_CONFIRMED = 5
-"""Confirmed craters that tell of a population; fewer leave the planted ones as they were drawn."""
 LEAST_COMPARED = 50
 """Planted craters, measured as the confirmed ones are, that tell how the measure behaves."""
 RATIOS = np.linspace(np.log(0.3), np.log(2000.0), 110)
@@ -33,10 +31,12 @@ OFFSETS, OFFSET_SPREAD = np.linspace(-3.0, 1.5, 31), 1.5
 anything is confirmed."""
 SLOPES, SLOPE_SPREAD = np.linspace(-0.5, 0.5, 7), 0.25
 """The same for how that changes with the logarithm of the diameter."""
-WIDTHS, WIDTH_SPREAD = np.linspace(-0.3, 0.3, 5), 0.15
+WIDTHS, WIDTH_SPREAD = np.linspace(-0.6, 0.6, 7), 0.3
 """Logarithm of how much wider than that of planted craters their distribution is, and the same of it."""
 MIXTURES = np.linspace(0.0, 1.0, 5)
 """Share of the craters whose look is the first of `LOOKS`; all are believed alike."""
+SHIFTS, SHIFT_SPREAD = np.linspace(-0.5, 0.5, 5), 0.25
+"""Logarithm of how much easier than planted craters of their ratio they are to find, as they may look otherwise."""
 SIZES = 12
 """Sizes of a class over which is averaged."""
 
@@ -87,13 +87,13 @@ class Population:
     """What is believed of a foil's own craters.
 
     The logarithm of their ratio is normal around that of planted craters of their size on their foil, shifted by an
-    offset and a slope over size, with a width of its own; their looks are a mixture. What is believed of these four is
-    computed on a grid.
+    offset and a slope over size, with a width of its own; their looks are a mixture, and they may be easier or harder to
+    find than planted ones of their ratio. What is believed of these five is computed on a grid.
 
     Attributes:
         confirmed: how many confirmed craters it was learnt from.
         offset, slope, width: (g,) of the grid.
-        belief: (g, MIXTURES) probabilities.
+        belief: (g, MIXTURES x SHIFTS) probabilities.
     """
 
     def __init__(self, craters: PlantedCraters, seen: Clearness, cut: float) -> None:
@@ -138,16 +138,17 @@ class Population:
         ]
 
     def _efficiencies(self, size: float, cut: float) -> np.ndarray:
-        """(RATIOS, MIXTURES) share found."""
-        first, second = (efficiency(curve, RATIOS, size - self.middle) for curve in self._curves(cut))
-        mixed: np.ndarray = first[:, None] * MIXTURES + second[:, None] * (1 - MIXTURES)
-        return mixed
+        """(RATIOS, MIXTURES x SHIFTS) share found."""
+        ratio = RATIOS[:, None] + SHIFTS
+        first, second = (efficiency(curve, ratio, size - self.middle) for curve in self._curves(cut))
+        mixed: np.ndarray = first[:, None] * MIXTURES[:, None] + second[:, None] * (1 - MIXTURES)[:, None]
+        return mixed.reshape(len(RATIOS), -1)
 
     def _learn_population(self, seen: Clearness, cut: float) -> None:
         offset, slope, width = (one.ravel() for one in np.meshgrid(OFFSETS, SLOPES, WIDTHS, indexing="ij"))
         self.offset, self.slope, self.width = offset, slope, self.spread * np.exp(width)
         logarithm = -0.5 * ((offset / OFFSET_SPREAD) ** 2 + (slope / SLOPE_SPREAD) ** 2 + (width / WIDTH_SPREAD) ** 2)
-        belief = np.repeat(logarithm[:, None], len(MIXTURES), axis=1)
+        belief = logarithm[:, None] - 0.5 * np.tile((SHIFTS / SHIFT_SPREAD) ** 2, len(MIXTURES))
         size, measured = np.log(seen.diameter), np.log(seen.ratio)
         expected = self._expected(size, seen.foil)
         likely = _likelihoods(
@@ -225,8 +226,8 @@ class Population:
 
 
 def population_of(craters: PlantedCraters, seen: Clearness, cut: float) -> Population | None:
-    """What is believed of a foil's own craters; None where too few are confirmed, or compared, to tell."""
-    usable = len(seen.ratio) >= LEAST_CONFIRMED and len(seen.compared) >= LEAST_COMPARED
+    """What is believed of a foil's own craters; None where none is confirmed, or too few are compared, to tell."""
+    usable = len(seen.ratio) > 0 and len(seen.compared) >= LEAST_COMPARED
     return Population(craters, seen, cut) if usable else None
 
 

@@ -48,7 +48,7 @@ class Completeness:
         judged: what people said of the candidates.
         densities: craters per unit, by foil and size.
         craters: the planted ones, one by one.
-        population: how clearly the foil's own craters stand out; None where too few are confirmed to tell.
+        population: how clearly the foil's own craters stand out; None where none is confirmed to tell.
         own: what the run has found and missed of the foil's own craters, of all sizes and by diameter in px; empty
             until every candidate is judged.
     """

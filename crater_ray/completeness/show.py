@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from crater_ray.completeness.population import LEAST_COMPARED, LEAST_CONFIRMED
+from crater_ray.completeness.population import LEAST_COMPARED
 from crater_ray.watching.display import say
 
 if TYPE_CHECKING:
@@ -56,20 +56,22 @@ def matched_words(measured: Completeness) -> str:
     """Which craters densities take a foil's own to be like: the confirmed ones, or the planted ones."""
     population = measured.population
     confirmed = len(measured.judged.confirmed)
-    if population is None and confirmed >= LEAST_CONFIRMED:
+    if population is None and confirmed:
         return (
-            f"Densities take the foil's own craters to be as the planted ones: {confirmed:,} are confirmed, but fewer "
+            f"Densities take the foil's own craters to be as the planted ones: confirmed are {confirmed:,}, but fewer "
             f"than {LEAST_COMPARED} planted ones were found that would tell how clear they are, or none measured since."
         )
     if population is None:
         return (
-            "Densities take the foil's own craters to be as the planted ones. From "
-            f"{LEAST_CONFIRMED} confirmed ones on, these tell how clear the foil's own are."
+            "Densities take the foil's own craters to be as the planted ones: none is confirmed that would tell how "
+            "clear the foil's own are."
         )
     middle, low, high = population.clearer
     share = measured.share(matched=True)
+    count = population.confirmed
+    confirmed_say = "The one confirmed crater says" if count == 1 else f"The {count:,} confirmed craters say"
     return (
-        f"The {population.confirmed:,} confirmed craters say that the foil's own are {middle:.2g} times (95% interval "
+        f"{confirmed_say} that the foil's own are {middle:.2g} times (95% interval "
         f"{low:.2g}-{high:.2g}) as clear as the planted ones. Of such that an observer could see "
         f"{percent(share.share)} are found (95% interval {interval(share)}). Densities take them so."
     )

@@ -152,15 +152,29 @@ def test_more_confirmed_craters_tell_more() -> None:
     assert many[2] / many[1] < 0.6 * few[2] / few[1]
 
 
-def test_too_few_confirmed_or_compared_leave_it_as_planted() -> None:
+def test_one_confirmed_crater_widens_the_interval_and_none_leaves_it_as_planted() -> None:
     rng = np.random.default_rng(6)
     craters = planted(rng)
-    enough = seen(rng, craters, 60, 0.5)
-    assert population_of(craters, enough, 0.5)
-    fewer = Clearness(enough.diameter[:4], enough.ratio[:4], enough.foil[:4], *list(vars(enough).values())[3:])
-    assert population_of(craters, fewer, 0.5) is None
-    uncompared = [one[:40] for one in list(vars(enough).values())[3:]]
-    assert population_of(craters, Clearness(enough.diameter, enough.ratio, enough.foil, *uncompared), 0.5) is None
+    whole = seen(rng, craters, 60, 0.5)
+
+    def told(count: int) -> Population | None:
+        first = (getattr(whole, name)[:count] for name in ("diameter", "ratio", "foil"))
+        return population_of(craters, Clearness(*first, *list(vars(whole).values())[3:]), 0.5)
+
+    shares = all_shares(craters, 0.5)
+    widths, factors = [], []
+    for count in (1, 4, len(whole.ratio)):
+        population = told(count)
+        assert population is not None
+        share = matched_shares(shares, craters, population, 0.5)["matched_all"][1]
+        widths.append(share.upper - share.lower)
+        factors.append(population.clearer[2] / population.clearer[1])
+    assert factors[0] > 1.5 * factors[1] > 1.5 * factors[2]
+    assert widths[0] > widths[2]
+    assert min(widths) > 2 * (shares["all"][2].upper - shares["all"][2].lower)
+    assert told(0) is None
+    uncompared = [one[:40] for one in list(vars(whole).values())[3:]]
+    assert population_of(craters, Clearness(whole.diameter, whole.ratio, whole.foil, *uncompared), 0.5) is None
 
 
 def test_confirmed_craters_of_a_run_change_its_densities(
