@@ -87,8 +87,8 @@ class Population:
     """What is believed of a foil's own craters.
 
     The logarithm of their ratio is normal around that of planted craters of their size on their foil, shifted by an
-    offset and a slope over size, with a width of its own; their looks are a mixture, and they may be easier or harder to
-    find than planted ones of their ratio. What is believed of these five is computed on a grid.
+    offset and a slope over size, with a width of its own; their looks are a mixture, and they may be easier or harder
+    to find than planted ones of their ratio. What is believed of these five is computed on a grid.
 
     Attributes:
         confirmed: how many confirmed craters it was learnt from.
