@@ -34,8 +34,9 @@ COLUMNS = (*_FIRST, *(name for name in SCHEMA.names if name not in (*_FIRST, "st
 SHOWN = 20
 CUT_OFFS = (0.5, 0.1, 0.01)
 """Scores for which the list of foils counts candidates."""
-
 REIMAGE = ("foil", "frame", "VMcode", "id", "x_coord", "y_coord", "xymag", "zmag", "flags")
+_SAFE = re.compile(r"[A-Za-z0-9][\w.-]{0,80}", re.ASCII)
+"""Names of foils that may be names of files."""
 
 
 def list_candidates(
@@ -116,12 +117,20 @@ def write_csv(found: pa.Table, target: str | Path) -> None:
         raise explain(problem, str(target)) from None
 
 
+def foil_file(foil: str | None, number: int) -> str:
+    """Name of a foil's list: `<foil>.csv`, `foil-<number>.csv` where no file may be called so, `no-foil.csv` of none."""
+    if not foil:
+        return "no-foil.csv"
+    safe = _SAFE.fullmatch(foil) and foil.lower() not in ("foils", "no-foil")
+    return f"{foil if safe else f'foil-{number:04d}'}.csv"
+
+
 def write_foils(found: pa.Table, folder: Path) -> int:
     """Write a CSV of candidates for each foil, and `foils.csv` with how many each has.
 
     Args:
         found: as `list_candidates` gives it.
-        folder: made when missing. Files are called `<foil>.csv`; `no-foil.csv` has the images of unknown foils.
+        folder: made when missing. Files are called as `foil_file` says.
 
     Returns:
         How many foils there are, unknown ones not counted.
@@ -131,8 +140,8 @@ def write_foils(found: pa.Table, folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "foils.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["foil", "candidates", *(f"from_{cut:g}" for cut in CUT_OFFS), "bad_focus", "best"])
-            for foil in [*foils, None]:
+            writer.writerow(["foil", "candidates", *(f"from_{cut:g}" for cut in CUT_OFFS), "bad_focus", "best", "file"])
+            for number, foil in enumerate([*foils, None]):
                 mask = pc.is_null(found["foil"]) if foil is None else pc.equal(found["foil"], foil)
                 some = found.filter(mask)
                 if some.num_rows == 0:
@@ -140,8 +149,9 @@ def write_foils(found: pa.Table, folder: Path) -> int:
                 scores = some["Prediction"].to_numpy()
                 bad = _flags(some)["bad_focus"]
                 above = [int((scores >= np.float32(cut)).sum()) for cut in CUT_OFFS]
-                writer.writerow([foil or "", some.num_rows, *above, bad, f"{scores.max():.6g}"])
-                write_csv(some, folder / f"{foil or 'no-foil'}.csv")
+                name = foil_file(foil, number)
+                writer.writerow([foil or "", some.num_rows, *above, bad, f"{scores.max():.6g}", name])
+                write_csv(some, folder / name)
     except OSError as problem:
         raise explain(problem, str(folder)) from None
     return len(foils)

@@ -54,14 +54,16 @@ def join(rows: pa.Table, image_table: pa.Table | None) -> pa.Table:
         image_table: as `read_image_table` gives it; None when there is none.
 
     Returns:
-        The same rows in the same order, then `foil` and `frame` (from `file_comment`, such as `real I1126N 541 2 0`,
-        else from a raw frame's key, such as `I1009N_1234`), `flags` (`bad_focus`, or empty), then the image table's
-        columns, empty where a key is not in it. A column whose name is taken already is called `table_<name>`.
+        The same rows in the same order, then `foil` and `frame` (from the table's column `foil` where it has one, else
+        from its `file_comment`, such as `real I1126N 541 2 0`, else from a raw frame's key, such as `I1009N_1234`),
+        `flags` (`bad_focus`, or empty), then the image table's other columns, empty where a key is not in it. A column
+        whose name is taken already is called `table_<name>`.
     """
     known = _aligned(rows["key"], image_table)
+    named = _filled(known.pop("foil")) if "foil" in known else pa.nulls(rows.num_rows, pa.string())
     foil, frame = _split(known["file_comment"], _COMMENT) if "file_comment" in known else _unknown(rows.num_rows)
     key_foil, key_frame = _split(rows["key"], _RAW_FRAME)
-    joined = rows.append_column("foil", pc.coalesce(foil, key_foil))
+    joined = rows.append_column("foil", pc.coalesce(named, foil, key_foil))
     joined = joined.append_column("frame", pc.cast(pc.coalesce(frame, key_frame), pa.int32()))
     joined = joined.append_column("flags", _flags(known.get("bad_focus"), rows.num_rows))
     for name, values in known.items():
@@ -89,6 +91,12 @@ def _aligned(keys: pa.ChunkedArray, image_table: pa.Table | None) -> dict[str, p
     columns = {name: image_table[name].take(places) for name in image_table.column_names if name != "key"}
     # A column that is empty throughout has no type of its own, which other tools choke on.
     return {n: c.cast(pa.string()) if pa.types.is_null(c.type) else c for n, c in columns.items()}
+
+
+def _filled(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """As text without what is empty."""
+    text = pc.utf8_trim_whitespace(values.cast(pa.string()))
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
 def _unknown(rows: int) -> tuple[pa.Array, pa.Array]:

@@ -141,7 +141,7 @@ def test_lists_per_foil(run_path: Path, images: Path, tmp_path: Path, cli: Cli) 
     counts = {one["foil"]: one for one in read(tmp_path / "foils/foils.csv")}
     assert counts["I1009W"] == {
         "foil": "I1009W", "candidates": "1", "from_0.5": "1", "from_0.1": "1", "from_0.01": "1", "bad_focus": "1",
-        "best": "0.9",
+        "best": "0.9", "file": "I1009W.csv",
     }  # fmt: skip
     assert (counts[""]["candidates"], counts[""]["from_0.5"]) == ("2", "1")
     assert [one["key"] for one in read(tmp_path / "foils/no-foil.csv")] == ["k3", "none"]
@@ -200,6 +200,26 @@ def test_a_foil_can_not_leave_the_folder(tmp_path: Path, cli: Cli) -> None:
     (tmp_path / "images.csv").write_text("key,file_comment\nk,real ../../I1126N/../x 3 2 0\n")
     cli("candidates", tmp_path / "run", "--table", tmp_path / "images.csv", "--per-foil", tmp_path / "a/b/foils")
     assert sorted(path.name for path in (tmp_path / "a/b/foils").iterdir()) == ["foils.csv", "no-foil.csv"]
+
+
+def test_a_column_with_foils_counts_and_its_names_stay_in_the_folder(tmp_path: Path, cli: Cli) -> None:
+    keys = ["a/1", "a/2", "I1009N_3", "b/4", "b/5"]
+    make_run(tmp_path / "run", [row(key, 0.6) for key in keys])
+    table = "key,foil,file_comment\na/1, north ,real I1126N 1 2 0\na/2,../../up,\nI1009N_3,,\nb/4,,real I1126N 7 2 0\n"
+    (tmp_path / "images.csv").write_text(table)
+    out = tmp_path / "a/b/foils"
+    answer = cli("candidates", tmp_path / "run", "--table", tmp_path / "images.csv", "--per-foil", out)
+    assert answer.returncode == 0, answer.stderr
+    files = {one["foil"]: one["file"] for one in read(out / "foils.csv")}
+    assert files == {
+        "../../up": "foil-0000.csv", "I1009N": "I1009N.csv", "I1126N": "I1126N.csv", "north": "north.csv",
+        "": "no-foil.csv",
+    }  # fmt: skip
+    assert sorted(path.name for path in tmp_path.rglob("*.csv")) == sorted(["images.csv", "foils.csv", *files.values()])
+    [north] = read(out / "north.csv")
+    assert (north["key"], north["foil"], north["frame"]) == ("a/1", "north", "1")
+    [unknown] = read(out / "no-foil.csv")
+    assert unknown["key"] == "b/5"
 
 
 def test_a_table_that_knows_none_of_the_images(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ This is constant false alarm rate detection (Finn and Johnson 1968, RCA Review 2
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from crater_ray.results.candidates import write_csv
+from crater_ray.results.candidates import foil_file, write_csv
 from crater_ray.results.false_alarms.forecast import Forecast, columns_of, expected
 from crater_ray.results.false_alarms.tail import logit
 from crater_ray.results.image_table import foils_of
 from crater_ray.storage.errors import explain
 
-SAFE = re.compile(r"[A-Za-z0-9][\w.-]{0,80}", re.ASCII)
-"""Names of foils that may be names of files."""
 EXPECTED = ("blanks", "blanks_lower", "blanks_upper", "craters", "craters_lower", "craters_upper", "method")
 COLUMNS = ("foil", "file", "images", "threshold", "candidates", *EXPECTED)
 
@@ -110,7 +107,7 @@ def write_shares(
         found: the candidates that are to be reviewed.
         some, shares: of each foil, in the same order.
         image_table: for the foils.
-        folder: made when missing. Files are called `<foil>.csv`, or `foil-<number>.csv` where no file may be called so.
+        folder: made when missing. Files are called as `crater_ray.results.candidates.foil_file` says.
 
     Returns:
         How many foils there are, unknown ones not counted.
@@ -122,8 +119,7 @@ def write_shares(
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             for number, (one, share) in enumerate(zip(some, shares, strict=True)):
-                safe = SAFE.fullmatch(share.foil) and share.foil.lower() not in ("foils", "no-foil")
-                name = f"{share.foil if safe else f'foil-{number:04d}' if share.foil else 'no-foil'}.csv"
+                name = foil_file(share.foil, number)
                 row = {"foil": share.foil, "file": name, "images": share.images, "candidates": share.taken}
                 if share.taken:
                     [there] = expected([one], [np.array([share.threshold])])
