@@ -78,7 +78,7 @@ def measure(run: Run, measurement: Measurement, console: Console) -> Outcome:
         visible = pc.sum(plan["visible"]).as_py() or 0
         say(
             console,
-            f"{plan.num_rows:,} craters planned in {len(set(plan['image'].to_pylist())):,} images; "
+            f"{plan.num_rows:,} craters planned, in {len(set(plan['image'].to_pylist())):,} of the run's images; "
             f"{visible:,} of them stand out enough for an observer to see them",
         )
         return manifest_of(plan, sample, settings.shard_images)

@@ -28,7 +28,8 @@ class Own:
         confirmed: craters that people confirmed, by the diameter that the network gave them.
         missed_fewest, missed, missed_most: between the ends in 95 of 100 cases, as likely more as fewer than the middle
             one. `missed_most` is None where none of the planted craters was found: there is no limit.
-        lower, share, upper: found of those that are there, likewise; None where none was confirmed.
+        lower, share, upper: found of those that are there, likewise; None where nobody confirmed a crater that may be
+            of the class, by its diameter.
     """
 
     name: str
@@ -87,8 +88,7 @@ def own_craters(
         missed = rng.negative_binomial(found + 0.5, rng.choice(share.efficiency.beliefs(), DRAWS).clip(1e-6, 1 - 1e-9))
         some, confirmed = found + missed > 0, int((inside & certain).sum())
         fewest, middle, most = (int(end) for end in _ends(missed))
-        told = confirmed > 0 and bool(some.any())
-        least, part, greatest = _ends(found[some] / (found + missed)[some]) if told else (None, None, None)
+        least, part, greatest = _shares(found[some], missed[some]) if certain.any() else (None, None, None)
         name, bounds = ("all sizes", (None, None)) if whole else (share.name, (share.low, share.high))
         limit = most if share.found else None
         made.append(Own(name, *bounds, confirmed, fewest, middle, limit, least, part, greatest))
@@ -98,6 +98,12 @@ def own_craters(
 def _ends(values: np.ndarray) -> tuple[float, float, float]:
     low, middle, high = (float(end) for end in np.quantile(values, ENDS, method="inverted_cdf"))
     return low, middle, high
+
+
+def _shares(found: np.ndarray, missed: np.ndarray) -> tuple[float, float, float] | tuple[None, None, None]:
+    """Ends of the share found of what is there, (n,) each at least one; None where none was found, or next to never."""
+    ends = _ends(found / (found + missed)) if len(found) else (0.0, 0.0, 0.0)
+    return ends if ends[2] > 0 else (None, None, None)
 
 
 def _alike(craters: PlantedCraters, diameter: np.ndarray, cut: float, weight: np.ndarray) -> np.ndarray:

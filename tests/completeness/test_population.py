@@ -262,3 +262,20 @@ def test_what_is_missed_is_told_once_all_is_judged(measured_run: Path, tmp_path:
     assert "1 of " in before and "candidates are not judged: once all are" in before
     assert (own[0].confirmed, own[0].lower, own[0].upper) == (0, None, None)
     assert own[0].missed_most is not None
+
+
+def test_a_class_beside_that_of_a_confirmed_crater_has_a_share_too() -> None:
+    """One of 13 px may be of 11; none of them is of 4."""
+    rng = np.random.default_rng(10)
+    craters = planted(rng, 1_000)
+    true = craters.column("diameter")
+    craters = replace(craters, found_diameter=true * np.exp(rng.normal(0, 0.15, len(craters))))
+    sizes = [all_shares(craters, 0.5)["all"][0], *all_shares(craters, 0.5)["diameter_px"]]
+    told = own_craters(craters, sizes, np.array([13.0]), np.array([True]), 0.5, np.ones(len(craters)))
+    by_name = {own.name: own for own in told}
+    beside, far = by_name["8-12"], by_name["3-4"]
+    assert (beside.confirmed, far.confirmed) == (0, 0)
+    assert beside.lower == 0
+    assert beside.upper is not None and beside.upper > 0.5
+    assert (far.lower, far.share, far.upper) == (None, None, None)
+    assert by_name["12-16"].share is not None
