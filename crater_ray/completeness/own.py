@@ -30,6 +30,7 @@ class Own:
             one. `missed_most` is None where none of the planted craters was found: there is no limit.
         lower, share, upper: found of those that are there, likewise; None where nobody confirmed a crater that may be
             of the class, by its diameter.
+        foil: of this foil alone; empty for all foils.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Own:
     lower: float | None
     share: float | None
     upper: float | None
+    foil: str = ""
 
     def record(self) -> dict[str, Any]:
         """JSON values."""

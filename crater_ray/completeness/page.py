@@ -15,7 +15,7 @@ from crater_ray.completeness.pictures import Shown
 from crater_ray.completeness.planted import NEAR
 from crater_ray.completeness.report import Completeness
 from crater_ray.completeness.shares import Share
-from crater_ray.completeness.show import OWN_HEADS, density_words, interval, matched_words, own_row, percent
+from crater_ray.completeness.show import density_words, interval, matched_words, own_row, own_tables, percent
 from crater_ray.planting.visibility import SEEN
 
 
@@ -202,8 +202,8 @@ def _own(measured: Completeness) -> str:
     )
     if unsure:
         words += f" Of {unsure:,} candidates reviewers are unsure: any share of them may be craters."
-    table = _table("", OWN_HEADS, [own_row(own) for own in measured.own])
-    return f'{heading}<p>{words}</p><div class="two">{curve}{table}</div>'
+    first, *more = (_table("", heads, rows) for heads, rows in own_tables(measured))
+    return f'{heading}<p>{words}</p><div class="two">{curve}{first}</div>{"".join(more)}'
 
 
 def _densities(measured: Completeness) -> str:

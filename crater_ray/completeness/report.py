@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from crater_ray.completeness.budgets import Budget, budgets
@@ -49,8 +50,8 @@ class Completeness:
         densities: craters per unit, by foil and size.
         craters: the planted ones, one by one.
         population: how clearly the foil's own craters stand out; None where none is confirmed to tell.
-        own: what the run has found and missed of the foil's own craters, of all sizes and by diameter in px; empty
-            until every candidate is judged.
+        own: what the run has found and missed of the foil's own craters, of all sizes, by diameter in px, and of each
+            foil where there are several; empty until every candidate is judged.
     """
 
     run_id: str
@@ -123,8 +124,9 @@ class Completeness:
             for share in budget.sizes:
                 writer.writerow(share.record() | {"by": "budget", "low": budget.images, "high": budget.score})
         for own in self.own:
-            row = own.record() | {"found": own.confirmed}
-            writer.writerow({name: row.get(name) for name in (*CSV_COLUMNS, *OWN_COLUMNS)} | {"by": "own"})
+            by = "own_foil" if own.foil else "own"
+            row = own.record() | {"by": by, "found": own.confirmed, "name": own.foil or own.name}
+            writer.writerow({name: row.get(name) for name in (*CSV_COLUMNS, *OWN_COLUMNS)})
         return text.getvalue()
 
 
@@ -178,5 +180,19 @@ def completeness_of(
         whole = measured.share(matched=population is not None)
         weight = craters.column("weight") if population is None else population.likeness
         own = own_craters(craters, [whole, *measured.sizes()], said.pixels, said.certain, said.cut, weight)
-        measured = replace(measured, own=own)
+        measured = replace(measured, own=[*own, *_own_by_foil(measured, weight)])
     return measured
+
+
+def _own_by_foil(measured: Completeness, weight: np.ndarray) -> list[Own]:
+    """The same of each foil, where there are several."""
+    craters, said, found = measured.craters, measured.judged, []
+    foils = measured.shares.get("foil", [])
+    for planted in foils if len(foils) > 1 else []:
+        share, mine = planted, said.foils == planted.name
+        if measured.population is not None:
+            of_foil = craters.column("foil") == planted.name
+            share = measured.population.share(planted, of_foil, True, measured.threshold)
+        [own] = own_craters(craters, [share], said.pixels[mine], said.certain[mine], said.cut, weight)
+        found.append(replace(own, foil=planted.name or "-"))
+    return found

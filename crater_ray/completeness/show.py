@@ -84,7 +84,17 @@ def own_row(own: Own) -> tuple[str, str, str, str]:
     share = "-"
     if own.lower is not None and own.share is not None and own.upper is not None:
         share = f"{percent(own.share)} ({100 * own.lower:.0f}-{100 * own.upper:.0f}%)"
-    return own.name, f"{own.confirmed:,}", missed, share
+    return own.foil or own.name, f"{own.confirmed:,}", missed, share
+
+
+def own_tables(measured: Completeness) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Heads and rows of what a run has found and missed: by size, and by foil where there are several."""
+    sizes = [own_row(own) for own in measured.own if not own.foil]
+    foils = [own_row(own) for own in measured.own if own.foil]
+    tables: list[tuple[tuple[str, ...], list[tuple[str, ...]]]] = []
+    tables += [(OWN_HEADS, [*sizes])] if sizes else []
+    tables += [(("foil", *OWN_HEADS[1:]), [*foils])] if foils else []
+    return tables
 
 
 def show_completeness(measured: Completeness, console: Console) -> None:
@@ -125,12 +135,12 @@ def show_completeness(measured: Completeness, console: Console) -> None:
             f"{said.judged:,} of {said.candidates:,} candidates are judged, all from score {said.cut:.6g} on: "
             "densities count from there. What the run has missed is said once all are judged.",
         )
-    if measured.own:
+    for heads, rows in own_tables(measured):
         table = Table()
-        for heading in OWN_HEADS:
-            table.add_column(heading, justify="right")
-        for own in measured.own:
-            table.add_row(*own_row(own))
+        for heading in heads:
+            table.add_column(heading, justify="left" if heading == "foil" else "right")
+        for row in rows:
+            table.add_row(*row)
         console.print(table, markup=False)
     if measured.densities:
         say(console, matched_words(measured))

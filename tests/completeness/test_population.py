@@ -212,8 +212,16 @@ def test_confirmed_craters_of_a_run_change_its_densities(
     assert "as clear as the confirmed" in make_page(told, "run", "", [])
     assert "The 7 confirmed craters say" in make_page(told, "run", "", [])
     assert "the foil's own craters to be as the planted ones" in html.unescape(make_page(plain, "run", "", []))
-    whole, *classes = told.own
-    assert (whole.confirmed, sum(one.confirmed for one in classes)) == (7, 7)
+    whole, *classes = (one for one in told.own if not one.foil)
+    foils = [one for one in told.own if one.foil]
+    assert [one.foil for one in foils] == sorted({row["key"].split("/")[0] for row in rows})
+    for some in (classes, foils):
+        assert sum(one.confirmed for one in some) == whole.confirmed == 7
+    confirmed = [sum(key.startswith(f"{one.foil}/") for key in own) for one in foils]
+    assert [one.confirmed for one in foils] == confirmed
+    assert [line.split(",")[3] for line in told.as_csv().splitlines() if line.startswith("own_foil,")] == [
+        one.foil for one in foils
+    ]
     assert [one.name for one in classes] == [share.name for share in told.sizes()]
     for one in told.own:
         assert one.missed_most is None or one.missed_fewest <= one.missed <= one.missed_most
