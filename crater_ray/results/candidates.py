@@ -118,7 +118,7 @@ def write_csv(found: pa.Table, target: str | Path) -> None:
 
 
 def foil_file(foil: str | None, number: int) -> str:
-    """Name of a foil's list: `<foil>.csv`, or `foil-<number>.csv` if no file may be called so; `no-foil.csv` of none."""
+    """File of a foil's list: `<foil>.csv`; `foil-<number>.csv` if it may not be called so; `no-foil.csv` without one."""
     if not foil:
         return "no-foil.csv"
     safe = _SAFE.fullmatch(foil) and foil.lower() not in ("foils", "no-foil")
