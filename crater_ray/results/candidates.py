@@ -118,7 +118,7 @@ def write_csv(found: pa.Table, target: str | Path) -> None:
 
 
 def foil_file(foil: str | None, number: int) -> str:
-    """File of a foil's list: `<foil>.csv`; `foil-<number>.csv` if it may not be called so; `no-foil.csv` without one."""
+    """File of a foil's list: `<foil>.csv`; `foil-<number>.csv` if it may not be called so; else `no-foil.csv`."""
     if not foil:
         return "no-foil.csv"
     safe = _SAFE.fullmatch(foil) and foil.lower() not in ("foils", "no-foil")
