@@ -169,7 +169,8 @@ def test_one_confirmed_crater_widens_the_interval_and_none_leaves_it_as_planted(
         share = matched_shares(shares, craters, population, 0.5)["matched_all"][1]
         widths.append(share.upper - share.lower)
         factors.append(population.clearer[2] / population.clearer[1])
-    assert factors[0] > 1.5 * factors[1] > 1.5 * factors[2]
+    assert factors[0] > 1.5 * factors[1]
+    assert factors[1] >= factors[2]
     assert widths[0] > widths[2]
     assert min(widths) > 2 * (shares["all"][2].upper - shares["all"][2].lower)
     assert told(0) is None
