@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crater_ray.engines import kept, trial
@@ -20,6 +21,12 @@ from crater_ray.network.bundle import Bundle
 
 pytest.importorskip("openvino")
 NAMES = ["openvino-float", "openvino"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _limits_of_this_process() -> None:
+    """oneDNN reads its limits once, at its first use: those of `processor` must not reach tests of other files."""
+    create("openvino-float", bundles.load(bundles.STARDUST)).score(np.zeros((1, 92, 92), np.uint8))
 
 
 @pytest.fixture(autouse=True)
