@@ -47,7 +47,7 @@ MEANING = (
     "this run, as its confirmed craters say how many more there are; of so many craters, as predicted for the true "
     "number of them; of very many, where a few are found by chance more or fewer. A density is right when its 95% "
     "interval, or upper limit, covers the true one, of all sizes. All is judged twice: for craters as clear as the "
-    "confirmed ones, where enough are confirmed to tell, as a user is told it; and for craters as they were planted."
+    "confirmed ones, where any are confirmed, as a user is told it; and for craters as they were planted."
 )
 
 
