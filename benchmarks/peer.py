@@ -12,14 +12,21 @@ Timed = dict[str, float]
 
 
 def model(network: str, bundle: str) -> Any:
-    """The Keras model from (n, height, width, 1) uint8 to (n, 1): the network, or the mean of one pixel in 64."""
+    """The Keras model from (n, height, width, 1) uint8 to (n, 1): the network, or the mean of one pixel in 64.
+
+    Of a network that gives maps it is the score of the strongest centre; heights and widths are its multiples.
+    """
     import keras
 
+    images = keras.Input((None, None, 1), dtype="uint8")
     if network == "full":
         from crater_ray.network.bundle import load
 
-        return load(bundle).model(compact=True)
-    images = keras.Input((None, None, 1), dtype="uint8")
+        made = load(bundle).model(compact=True)
+        if not load(bundle).gives_maps:
+            return made
+        centres = made(images)["maps"][..., 0]
+        return keras.Model(images, keras.ops.sigmoid(keras.ops.max(centres, axis=(1, 2)))[:, None])
     few = keras.ops.cast(images[:, ::8, ::8], "float32")
     return keras.Model(images, keras.ops.mean(few, axis=(1, 2)) / 255.0)
 

@@ -5,19 +5,31 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import image_set, options
 from benchmarks.gallery import BROWSERS
 from benchmarks.image_set import ImageSet
+from benchmarks.peer import model
 from benchmarks.rows import RENDERERS
 from benchmarks.start import small_scan
+from crater_ray.engines.registry import create
 from crater_ray.errors import UsageError
+from crater_ray.network.bundle import FINDER, STARDUST, load
 from crater_ray.runs.run import open_existing
 from crater_ray.scanning.loader import BLOCK_IMAGES
 from tests.benchmarks.conftest import Measure
 
 pytestmark = pytest.mark.slow
+
+
+def test_peers_score_as_the_scan_does_whichever_network_it_has() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 96, 128), np.uint8)
+    for bundle in (FINDER, STARDUST):
+        scores = model("full", str(bundle)).predict(images[..., None], verbose=0)
+        assert scores.shape == (3, 1)
+        assert np.allclose(scores[:, 0], create("keras", load(bundle)).score(images).scores, rtol=1e-3, atol=1e-6)
 
 
 def test_start(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
