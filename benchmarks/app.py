@@ -21,6 +21,7 @@ from benchmarks.paper import paper
 from benchmarks.peers import peers
 from benchmarks.per_foil import per_foil
 from benchmarks.places import places
+from benchmarks.planting import planting
 from benchmarks.readme import readme
 from benchmarks.rescan import rescan
 from benchmarks.scale import scale
@@ -60,6 +61,7 @@ measuring = (
     screening,
     places,
     completeness,
+    planting,
     per_foil,
     rescan,
     gallery,

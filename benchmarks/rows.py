@@ -184,6 +184,12 @@ def _completeness(record: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _planting(record: dict[str, Any]) -> list[Row]:
+    f, images = record["figures"], record["settings"]["images"]
+    what = f"completeness with {images:,} planted craters, times the scan of {images:,} images"
+    return [(what, f"{f['ratio']['median']:.2f}", f"{f['ratio']['min']:.2f} to {f['ratio']['max']:.2f}")]
+
+
 def _large_run(record: dict[str, Any]) -> list[Row]:
     what = f"run of {record['settings']['rows']:,} rows"
     return [
@@ -287,6 +293,7 @@ RENDERERS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "kills": _kills,
     "places": _places,
     "completeness": _completeness,
+    "planting": _planting,
     "per-foil": _per_foil,
     "start": _start,
     "rescan": _rescan,

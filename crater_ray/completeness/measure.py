@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crater_ray.completeness.clearness import keep_clearness
@@ -17,7 +16,6 @@ from crater_ray.completeness.sample import draw_sample
 from crater_ray.completeness.settings import FOLDER, Measurement, planting_of
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.crop import Crop
-from crater_ray.images.picture import Reading
 from crater_ray.network.bundle import DEFAULT, SHIPPED, shipped
 from crater_ray.network.bundle import load as load_bundle
 from crater_ray.results.image_table import read_image_table
@@ -52,35 +50,22 @@ def measure(run: Run, measurement: Measurement, console: Console) -> Outcome:
         UsageError: the run cannot be measured, or was measured with other settings.
         CraterRayError: something failed; the same again goes on from there.
     """
-    from rich.progress import Progress
-
     from crater_ray.scanning.scan import Choice, scan
 
     require_measurable(run)
     settings = planted_settings(run, measurement)
     _refuse_other(run, measurement)
     sidecars = tuple(run.record.get("sidecars", ()))
-    reading = Reading(settings.crop, settings.pixel_nm, sidecars)
 
     def images() -> pa.Table:
         table = None if measurement.image_table is None else read_image_table(measurement.image_table)
         sample = draw_sample(run, measurement.images, measurement.seed, table)
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task("planting craters", total=sample.rows.num_rows)
-
-            def tell(done: int, _: int) -> None:
-                bar.update(task, completed=done)
-
-            plan = make_plan(run, sample, measurement, settings.access, reading, tell)
+        plan = make_plan(run, sample, measurement, settings.crop)
         file = io.BytesIO()
         pq.write_table(plan, file, compression="zstd")
         run.folder.publish(f"{FOLDER}/{PLAN}", file.getvalue())
-        visible = pc.sum(plan["visible"]).as_py() or 0
-        say(
-            console,
-            f"{plan.num_rows:,} craters planned, in {len(set(plan['image'].to_pylist())):,} of the run's images; "
-            f"{visible:,} of them stand out enough for an observer to see them",
-        )
+        images = len(set(plan["image"].to_pylist()))
+        say(console, f"{plan.num_rows:,} craters planned, in {images:,} of the run's images")
         return manifest_of(plan, sample, settings.shard_images)
 
     told = {"planted_in": run.id, "planting": measurement.told()}

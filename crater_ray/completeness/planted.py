@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,15 @@ from crater_ray.completeness.plan import PLAN, SCHEMA
 from crater_ray.completeness.settings import FOLDER, planting_of
 from crater_ray.errors import CraterRayError, UsageError
 from crater_ray.images.status import OK
+from crater_ray.planting.visibility import SEEN
 from crater_ray.results.open_run import Results
 from crater_ray.runs import run as run_folder
 from crater_ray.runs.run import Run
 from crater_ray.storage.access import Access
 from crater_ray.storage.folder import open_folder
 
+SEEN_COLUMNS = ("visible", "ratio", "contrast_to_noise", "noise", "blur")
+"""Of each planted crater: whether it can be seen, and what `crater_ray.planting.seen.Seen` says of it."""
 NEAR = 8.0
 """A candidate's place belongs to a planted crater when it lies within so many px and half the diameter of it."""
 NEAR_BELOW = 46.0
@@ -31,7 +35,7 @@ class PlantedCraters:
     """n planted craters whose images could be read; see `crater_ray.completeness.plan.SCHEMA`.
 
     Attributes:
-        plan: (n) rows of the plan.
+        plan: (n) rows of the plan, with `SEEN_COLUMNS`.
         score: (n,) float32, the image's score with the crater.
         offset: (n,) px from the crater to the nearest place that counts as found there; not a number where there is
             none.
@@ -99,10 +103,11 @@ def read_planted_craters(planted: Run, pixel_nm: float | None = None) -> Planted
         raise CraterRayError(f"{planted.folder.uri}/{PLAN} cannot be read: {problem}") from None
     rows = Results(planted).table()
     if not plan.schema.equals(SCHEMA) or not plan["key"].equals(rows["key"]):
-        raise CraterRayError(f"{planted.folder.uri}/{PLAN} is not the plan of this run's rows. Remove the folder.")
-    seen = zip(rows["status"].to_pylist(), plan["visible"].to_pylist(), strict=True)
-    readable = np.array([status == OK and visible is not None for status, visible in seen], bool)
+        why = "is not the plan of this run's rows, or was made by another version"
+        raise CraterRayError(f"{planted.folder.uri}/{PLAN} {why}. Remove the folder to measure anew.")
+    readable = np.array([status == OK and bool(seen) for status, seen in _columns(rows, "status", "planted")], bool)
     plan, rows = plan.filter(pa.array(readable)), rows.filter(pa.array(readable))
+    plan = _with_what_is_seen(plan, rows)
     judged = [
         _judged(crater, row, planted.threshold) for crater, row in zip(plan.to_pylist(), rows.to_pylist(), strict=True)
     ]
@@ -113,6 +118,19 @@ def read_planted_craters(planted: Run, pixel_nm: float | None = None) -> Planted
         plan, score, offset, diameter, np.stack([x, y], axis=1), candidate.astype(np.float32), sizes,
         int((~readable).sum()), planted.threshold,
     )  # fmt: skip
+
+
+def _columns(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    return zip(*(table[name].to_pylist() for name in names), strict=True)
+
+
+def _with_what_is_seen(plan: pa.Table, rows: pa.Table) -> pa.Table:
+    """The plan with what the loader measured of each crater as it planted it."""
+    seen = [one[0] for one in rows["planted"].to_pylist()]
+    for name in SEEN_COLUMNS[1:]:
+        plan = plan.append_column(name, pa.array([one[name] for one in seen], pa.float64()))
+    visible = np.array([one["ratio"] >= SEEN for one in seen], bool)
+    return plan.append_column(SEEN_COLUMNS[0], pa.array(visible))
 
 
 def _judged(crater: dict[str, Any], row: dict[str, Any], threshold: float) -> tuple[float, ...]:

@@ -107,7 +107,7 @@ def _known(run: Run, image_table: pa.Table | None) -> tuple[list[str], np.ndarra
 
 def _rows(run: Run, places: np.ndarray, image_table: pa.Table | None) -> pa.Table:
     """Rows of the readable images with these numbers, ascending; with what the manifest says of them."""
-    wanted = ["key", "uri", "score", "x", "y", "places", "status"]
+    wanted = ["key", "uri", "height", "width", "bar", "score", "x", "y", "places", "status"]
     found: list[pa.Table] = []
     begin = 0
     for shard in range(run.manifest.shards):

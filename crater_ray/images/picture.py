@@ -41,6 +41,7 @@ class Picture:
         number: of the page of the file, from 1.
         others: number and pixels of the file's other pages of this size, each without its own bar.
         left_out: how many further pictures the file holds that are not looked at.
+        planted: how each crater that was planted into it can be seen; see `crater_ray.planting.seen`.
     """
 
     pixels: np.ndarray
@@ -54,6 +55,7 @@ class Picture:
     number: int = 1
     others: tuple[tuple[int, np.ndarray], ...] = ()
     left_out: int = 0
+    planted: tuple[dict[str, float], ...] = ()
 
     @property
     def pages(self) -> list[tuple[int, np.ndarray]]:
@@ -79,5 +81,6 @@ class Picture:
             "magnification": self.instrument.magnification,
             "pages": len(self.pages),
             "pages_left_out": self.left_out,
+            "planted": list(self.planted) or None,
             **vars(quality),
         }

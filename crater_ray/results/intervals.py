@@ -69,12 +69,14 @@ def likely_found(efficiency: Efficiency, craters: int, confidence: float = 0.95)
         efficiency: as measured.
         craters: whole number from 0.
     """
-    from scipy.stats import betabinom
+    from scipy.special import betaln  # scipy.stats has this distribution, but takes a second to import
 
-    missed = max(efficiency.planted - efficiency.found, 0.0)
-    chance = betabinom(craters, efficiency.found + 0.5, missed + 0.5)
-    tail = (1 - confidence) / 2
-    return max(int(chance.ppf(tail)), 0), int(chance.ppf(1 - tail))
+    a, b = efficiency.found + 0.5, max(efficiency.planted - efficiency.found, 0.0) + 0.5
+    found = np.arange(craters + 1)
+    ways = -np.log(craters + 1) - betaln(craters - found + 1, found + 1)
+    chance = np.cumsum(np.exp(ways + betaln(found + a, craters - found + b) - betaln(a, b)))
+    fewest, most = np.searchsorted(chance, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return int(fewest), min(int(most), craters)
 
 
 def rate(

@@ -21,6 +21,9 @@ PLACES = pa.list_(
     pa.struct([("x", pa.float32()), ("y", pa.float32()), ("score", pa.float32()), ("diameter", pa.float32())])
 )
 
+PLANTED = pa.list_(pa.struct([(name, pa.float32()) for name in ("ratio", "contrast_to_noise", "noise", "blur")]))
+"""Of each planted crater what `crater_ray.planting.seen.Seen` says."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -193,6 +196,14 @@ COLUMNS = (
         "loader",
         "How many other pictures the file holds that were not scored: smaller ones, or more than 64 million pixels "
         "in all.",
+        since="0.2.0",
+    ),
+    Column(
+        "planted",
+        PLANTED,
+        "loader",
+        "Only in `RUN/completeness`: how well the crater that was planted into the image can be seen, and the noise "
+        "and blur of its spot; see [completeness](completeness.md).",
         since="0.2.0",
     ),
 )

@@ -21,9 +21,12 @@ def read_planted(
         reading, sidecar: as for `crater_ray.images.decode.read_picture`.
 
     Returns:
-        The picture; or why there is none, also where the image has no such place (any more).
+        The picture, with how the crater can be seen; or why there is none, also where the image has no such place
+        (any more).
     """
-    from crater_ray.planting.plant import plant  # brings scipy, two thirds of what a Ray process would import of ours
+    # They bring scipy, two thirds of what a Ray process would import of ours.
+    from crater_ray.planting.plant import plant
+    from crater_ray.planting.seen import Seen
 
     pixels = decode(data)
     if isinstance(pixels, Refusal):
@@ -35,6 +38,6 @@ def read_planted(
     if not (0 <= recipe.x - picture.left <= width - 1 and 0 <= recipe.y - picture.top <= height - 1):
         reason = f"the image has changed since a crater was planned at {recipe.x:g}, {recipe.y:g}"
         return Refusal(UNREADABLE, reason, *pixels.shape)
-    whole = plant(pixels, data, recipe).pixels
-    part = whole[picture.top : picture.top + height, picture.left : picture.left + width]
-    return replace(picture, pixels=part)
+    planted = plant(pixels, data, recipe)
+    part = planted.pixels[picture.top : picture.top + height, picture.left : picture.left + width]
+    return replace(picture, pixels=part, planted=(vars(Seen.of(planted, pixels, recipe)),))

@@ -122,18 +122,22 @@ def open_sky(height: np.ndarray, optics: Optics, reach: float) -> np.ndarray:
     border = int(steps[-1])
     padded = np.pad(height, border, mode="edge")
     h, w = height.shape
-    total = np.zeros_like(height)
+    total, rise, higher = np.zeros_like(height), np.empty_like(height), np.empty_like(height)
     weights = 0.0
     for direction in range(DIRECTIONS):
         angle = 2 * np.pi * direction / DIRECTIONS
-        rise = np.zeros_like(height)
+        rise.fill(0)
         for step in steps:
             dy, dx = round(step * np.sin(angle)), round(step * np.cos(angle))
             far = np.float32(1 / max(np.hypot(dy, dx), 1.0))
             there = padded[border + dy : border + dy + h, border + dx : border + dx + w]
-            np.maximum(rise, (there - height) * far, out=rise)
+            np.subtract(there, height, out=higher)
+            higher *= far
+            np.maximum(rise, higher, out=rise)
         weight = 1 + optics.side_light * np.cos(angle - optics.azimuth)
-        total += np.float32(weight) / (1 + rise * rise)  # cos^2 of the horizon's elevation
+        rise *= rise
+        rise += 1
+        total += np.divide(np.float32(weight), rise, out=rise)  # cos^2 of the horizon's elevation
         weights += weight
     return total / np.float32(weights)
 
@@ -166,7 +170,9 @@ def place(foil: Foil, signal: np.ndarray, feature: Feature, centre: tuple[float,
     before = enlarged(foil.height[here], fine)
     level = float(np.sum(before * relief.cover) / (np.sum(relief.cover) + 1e-6))
     after = before + relief.cover * (np.float32(level) - before) + relief.height
-    ratio = relief.emission * _local(after, optics, fine, relief.glow) / _local(before, optics, fine)
+    ratio = relief.emission * _local(after, optics, fine, relief.glow)
+    if before.any():  # a plain's signal is 1
+        ratio /= _local(before, optics, fine)
     reach = min(feature.size * 0.9, feature.reach) * fine
     ratio = ratio * open_sky(relief.height * np.float32(fine), optics, reach) ** np.float32(optics.well_exponent)
     signal[here] *= shrunk(ratio, fine)

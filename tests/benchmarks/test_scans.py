@@ -67,6 +67,26 @@ def test_small_scan_is_timed_from_its_command(cache: Path, tmp_path: Path, share
             assert run.success() is not None
 
 
+def test_planting_beside_a_scan(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan that is not counted, then a scan and the completeness of its run in turn; the commands: tests/cli."""
+    ran: list[tuple[str, ...]] = []
+
+    def timed(*arguments: str) -> float:
+        ran.append(arguments)
+        return {"scan": 10.0, "completeness": 10.0 + len(ran)}[arguments[0]]
+
+    monkeypatch.setattr("benchmarks.planting.timed", timed)
+    record = measure("planting", "--images", "20", "--repeats", "2")
+    assert [command[0] for command in ran] == ["scan", "scan", "completeness", "scan", "completeness"]
+    assert [ran[n][1] for n in (2, 4)] == [ran[n][-1] for n in (1, 3)], "of another run than was scanned"
+    assert len({ran[n][-1] for n in (0, 1, 3)}) == 3
+    assert ran[2][2:4] == ("--images", "20")
+    assert record["figures"]["ratio"]["values"] == [1.3, 1.5]
+    assert record["figures"]["ratio"]["median"] == pytest.approx(1.4)
+    ((title, *_),) = RENDERERS["planting"](record)
+    assert "20 planted craters" in title
+
+
 def test_scan_beside_the_plain_loop(measure: Measure, shared_ray: None) -> None:
     record = measure(
         *("scan", "--images", "600", "--distinct", "6", "--sizes", "96x100", "--engine", "stand-in"),

@@ -94,7 +94,9 @@ def test_a_value_without_a_declared_column_is_an_error(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
 def test_a_column_keeps_its_values_and_its_nulls(column: columns.Column) -> None:
     some = {"string": "a", "int32": 7, "int64": 7, "float": 0.5, "double": 0.5, "bool": True}
-    value = some.get(str(column.type), [{"x": 1.0, "y": 2.0, "score": 0.5, "diameter": None}])
+    value: object = some.get(str(column.type))
+    if pa.types.is_list(column.type):
+        value = [{field.name: None if field.name == "diameter" else 0.5 for field in column.type.value_type}]
     array = column.array(column.held([value, None, value]))
     assert array.type == column.type
     assert array.to_pylist() == [value, None, value]
