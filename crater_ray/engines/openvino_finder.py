@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.engines.openvino_graph import in_bytes, named, weights_in_bytes
-from crater_ray.network.finder import CELL, CLIP, FLOOR, NEIGHBOURHOOD, SCORE, VIEW, layer_table, width_of
+from crater_ray.network.finder import CELL, CLIP, FLOOR, NEIGHBOURHOOD, SCORE, VIEW, layer_table, widths_of
 from crater_ray.network.second_view import TWICE
 from crater_ray.network.stardust import Weights
 
@@ -32,7 +32,7 @@ def build_finder_graph(
     """Build the graph of a finder.
 
     Args:
-        weights: by name, as `crater_ray.network.finder.width_of` takes them.
+        weights: by name, as `crater_ray.network.finder.widths_of` takes them.
         ranges: largest value of each activation that becomes an 8-bit number, by its convolution (of a sum, without
             its sign; see `SUMS`); float32 when None.
         size: height and width of the images, multiples of 16 (of 32 with two views), when all have one size: the same
@@ -47,7 +47,7 @@ def build_finder_graph(
     import openvino as ov
     from openvino import opset13 as ops
 
-    layers = {layer.name: layer for layer in layer_table(width_of(weights))}
+    layers = {layer.name: layer for layer in layer_table(widths_of(weights))}
     watched: dict[str, Any] = {}
 
     def watch(name: str, x: Any) -> None:

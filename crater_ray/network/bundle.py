@@ -183,7 +183,7 @@ def load(folder: str | Path = DEFAULT) -> Bundle:
 def _check_weights(bundle: Bundle, folder: Path) -> None:
     if bundle.gives_maps:
         try:
-            finder.width_of(bundle.weights)
+            finder.widths_of(bundle.weights)
         except ValueError as problem:
             raise UsageError(f"The weights of the bundle {str(folder)!r} cannot be used: {problem}") from None
         return

@@ -9,7 +9,7 @@ used: the same code builds on TensorFlow, JAX and PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ OUTPUTS = 4
 """Per position: the logit of a crater's centre, the logarithm of its diameter over 8 px, and how far to the right and
 down of the position's middle its centre lies, in strides."""
 BASE_DIAMETER = 8.0
+Widths = tuple[int, int, int, int]
+WIDTHS: Widths = (16, 32, 64, 64)
+"""Filters of the convolutions at strides 2, 4, 8 and 16."""
 CELL = 8
 NEIGHBOURHOOD = 9
 """Cells of so many px, and how many of them each way are the surroundings of a pixel: their mean and deviation are what
@@ -64,9 +67,9 @@ class Convolution:
     active: bool = True
 
 
-def layer_table(width: int = 16) -> tuple[Convolution, ...]:
-    """The convolutions in the order of their weights; `width` is the number of filters at stride 2."""
-    a, b, c, d = width, 2 * width, 4 * width, 4 * width
+def layer_table(widths: Sequence[int] = WIDTHS) -> tuple[Convolution, ...]:
+    """The convolutions in the order of their weights; `widths` as in `WIDTHS`."""
+    a, b, c, d = widths
     return (
         Convolution("stem", 5, 2, 1, a),
         Convolution("half1", 3, 1, a, a),
@@ -88,23 +91,24 @@ def layer_table(width: int = 16) -> tuple[Convolution, ...]:
     )
 
 
-def width_of(weights: Mapping[str, np.ndarray]) -> int:
-    """The number of filters at stride 2 of a finder with these weights, which may have a `SCORE` and a `VIEW`.
+def widths_of(weights: Mapping[str, np.ndarray]) -> Widths:
+    """The numbers of filters, as in `WIDTHS`, of a finder with these weights, which may have a `SCORE` and a `VIEW`.
 
     Raises:
         ValueError: a name is missing or superfluous, or a shape is not that of a finder.
     """
-    width = len(weights.get("stem/bias", ()))
+    stem, down4, down8, down16 = (len(weights.get(f"{name}/bias", ())) for name in ("stem", "down4", "down8", "down16"))
+    widths = stem, down4, down8, down16
     expected: dict[str, tuple[int, ...]] = {}
-    for layer in layer_table(width):
+    for layer in layer_table(widths):
         expected[f"{layer.name}/kernel"] = (layer.size, layer.size, layer.inputs, layer.filters)
         expected[f"{layer.name}/bias"] = (layer.filters,)
     expected |= {name: shape for name, shape in ((SCORE, (5,)), (VIEW, (1,))) if name in weights}
     wrong = sorted(set(expected) ^ set(weights))
     wrong += [name for name in expected if name in weights and weights[name].shape != expected[name]]
-    if not width or wrong:
+    if not all(widths) or wrong:
         raise ValueError(f"these are not the weights of {ARCHITECTURE}: {', '.join(wrong[:5]) or 'there are none'}")
-    return width
+    return widths
 
 
 def compared(maps: Any, share: float) -> Any:
@@ -147,7 +151,7 @@ def filled_up(images: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarr
     return np.pad(images, ((0, 0), (0, -height % side), (0, -width % side)), mode="edge")
 
 
-def multiply_adds(height: int, width: int, filters: int = 16, views: int = 2) -> int:
+def multiply_adds(height: int, width: int, filters: Sequence[int] = WIDTHS, views: int = 2) -> int:
     """Multiply-adds of the convolutions for one image, seen once, or twice as a finder with a `VIEW` does."""
     scale = {"stem": 2, "half1": 2, "down4": 4, "down8": 8, "down16": 16, "up16": 16, "up8": 8, "maps": 4}
     total = 0.0
@@ -158,7 +162,7 @@ def multiply_adds(height: int, width: int, filters: int = 16, views: int = 2) ->
 
 
 def build(
-    width: int = 16,
+    widths: Sequence[int] = WIDTHS,
     *,
     dtype: str = "float32",
     normalization: Callable[..., keras.layers.Layer] | None = None,
@@ -168,7 +172,7 @@ def build(
     """Build the finder with fresh weights.
 
     Args:
-        width: filters at stride 2; 16 in what ships.
+        widths: filters, as in `WIDTHS`.
         dtype: Keras policy of the convolutions. Contrast and maps are float32 in any case.
         normalization: layer put behind each active convolution for training, as `keras.layers.BatchNormalization`.
         score: (5,) as `SCORE` says.
@@ -186,7 +190,7 @@ def build(
     images = keras.Input((None, None, 1), name="images")
     contrast = _contrast_layer()(name="contrast", dtype="float32")
     made: dict[str, list[Any]] = {}
-    for layer in layer_table(width):
+    for layer in layer_table(widths):
         policy = "float32" if layer.name == "maps" else dtype
         made[layer.name] = [
             layers.Conv2D(
@@ -231,10 +235,10 @@ def build(
 
 
 def model_of(weights: Mapping[str, np.ndarray], *, dtype: str = "float32") -> keras.Model:
-    """The Keras model with these weights, as `width_of` takes them; see `build`."""
+    """The Keras model with these weights, as `widths_of` takes them; see `build`."""
     view = float(weights[VIEW][0]) if VIEW in weights else None
-    model = build(width_of(weights), dtype=dtype, score=weights.get(SCORE), view=view)
-    for layer in layer_table(width_of(weights)):
+    model = build(widths_of(weights), dtype=dtype, score=weights.get(SCORE), view=view)
+    for layer in layer_table(widths_of(weights)):
         kernel, bias = model.get_layer(layer.name).weights
         kernel.assign(weights[f"{layer.name}/kernel"])
         bias.assign(weights[f"{layer.name}/bias"])

@@ -35,6 +35,13 @@ def test_float32_is_the_same(size: tuple[int, int] | None, settings: dict[str, n
     np.testing.assert_allclose(maps, expected, atol=2e-3 * np.abs(expected).max())
 
 
+def test_other_widths_are_told_by_the_weights() -> None:
+    weights = random_weights(2, (5, 12, 20, 24)) | SECOND
+    maps = ov.compile_model(build_finder_graph(weights), "CPU", EXACT)([images()])["maps"]
+    expected = np.asarray(finder_bundle(weights).model()(images()[..., None], training=False)["maps"])
+    np.testing.assert_allclose(maps, expected, atol=2e-3 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("settings", [{}, SCALE | SECOND], ids=["one view", "two views"])
 def test_bytes_are_near(settings: dict[str, np.ndarray]) -> None:
     bundle = finder_bundle(random_weights(1) | settings)

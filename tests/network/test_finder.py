@@ -12,10 +12,10 @@ from crater_ray.network import finder
 from crater_ray.network.bundle import Bundle, load, shipped
 
 
-def random_weights(seed: int = 0) -> dict[str, np.ndarray]:
+def random_weights(seed: int = 0, widths: finder.Widths = finder.WIDTHS) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     weights = {}
-    for layer in finder.layer_table():
+    for layer in finder.layer_table(widths):
         scale = np.sqrt(2 / (layer.size**2 * layer.inputs))
         shape = (layer.size, layer.size, layer.inputs, layer.filters)
         weights[f"{layer.name}/kernel"] = rng.normal(0, scale, shape).astype(np.float32)

@@ -53,6 +53,7 @@ def fit(
     mined: Annotated[Path | None, typer.Option(help="File of `finder-mine`: blanks to show again and again.")] = None,
     flat: Annotated[bool, typer.Option("--flat", help="Keep the rate; with a long --memory.")] = False,
     memory: Annotated[int, typer.Option(min=1, help="Batches over which weights are averaged, at most.")] = 500,
+    widths: Annotated[str, typer.Option(help="Filters at strides 2, 4, 8 and 16.")] = "16,32,64,64",
     stop: Annotated[int | None, typer.Option(help="Stop for now after so many batches, to mine.")] = None,
 ) -> None:
     """Fit the finder on endless scenes."""
@@ -64,7 +65,16 @@ def fit(
 
     batches = Batches(source, seed, mined=mined)
     settings = Settings(batches, steps, rate, dtype=precision, seed=seed, begin=begin, stop=stop)
-    run(replace(settings, flat=flat, memory=memory), out)
+    run(replace(settings, widths=_widths(widths), flat=flat, memory=memory), out)
+
+
+def _widths(given: str) -> tuple[int, int, int, int]:
+    from crater_ray.errors import UsageError
+
+    numbers = [int(number) if number.strip().isdecimal() else 0 for number in given.split(",")]
+    if len(numbers) != 4 or min(numbers) < 1:
+        raise UsageError(f"--widths must be four numbers from 1 on, such as 16,32,64,64; received: {given!r}")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def mine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from crater_ray.network.bundle import Bundle
 from crater_ray.network.stardust import Weights
 
 
-def folded_weights(folder: Path, width: int = 16) -> Weights:
+def folded_weights(folder: Path) -> Weights:
     """The averaged weights of a fit as those of the network that ships, by name.
 
     A convolution followed by batch normalisation is one convolution: kernel times gamma / sqrt(variance + epsilon), and
@@ -20,12 +21,13 @@ def folded_weights(folder: Path, width: int = 16) -> Weights:
     """
     import keras
 
-    model = finder.build(width, normalization=keras.layers.BatchNormalization)
+    widths = json.loads((folder / "settings.json").read_text(encoding="utf-8")).get("widths", finder.WIDTHS)
+    model = finder.build(widths, normalization=keras.layers.BatchNormalization)
     with np.load(folder / "state.npz") as stored:
         for number, variable in enumerate(model.weights):
             variable.assign(stored[f"s{number}"])
     weights: Weights = {}
-    for layer in finder.layer_table(width):
+    for layer in finder.layer_table(widths):
         made = model.get_layer(layer.name)
         kernel = np.asarray(made.kernel, np.float32)
         if layer.active:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from crater_ray.network.bundle import load
+from crater_ray.network.finder import WIDTHS
 from training.finder.begin import begin_from
 from training.finder.loss import finder_loss
 from training.finder.replay import Replay
@@ -29,7 +30,7 @@ class Settings:
         batches: of scenes.
         steps: batches in all.
         rate: highest learning rate.
-        width: of the finder; see `crater_ray.network.finder.layer_table`.
+        widths: filters of the finder; see `crater_ray.network.finder.WIDTHS`.
         dtype: Keras policy.
         seed: of first weights.
         stop: batches after which to stop for now; None for the end.
@@ -42,7 +43,7 @@ class Settings:
     batches: Batches
     steps: int = 12_000
     rate: float = 2e-3
-    width: int = 16
+    widths: tuple[int, int, int, int] = WIDTHS
     dtype: str = "mixed_bfloat16"
     seed: int = 0
     begin: str | None = None
@@ -61,7 +62,7 @@ def fit(settings: Settings, folder: Path) -> None:
     from training.finder.normalization import FusedNormalization
 
     keras.utils.set_random_seed(settings.seed)
-    model = finder.build(settings.width, dtype=settings.dtype, normalization=FusedNormalization)
+    model = finder.build(settings.widths, dtype=settings.dtype, normalization=FusedNormalization)
     bias = np.zeros(finder.OUTPUTS, np.float32)
     bias[0] = -4.6
     model.get_layer("maps").bias.assign(bias)

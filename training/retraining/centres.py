@@ -123,8 +123,8 @@ def fit_centres(
 
 
 def _weights_of(model: Any) -> Iterator[tuple[str, np.ndarray]]:
-    width = model.get_layer("stem").filters
-    for layer in finder.layer_table(width):
+    widths = [model.get_layer(name).filters for name in ("stem", "down4", "down8", "down16")]
+    for layer in finder.layer_table(widths):
         kernel, bias = model.get_layer(layer.name).weights
         yield f"{layer.name}/kernel", np.asarray(kernel)
         yield f"{layer.name}/bias", np.asarray(bias)
