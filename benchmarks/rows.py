@@ -110,7 +110,8 @@ def _peers(record: dict[str, Any]) -> list[Row]:
 def _scale(record: dict[str, Any]) -> list[Row]:
     rows = []
     for row in record["figures"]["rows"]:
-        what = f"{row['scorers']} scorers on {row['nodes']} nodes, {record['settings']['device_ms']:g} ms an image"
+        scorers, nodes = (f"{row[name]} {name[: -(row[name] == 1) or None]}" for name in ("scorers", "nodes"))
+        what = f"{scorers} on {nodes}, {record['settings']['device_ms']:g} ms an image"
         rows.append((f"{what}: efficiency", *_figure(_times(row["efficiency"], 100), 1, "%")))
         rows.append((f"{what}: driver, ms an image", *_figure(row["driver_ms_per_image"], 3)))
     return rows
