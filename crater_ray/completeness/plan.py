@@ -1,7 +1,8 @@
-"""The plan: for every image of the sample the crater that is planted into it, and how well it can be seen."""
+"""The plan: for every image of the sample the crater that is planted into it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def make_plan(run: Run, sample: Sample, measurement: Measurement, crop: Crop) ->
     plan = []
     for number, (row, weight) in enumerate(zip(sample.rows.to_pylist(), sample.weight.tolist(), strict=True)):
         rng = np.random.default_rng([measurement.seed, 1, number])
-        recipe = draw_recipe(rng, _box(row, crop), measurement, _own_places(row, run.threshold))
+        recipe = draw_recipe(rng, looked_at(row, crop), measurement, _own_places(row, run.threshold))
         names = {"key": f"{number:07d} {row['key']}", "image": row["key"], "uri": row["uri"], "foil": row["foil"]}
         drawn = {name: getattr(recipe, name) for name in ("x", "y", "diameter", "strength", "seed")}
         plan.append(names | drawn | {"weight": weight, "look": look_of(recipe), "score_before": row["score"]})
@@ -122,7 +123,7 @@ def _own_places(row: dict[str, Any], threshold: float) -> list[tuple[float, floa
     return places
 
 
-def _box(row: dict[str, Any], crop: Crop) -> tuple[int, int, int, int]:
-    """Left, top, width and height in px of the part of an image that was looked at."""
+def looked_at(row: Mapping[str, Any], crop: Crop) -> tuple[int, int, int, int]:
+    """Left, top, width and height in px of the part of a run's image that was looked at, by its row."""
     rows, columns = crop.part(row["height"] - (row["bar"] or 0), row["width"])
     return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
