@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -213,6 +214,7 @@ LATER = tuple(column.name for column in COLUMNS if column.since is not None)
 """Columns that parts of earlier versions do not have; missing ones read as null."""
 
 
+@cache
 def given_by(source: Source) -> tuple[Column, ...]:
     """The columns whose values come from there."""
     return tuple(column for column in COLUMNS if column.source == source)

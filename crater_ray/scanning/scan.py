@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -144,6 +145,7 @@ def scan(settings: ScanSettings, console: Console, choice: Choice | None = None)
             try:
                 connection.wait()
                 with (
+                    _imports_kept(),
                     _terminate_as_interrupt(),  # once more: Ray may have put its own answer to SIGTERM in place
                     Display(progress, console) as display,
                     Meter(progress, run.id) as meter,
@@ -267,6 +269,16 @@ def _check_before(run: Run, console: Console) -> Check:
     done = sum(footer.rows for footer in check.parts.values())
     console.print(f"{done:,} of {check.images:,} images are already done.", highlight=False)
     return check
+
+
+@contextmanager
+def _imports_kept() -> Iterator[None]:
+    """Garbage is not looked for among what has been imported: Ray has it done now and then, for 0.1 s each time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
