@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from crater_ray.simulate.seeds import seed_crater
 from training.finder.targets import draw_targets
 from training.scenes.cutouts import relative
 from training.scenes.relief import draw_crater
-from training.scenes.scene import VISIBLE, Sources, draw_scene
+from training.scenes.scene import VISIBLE, Sources, draw_floor, draw_scene
 
 
 def sources(crater_share: float = 1.0, cutout_share: float = 0.5) -> Sources:
@@ -57,6 +59,25 @@ def test_floors_go_from_dark_to_as_bright_as_their_surroundings() -> None:
         floors.append(float(patch.change[row - 3 : row + 4, column - 3 : column + 4].mean()))
     assert np.quantile(floors, 0.1) < -0.5
     assert np.quantile(floors, 0.9) > -0.1
+
+
+def test_a_crater_of_which_only_the_floor_is_seen_is_not_asked() -> None:
+    """Nothing tells it from a stain: its place is neither a crater nor a blank."""
+    whole = sources(cutout_share=1.0)
+    dark = replace(whole, cutouts=[(np.minimum(change, 0), share) for change, share in whole.cutouts])
+    visibility = [
+        np.concatenate([draw_scene(np.random.default_rng(n), made, 128).craters[:, 3] for n in range(20)])
+        for made in (whole, dark)
+    ]
+    assert (visibility[0] >= VISIBLE).mean() > 0.5
+    assert not visibility[1].any()
+
+
+def test_a_floor_without_its_rim_is_a_defect_as_dark_as_a_crater() -> None:
+    for number in range(50):
+        patch = draw_floor(np.random.default_rng(number), sources(), 0.0)
+        assert patch.change.max() == 0
+        assert patch.change.min() == -1
 
 
 def test_targets_ask_for_visible_craters_and_nothing_of_faint_ones() -> None:

@@ -16,10 +16,10 @@ def draw_defect(rng: np.random.Generator, side: float, kind: Kind | None = None,
     Args:
         rng: where chance comes from.
         side: direction of the detector, radians.
-        kind: one of `KINDS`; by chance if None.
+        kind: one of `KINDS`; by chance if None, a disc more often than others.
         size: px; 2 to 60 by chance if None.
     """
-    kind = kind or KINDS[int(rng.integers(len(KINDS)))]
+    kind = kind or draw_kind(rng)
     diameter = size or float(np.exp(rng.uniform(np.log(2.0), np.log(60.0 if rng.random() < 0.3 else 25.0))))
     half = int(np.ceil(diameter * 1.1)) + 2
     n = 2 * half + 1
@@ -36,6 +36,14 @@ def draw_defect(rng: np.random.Generator, side: float, kind: Kind | None = None,
     return Patch(change / max(float(np.ptp(change)), 1e-6), float(x), float(y), diameter)
 
 
+def draw_kind(rng: np.random.Generator) -> Kind:
+    """One of `KINDS` by chance: it is discs that foil has most of, and that look most like craters."""
+    return _disc if rng.random() < DISCS else KINDS[int(rng.integers(len(KINDS)))]
+
+
+DISCS = 0.2
+"""How often a defect is a disc without further chance."""
+
 Kind = Callable[[np.random.Generator, np.ndarray, np.ndarray, float], np.ndarray]
 
 
@@ -49,9 +57,10 @@ def _squeezed(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, most: floa
 
 
 def _disc(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -> np.ndarray:
-    """A pit without rim, an inclusion, a stain: darker or brighter, sharp or soft, no ring around it."""
+    """A pit without rim, an inclusion, a stain: darker or brighter, sharp or soft, mostly round, no ring around it."""
     sign = -1 if rng.random() < 0.65 else 1
-    return np.asarray(sign * _edge(_squeezed(rng, u, v, 2.5) - 1, rng.uniform(0.03, 0.3)))
+    most = 1.25 if rng.random() < 0.6 else 2.5
+    return np.asarray(sign * _edge(_squeezed(rng, u, v, most) - 1, rng.uniform(0.03, 0.3)))
 
 
 def _bead(rng: np.random.Generator, u: np.ndarray, v: np.ndarray, side: float) -> np.ndarray:

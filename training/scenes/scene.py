@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from training.scenes.camera import Camera
 from training.scenes.cutouts import draw_cutout
-from training.scenes.defects import KINDS, draw_defect
+from training.scenes.defects import draw_defect, draw_kind
 from training.scenes.relief import Patch, draw_crater
 from training.scenes.surfaces import draw_surface
 
 VISIBLE = 8.0
 """From which signal over noise of a matched filter a crater is labelled: its squared change of brightness, summed, over
 the variance of noise and texture (Rose 1948, JOSA 38: below about 5 no observer sees it)."""
+
+VISIBLE_RIM = 3.0
+"""From which signal over noise of what is brighter than the surface, by the same measure: else a crater's floor is all
+that is seen of it, and nothing tells it from a stain."""
+
+RIMLESS = 0.3
+"""How often a defect is the floor of a crater without its rim."""
 
 SWARMS = 0.15
 """Of the scenes have many defects of one kind."""
@@ -57,7 +64,8 @@ class Scene:
 
     Attributes:
         image: uint8 (size, size).
-        craters: (n, 4) float32: x, y and diameter in px, and the signal over noise of a matched filter.
+        craters: (n, 4) float32: x, y and diameter in px, and the signal over noise of a matched filter, 0 where the
+            rim cannot be seen.
     """
 
     image: np.ndarray
@@ -72,7 +80,8 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
     canvas = draw_surface(rng, pictures, side, sources.drawn_share, sources.grain_share)
     detector = rng.uniform(0, 2 * np.pi)
     for _ in range(int(rng.poisson(rng.choice((0.0, 1.5, 5.0)) * (size / 192) ** 2 * sources.defects))):
-        _put_defect(rng, canvas, draw_defect(rng, detector))
+        rimless = rng.random() < RIMLESS
+        _put_defect(rng, canvas, draw_floor(rng, sources, detector) if rimless else draw_defect(rng, detector))
     if rng.random() < SWARMS * sources.defects:
         _put_swarm(rng, canvas, detector)
     placed: list[tuple[float, float, float, float]] = []
@@ -94,7 +103,7 @@ def draw_scene(rng: np.random.Generator, sources: Sources, size: int) -> Scene:
 
 def _put_swarm(rng: np.random.Generator, canvas: np.ndarray, detector: float) -> None:
     """Many defects of one kind, as powder, precipitates or etch pits come."""
-    kind = KINDS[int(rng.integers(len(KINDS)))]
+    kind = draw_kind(rng)
     size, strength = float(np.exp(rng.uniform(np.log(3.0), np.log(30.0)))), float(rng.uniform(0.2, 1.5))
     for _ in range(int(rng.integers(6, 40))):
         patch = draw_defect(rng, detector, kind, size * float(np.exp(rng.normal(0, 0.3))))
@@ -131,17 +140,14 @@ def _put_crater(
             break
     else:
         return
-    toward = detector + rng.normal(0, 0.3)
-    if sources.cutouts and rng.random() < sources.cutout_share:
-        patch = draw_cutout(rng, sources.cutouts, diameter, toward)
-    else:
-        patch = draw_crater(rng, diameter, toward)
+    patch = _draw_patch(rng, sources, diameter, detector)
     window, inner = _overlap(canvas.shape, patch, x, y)
     ground = canvas[window]
     if ground.size == 0:
         return
     change = camera.blur(cv2.copyMakeBorder(patch.change, 4, 4, 4, 4, cv2.BORDER_CONSTANT))[4:-4, 4:-4][inner]
     signal = np.sqrt(float(np.square(change * ground).sum()))
+    rim = np.sqrt(float(np.square(np.maximum(change, 0) * ground).sum()))
     noise = _noise(ground, camera, diameter)
     most = rng.uniform(0.5, 2.2)
     wanted = VISIBLE * float(np.exp(rng.uniform(-0.2, 0.8 + 2.6 * faintness)))
@@ -153,7 +159,22 @@ def _put_crater(
     ground *= np.clip(1 + strength * change, 0.03, 4.0)
     np.clip(ground, 1, 255, out=ground)
     column, row = x - patch.change.shape[1] // 2 + patch.x, y - patch.change.shape[0] // 2 + patch.y
-    placed.append((column, row, diameter, strength * signal / noise))
+    seen = strength * rim / noise >= VISIBLE_RIM
+    placed.append((column, row, diameter, strength * signal / noise if seen else 0.0))
+
+
+def _draw_patch(rng: np.random.Generator, sources: Sources, diameter: float, detector: float) -> Patch:
+    toward = detector + rng.normal(0, 0.3)
+    if sources.cutouts and rng.random() < sources.cutout_share:
+        return draw_cutout(rng, sources.cutouts, diameter, toward)
+    return draw_crater(rng, diameter, toward)
+
+
+def draw_floor(rng: np.random.Generator, sources: Sources, detector: float) -> Patch:
+    """What is darker than the surface of a crater: a pit as round and as deep, but without a rim."""
+    patch = _draw_patch(rng, sources, float(np.exp(rng.uniform(np.log(3.0), np.log(40.0)))), detector)
+    dark = np.minimum(patch.change, 0)
+    return replace(patch, change=dark / max(float(np.ptp(dark)), 1e-6))
 
 
 def _draw_diameter(rng: np.random.Generator) -> float:
