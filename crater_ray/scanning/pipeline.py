@@ -26,11 +26,6 @@ from crater_ray.scanning.tasks import Tasks
 from crater_ray.scanning.work import Work
 from crater_ray.watching.progress import Progress
 
-TURN = 1.0
-"""Seconds after which the driver looks around if nothing has answered."""
-QUICK_TURN = 0.25
-"""So many while parts are being written, blocks wait to be tried again, or second copies may be due."""
-
 
 class Pipeline:
     """Works off shards. Make one per scan, inside `crater_ray.scanning.cluster.connected`.
@@ -104,9 +99,7 @@ class Pipeline:
             time.sleep(0.05)
             return []
         ready: list[Any]
-        # Turns cost processor time: a quick one is only for what comes without a reference.
-        quick = self._publisher.busy or self._backlog.pending or self._speculation.due
-        ready, _ = ray.wait(refs, num_returns=1, timeout=QUICK_TURN if quick else TURN, fetch_local=False)
+        ready, _ = ray.wait(refs, num_returns=1, timeout=0.25, fetch_local=False)
         if ready:  # take along whatever else is ready by now
             ready, _ = ray.wait(refs, num_returns=len(refs), timeout=0, fetch_local=False)
         return ready
