@@ -13,6 +13,7 @@ import numpy as np
 
 from crater_ray.engines.base import AT_ONCE, Kind
 from crater_ray.engines.kept import folder
+from crater_ray.engines.processor import has_gpu, refuses_bfloat16
 from crater_ray.network.bundle import Bundle
 from crater_ray.network.evidence import Answer, Evidence, Maps
 from crater_ray.network.finder import filled_up
@@ -31,7 +32,8 @@ class KerasEngine:
     Args:
         bundle: the network.
         threads: processor threads for TensorFlow's own pools; all when None.
-        dtype: Keras policy of the convolutions.
+        dtype: Keras policy of the convolutions. In place of `mixed_bfloat16`, `float32` where TensorFlow would abort;
+            `device` says it.
     """
 
     stage = "full"
@@ -43,6 +45,8 @@ class KerasEngine:
         backend = keras.backend.backend()
         if backend == "tensorflow":
             use_threads(threads)
+            if dtype == "mixed_bfloat16" and refuses_bfloat16() and not has_gpu():
+                dtype = "float32"
         with _on_processor(backend):
             self._model = bundle.model(evidence=True, dtype=dtype, compact=True)
         self._ready = partial(_tensorflow, threads=threads) if backend == "tensorflow" else _READY.get(backend, _eager)

@@ -8,7 +8,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
-WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+BELOW_AVX512 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"}
+"""Values of ONEDNN_MAX_CPU_ISA that leave out AVX-512, by which oneDNN can also do without instructions for bfloat16."""
+WITHOUT_BFLOAT16 = BELOW_AVX512 | {"AVX512_CORE", "AVX512_CORE_VNNI"}
 """Values of ONEDNN_MAX_CPU_ISA that leave out the instructions for bfloat16."""
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OMP_NUM_THREADS")
 """Environment variables by which people limit what is used of a processor."""
@@ -24,11 +26,22 @@ def computes_in_bfloat16() -> bool:
 
     `ONEDNN_MAX_CPU_ISA` limits them: "CPU dispatcher control" in oneDNN's developer guide.
     """
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
-    if limit.upper() in WITHOUT_BFLOAT16:
+    if _limit() in WITHOUT_BFLOAT16:
         return False
     flags = _facts()
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def refuses_bfloat16() -> bool:
+    """Whether TensorFlow would abort here: it takes an AVX-512 processor's word that oneDNN computes in bfloat16, and
+    `ONEDNN_MAX_CPU_ISA` keeps oneDNN from every instruction that it could do so with.
+    """
+    flags = _facts()
+    return _limit() in BELOW_AVX512 and ("avx512f" in flags or "avx_ne_convert" in flags)
+
+
+def _limit() -> str:
+    return (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT").upper()
 
 
 def fingerprint() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from crater_ray.engines import processor as machine
 from crater_ray.engines.choice import Choice, choose, resolve
 from crater_ray.engines.keras_engine import SHAPES, KerasEngine
-from crater_ray.engines.processor import computes_in_bfloat16
+from crater_ray.engines.processor import computes_in_bfloat16, refuses_bfloat16
 from crater_ray.engines.registry import create
 from crater_ray.errors import UsageError
 from crater_ray.network import bundle as bundles
@@ -71,10 +71,32 @@ def test_unknown_engine_is_refused() -> None:
 
 def test_bfloat16_says_nearly_what_float32_says(bundle: Bundle) -> None:
     images = np.random.default_rng(1).integers(0, 256, (3, 100, 120), np.uint8)
-    exact, rounded = create("keras", bundle).score(images), create("keras-bf16", bundle).score(images)
+    engine = create("keras-bf16", bundle)
+    exact, rounded = create("keras", bundle).score(images), engine.score(images)
     assert rounded.scores.dtype == rounded.peaks.dtype == np.float32
-    assert 0 < np.abs(exact.peaks - rounded.peaks).max() < 0.05 * exact.peaks.max()
+    difference = np.abs(exact.peaks - rounded.peaks).max()
+    assert difference < 0.05 * exact.peaks.max()
+    assert (difference > 0) == ("bfloat16" in engine.device)  # it is float32 where TensorFlow would abort
     assert np.abs(exact.scores - rounded.scores).max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit", "expected"),
+    [
+        ("avx2", "AVX2", False),  # TensorFlow knows that oneDNN cannot
+        ("avx2 avx512f", "AVX2", True),
+        ("avx2 avx_ne_convert", "avx2", True),
+        ("avx2 avx512f avx512_bf16", "AVX512_CORE", False),
+        ("avx2 avx512f avx512_bf16", "", False),
+    ],
+)
+def test_where_tensorflow_would_abort_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, flags: str, limit: str, expected: bool
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : {flags}")
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert refuses_bfloat16() is expected
 
 
 def test_close_calls_are_decided_in_float32(bundle: Bundle) -> None:
