@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 BELOW_AVX512 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"}
-"""Values of ONEDNN_MAX_CPU_ISA that leave out AVX-512, by which oneDNN can also do without instructions for bfloat16."""
+"""Values of ONEDNN_MAX_CPU_ISA that leave out AVX-512, by which oneDNN also computes in bfloat16."""
 WITHOUT_BFLOAT16 = BELOW_AVX512 | {"AVX512_CORE", "AVX512_CORE_VNNI"}
 """Values of ONEDNN_MAX_CPU_ISA that leave out the instructions for bfloat16."""
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OMP_NUM_THREADS")
