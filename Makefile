@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --disable-pip-version-check
 # A server of Azure Blob Storage for tests, from npm; the node that it needs is among the Python packages.
 AZURITE := testbed/azurite/node_modules/.installed
 # Two workers: most slow tests wait. The tests of a file stay together, as they share what they set up.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
 .DEFAULT_GOAL := help

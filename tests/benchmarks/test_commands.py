@@ -35,6 +35,7 @@ def test_manifest_goes_through_the_listing(measure: Measure) -> None:
     assert figures["total_seconds"]["median"] > 0
 
 
+@pytest.mark.slow
 def test_forward_gives_its_share_of_the_matrix_rate(measure: Measure) -> None:
     pytest.importorskip("openvino")
     record = measure(

@@ -36,6 +36,7 @@ from tests.made_runs import make_run, row
 from tests.scanning.test_faults import parts, wait_for_parts
 
 
+@pytest.mark.slow
 def test_craters_are_planted_into_the_runs_images_and_found(measured_run: Path) -> None:
     plan = pq.read_table(measured_run / "completeness" / "plan.parquet")
     assert plan.schema.equals(SCHEMA)
@@ -103,6 +104,7 @@ def test_the_same_command_does_nothing_twice_and_another_is_refused(measured_run
     assert parts(measured_run / "completeness") == before
 
 
+@pytest.mark.slow
 def test_the_same_settings_plan_and_plant_the_same(measured_run: Path, scanned: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     shutil.copytree(scanned, again, ignore=shutil.ignore_patterns("completeness"))
@@ -115,6 +117,7 @@ def test_the_same_settings_plan_and_plant_the_same(measured_run: Path, scanned: 
     assert rows[0].equals(rows[1])
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_without_a_doubled_row(scanned: Path, tmp_path: Path, shared_ray: None) -> None:
     """Killed after its first parts, the command goes on where it was; what was done stays as it was written."""
     run, counts = tmp_path / "run", tmp_path / "counts"
@@ -204,6 +207,7 @@ def test_runs_that_cannot_be_measured_are_refused_in_one_line(tmp_path: Path) ->
             told(tmp_path, **wrong)
 
 
+@pytest.mark.slow
 def test_from_bucket_to_bucket(s3: LocalS3, ray_here: None, tmp_path: Path) -> None:
     """Images and run in buckets: the planted run lies below the run there, and the run does not see it."""
     make_foils(tmp_path)

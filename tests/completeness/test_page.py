@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_page_opens_offline_and_shows_what_was_measured(browser: Browser, measured_run: Path, scheme: str) -> None:
     measured = read_completeness(measured_run, pixel_nm=50)

@@ -76,6 +76,7 @@ def seen(rng: np.random.Generator, craters: PlantedCraters, count: int, clearer:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clearer", [0.4, 1.0])
 def test_intervals_cover_a_foils_own_share(clearer: float) -> None:
     """Of ten foils with 60 craters each, found to about a third or a half."""
@@ -98,6 +99,7 @@ def test_intervals_cover_a_foils_own_share(clearer: float) -> None:
     assert sum(as_planted) <= 1 if clearer < 1 else sum(as_planted) >= 8
 
 
+@pytest.mark.slow
 def test_what_was_missed_covers_the_truth_by_size() -> None:
     """Of four foils with 60 craters each, whose diameters are measured to 15%."""
     rng = np.random.default_rng(8)
@@ -152,6 +154,7 @@ def test_more_confirmed_craters_tell_more() -> None:
     assert many[2] / many[1] < 0.6 * few[2] / few[1]
 
 
+@pytest.mark.slow
 def test_one_confirmed_crater_widens_the_interval_and_none_leaves_it_as_planted() -> None:
     rng = np.random.default_rng(6)
     craters = planted(rng)
@@ -178,6 +181,7 @@ def test_one_confirmed_crater_widens_the_interval_and_none_leaves_it_as_planted(
     assert population_of(craters, Clearness(whole.diameter, whole.ratio, whole.foil, *uncompared), 0.5) is None
 
 
+@pytest.mark.slow
 def test_confirmed_craters_of_a_run_change_its_densities(
     measured_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

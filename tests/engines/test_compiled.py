@@ -27,6 +27,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["default", "finder"])
 def test_a_kept_graph_says_the_same_and_is_not_built_again(
     name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -45,6 +46,7 @@ def test_a_kept_graph_says_the_same_and_is_not_built_again(
     assert files(cache) == [before]
 
 
+@pytest.mark.slow
 def test_a_graph_that_was_damaged_or_is_none_is_compiled_again(cache: Path) -> None:
     network = bundles.load()
     first = OpenVinoEngine(network, "f32").score(IMAGES).scores

@@ -99,6 +99,7 @@ def test_where_tensorflow_would_abort_in_bfloat16(
     assert refuses_bfloat16() is expected
 
 
+@pytest.mark.slow
 def test_close_calls_are_decided_in_float32(bundle: Bundle) -> None:
     images = np.random.default_rng(2).integers(0, 256, (6, 100, 120), np.uint8)
     exact = create("keras", bundle).score(images).scores
@@ -115,6 +116,7 @@ def test_close_calls_are_decided_in_float32(bundle: Bundle) -> None:
     assert "float32" in engine.device
 
 
+@pytest.mark.slow
 def test_a_backend_that_compiles_is_asked_for_few_numbers_of_images(bundle: Bundle) -> None:
     """JAX takes seconds for each new number on a GPU; what it was filled up with has no part in the answer."""
     made = KerasEngine(bundle)

@@ -45,6 +45,7 @@ def noise(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.ascontiguousarray(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preprocessing", ["minmax", "sigma-clip"])
 def test_float32_is_the_same_network(bundle: Bundle, preprocessing: bundles.Preprocessing) -> None:
     same = replace(bundle, preprocessing=preprocessing)

@@ -52,6 +52,7 @@ ENGINES[ENTRY.name] = ENTRY
 """
 
 
+@pytest.mark.slow
 def test_a_new_engine_touches_its_room_alone(archive: Path, untrained: Path, tmp_path: Path) -> None:
     """In a copy of the package, an engine is added as CONTRIBUTING says; help, errors and a scan know it."""
     package = tmp_path / "copy" / "crater_ray"

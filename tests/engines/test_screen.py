@@ -87,6 +87,7 @@ def test_other_sizes_go_to_the_network_unscreened(ray_here: None, sound: Path, t
     assert "screen" in {row["stage"] for row in rows if row["height"] == 100}
 
 
+@pytest.mark.slow
 def test_broken_promise_is_said_loudly(
     ray_here: None, archive: Path, blind: Path, tmp_path: Path, quiet: Console, audits_much: None
 ) -> None:
@@ -105,6 +106,7 @@ def test_broken_promise_is_said_loudly(
     assert f"{len(found)} candidates found" in text
 
 
+@pytest.mark.slow
 def test_resumed_scan_audits_the_same_images(
     ray_here: None, archive: Path, sound: Path, tmp_path: Path, quiet: Console, audits_much: None
 ) -> None:

@@ -69,6 +69,7 @@ def screen(network: Bundle, images: np.ndarray) -> Screen:
     return replace(plain, ranges=ranges, second_look=SecondLook(0.0, 1.1, find("openvino").ranges(network)))
 
 
+@pytest.mark.slow
 def test_openvino_computes_what_keras_computes(network: Bundle, screen: Screen, images: np.ndarray) -> None:
     plain = replace(screen, second_look=None, ranges={})
     expected = KerasScreen(plain, dtype="float32").look(images)
@@ -93,6 +94,7 @@ np.savez(sys.argv[3], full=full.scores, peaks=full.peaks, screen=screen.scores)
 """
 
 
+@pytest.mark.slow
 def test_processors_without_vnni_give_the_same(
     network: Bundle, screen: Screen, images: np.ndarray, tmp_path: Path
 ) -> None:
@@ -111,6 +113,7 @@ def test_processors_without_vnni_give_the_same(
         np.testing.assert_allclose(said[1][name], said[0][name], rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_second_look_puts_the_networks_features_in_place_of_the_screens(
     network: Bundle, screen: Screen, images: np.ndarray
 ) -> None:
@@ -139,6 +142,7 @@ def test_second_look_puts_the_networks_features_in_place_of_the_screens(
     assert not found.passed.any()
 
 
+@pytest.mark.slow
 def test_only_the_suspicious_get_a_second_look(network: Bundle, screen: Screen, images: np.ndarray) -> None:
     first = OpenVinoScreen(network, replace(screen, second_look=None)).look(images).scores
     assert screen.second_look is not None
@@ -161,6 +165,7 @@ def test_only_the_suspicious_get_a_second_look(network: Bundle, screen: Screen, 
     assert 0 < seen.passed.sum() < looked.sum()
 
 
+@pytest.mark.slow
 def test_the_candidates_that_decide_the_thresholds_pass(network: Bundle, screen: Screen, images: np.ndarray) -> None:
     first = OpenVinoScreen(network, replace(screen, second_look=None)).look(images).scores
     # Nearly all are candidates, so that every threshold hangs on the lowest; one more would be too many to miss.

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 AT_ONCE = """
 import os, sys, threading
 import numpy as np
@@ -34,6 +36,7 @@ os._exit(0)
 """A process whose first images come from several threads at once, as those of a scorer do."""
 
 
+@pytest.mark.slow
 def test_first_images_may_come_from_several_threads_when_the_graph_was_kept(untrained: Path) -> None:
     """OpenVINO's lookup of NumPy is not safe then: one thread waits for another with Python's lock in its hand.
 

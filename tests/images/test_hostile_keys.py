@@ -50,6 +50,7 @@ def _is_unicode(text: str) -> bool:
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join).map(lambda path: f"{path}.jpg")
 
 
+@pytest.mark.slow
 @quickly
 @given(st.lists(PATHS, min_size=1, max_size=30, unique=True))
 @example(["a.jpg", "a.jpg.jpg", "a/a-001.jpg", "b/a.jpg", "../a.jpg", "/a.jpg", "a\n.jpg"])

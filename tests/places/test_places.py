@@ -91,6 +91,7 @@ def test_without_a_ring_or_without_evidence_the_place_stays() -> None:
     assert (nothing.x, nothing.y, nothing.diameter) == (7, 9, None)
 
 
+@pytest.mark.slow
 def test_a_frame_with_several_craters_lists_them_all() -> None:
     rng = np.random.default_rng(12)
     apart = 0.0
@@ -120,6 +121,7 @@ def test_what_two_tiles_see_is_one_place() -> None:
     assert distinct_places(scores, places, np.float32(0.95)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("screened", [False, True])
 def test_craters_that_others_look_for_are_where_the_scorer_finds_them(tmp_path: Path, screened: bool) -> None:
     """A scorer with a GPU leaves it to processors; also of screened images, and of others beside an image in tiles."""

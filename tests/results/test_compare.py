@@ -155,6 +155,7 @@ def test_the_drawing_is_sound_and_counts_every_image(runs: tuple[Path, Path]) ->
     assert (circles.count("dot gained"), circles.count("dot lost")) == (2, 2)
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_changed(browser: Browser, tmp_path: Path, cli: Cli) -> None:
     Image.new("L", (120, 100), 90).save(tmp_path / "one.jpg")
     uri = (tmp_path / "one.jpg").as_uri()

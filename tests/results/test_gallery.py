@@ -80,6 +80,7 @@ def page(browser: Browser, made: tuple[Path, Path]) -> Iterator[Page]:
     assert trouble == []
 
 
+@pytest.mark.slow
 def test_the_first_page(page: Page) -> None:
     assert keys_shown(page) == [key_of(number) for number in range(CHUNK)]
     assert page.text_content("#where") == "1\u201336 of 80"
@@ -92,6 +93,7 @@ def test_the_first_page(page: Page) -> None:
     assert all(page.eval_on_selector_all(".crop", "all => all.map(one => one.getAttribute('aria-label').length > 8)"))
 
 
+@pytest.mark.slow
 def test_names_are_text_and_nothing_else(page: Page, made: tuple[Path, Path]) -> None:
     for number, key in enumerate(ODD_KEYS):
         card = page.locator(f'.card[data-index="{number}"]')

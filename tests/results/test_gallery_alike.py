@@ -60,6 +60,7 @@ def focus(page: Page, index: int) -> None:
     page.locator(f'.card[data-index="{index}"]').focus()
 
 
+@pytest.mark.slow
 def test_what_looks_alike_is_shown_and_left_again(page: Page, made: tuple[Run, Path]) -> None:
     run = made[0]
     focus(page, 7)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from crater_ray.results.gallery.run_gallery import write_gallery
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+@pytest.mark.slow
 def test_pictures_in_order_of_quality_with_flags_and_their_own_pixels(browser: Browser, tmp_path: Path) -> None:
     rows = []
     for number, (focus, nm) in enumerate([(1.5, 50.0), (1.0, None), (3.0, 20.0), (None, None)]):

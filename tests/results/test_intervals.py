@@ -39,6 +39,7 @@ def test_what_is_not_known_widens_and_what_is_not_certain_counts_above() -> None
     assert rate(0, 0, 1.0, Efficiency(0, 50)) == (0.0, float("inf"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mean", "efficiency", "planted"), [(2.0, 0.3, 30), (6.0, 0.8, 40), (25.0, 0.5, 100)])
 def test_limits_cover_the_truth(mean: float, efficiency: float, planted: int) -> None:
     """In 400 experiments, each with an efficiency measured anew, intervals cover in 95% or more, within chance."""

@@ -142,6 +142,7 @@ def test_the_command_names_what_repeats(run_folder: Path, cli: Cli) -> None:
     assert "no stage coordinates" in without.stdout and "same spot of" not in without.stdout
 
 
+@pytest.mark.slow
 def test_the_gallery_folds_them_into_one_and_leaves_none_out(run_folder: Path, browser: Browser) -> None:
     from crater_ray.runs.run import open_existing
 

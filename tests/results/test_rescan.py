@@ -72,6 +72,7 @@ def merged(tmp_path: Path, base: str, *others: str, out: str = "merged", thresho
     return merge(runs[0], runs[1:], str(tmp_path / out), Access(), threshold)
 
 
+@pytest.mark.slow
 def test_only_the_chosen_images_are_scored_again_and_merged(
     small: Callable[..., Outcome],
     tmp_path: Path,
@@ -108,6 +109,7 @@ def test_only_the_chosen_images_are_scored_again_and_merged(
         assert [one["bundle"] for one in union.settings["merged_from"]] == ["stand-in", "stand-in"]
 
 
+@pytest.mark.slow
 def test_failures_alone_can_be_tried_again(
     small: Callable[..., Outcome], tmp_path: Path, untrained: Path, quiet: Console
 ) -> None:
@@ -122,6 +124,7 @@ def test_failures_alone_can_be_tried_again(
     assert result.check.candidates == result.candidates_before + 1
 
 
+@pytest.mark.slow
 def test_all_images_with_other_settings(
     small: Callable[..., Outcome], tmp_path: Path, untrained: Path, quiet: Console
 ) -> None:
@@ -136,6 +139,7 @@ def test_all_images_with_other_settings(
         again(tmp_path, untrained, quiet, "run")
 
 
+@pytest.mark.slow
 def test_a_rescan_takes_what_a_scan_takes(
     small: Callable[..., Outcome], tmp_path: Path, untrained: Path, quiet: Console
 ) -> None:
@@ -155,6 +159,7 @@ def test_a_rescan_takes_what_a_scan_takes(
         again(tmp_path, untrained, quiet, "screened", screen=True)
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_rescan_writes_nothing(
     small: Callable[..., Outcome], tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

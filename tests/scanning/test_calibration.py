@@ -49,6 +49,7 @@ def test_simulated_images_serve_where_there_is_no_archive(bundle: Path) -> None:
     assert (bundle / "card.json").read_text() == card, "without --write nothing is written"
 
 
+@pytest.mark.slow
 def test_too_few_kept_candidates_are_said(archive: Path, untrained: Path, tmp_path: Path) -> None:
     """Where the threshold lies among scores that hardly differ, rounding decides."""
     from crater_ray.engines.registry import create

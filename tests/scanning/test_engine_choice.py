@@ -55,6 +55,7 @@ def test_a_scan_by_openvino_imports_no_tensorflow(network: str, archive: Path, u
     assert log.exists(), "the watch would have seen it"
 
 
+@pytest.mark.slow
 def test_the_engine_is_said_recorded_and_kept_by_its_run(
     archive: Path, untrained: Path, tmp_path: Path, shared_ray: None, cli: Cli
 ) -> None:

@@ -76,6 +76,7 @@ def test_the_candidates_are_those_without_a_bar(
     assert (with_bars.score != expected.score).any(), "the bar was seen where it is not left out"
 
 
+@pytest.mark.slow
 def test_a_scan_gives_an_account_of_bars(foils: list[np.ndarray], tmp_path: Path, cli: Cli, shared_ray: None) -> None:
     source = tmp_path / "archive"
     write(source, [*foils[:8], *(np.vstack([foil, draw_bar("text", foil.shape[1], ROWS)]) for foil in foils[8:])])
@@ -140,6 +141,7 @@ def test_places_count_from_the_files_first_pixel() -> None:
     assert rows["places"] == [[{"x": 35.0, "y": 26.0, "score": 0.5, "diameter": None}], None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".txt", ".hdr"])
 def test_what_lies_beside_an_image_is_read(tmp_path: Path, cli: Cli, shared_ray: None, suffix: str) -> None:
     source = tmp_path / "archive"

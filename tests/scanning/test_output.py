@@ -20,6 +20,7 @@ from crater_ray.storage.errors import StorageError
 from tests.conftest import Cli, make_images
 
 
+@pytest.mark.slow
 def test_full_disk_ends_in_one_line_and_the_run_goes_on_later(
     ray_here: None, archive: Path, tmp_path: Path, cli: Cli
 ) -> None:
@@ -42,6 +43,7 @@ def test_full_disk_ends_in_one_line_and_the_run_goes_on_later(
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
+@pytest.mark.slow
 def test_output_that_becomes_read_only_ends_in_one_line_and_the_run_goes_on_later(
     ray_here: None, tmp_path: Path
 ) -> None:

@@ -107,6 +107,7 @@ def test_folder_with_something_else_is_refused(archive: Path, tmp_path: Path, qu
         scan(stand_in(archive, tmp_path), quiet)
 
 
+@pytest.mark.slow
 def test_run_that_never_listed_anything_does_not_block_its_folder(
     ray_here: None, archive: Path, tmp_path: Path, quiet: Console
 ) -> None:
@@ -117,6 +118,7 @@ def test_run_that_never_listed_anything_does_not_block_its_folder(
     assert open_existing(tmp_path / "run").check().whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "emptied", "swapped", "altered", "removed"])
 def test_damaged_part_is_noticed_and_done_again(
     ray_here: None, archive: Path, tmp_path: Path, quiet: Console, damage: str
@@ -174,6 +176,7 @@ def test_bad_images_become_rows(ray_here: None, tmp_path: Path, quiet: Console) 
     assert by_key['odd "name" <b>\n,;']["score"] is not None
 
 
+@pytest.mark.slow
 def test_from_bucket_to_bucket(ray_here: None, s3: LocalS3, tmp_path: Path, quiet: Console) -> None:
     keys = make_images(tmp_path / "archive", 60)
     s3.upload(tmp_path / "archive", PUBLIC, "scan/real/")
@@ -210,6 +213,7 @@ def test_endpoint_may_come_from_the_environment(
     assert "120 of 120" in command("status", "s3://by-environment/run").stdout
 
 
+@pytest.mark.slow
 def test_object_deleted_after_listing_is_missing(
     ray_here: None, s3: LocalS3, archive: Path, tmp_path: Path, quiet: Console
 ) -> None:
@@ -325,6 +329,7 @@ def test_dry_run_says_what_would_run_and_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_no_credentials_are_recorded(
     ray_here: None, s3: LocalS3, archive: Path, tmp_path: Path, quiet: Console
 ) -> None:

@@ -58,6 +58,7 @@ def test_block_ends_early_when_its_images_are_huge(tmp_path: Path) -> None:
     assert batch.num_rows == loaded.done
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_model_alone(mixed: list[str], untrained: Path) -> None:
     bundle = bundles.load(untrained)
     _, batch = load(mixed, Access())

@@ -72,6 +72,7 @@ def scorer(request: pytest.FixtureRequest) -> Scorer:
     return Scorer(bundles.load(request.param), "keras", 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 8])
 def test_deep_files_score_as_their_twins_of_8_bits(scorer: Scorer, seed: int) -> None:
     files = files_of(simulate_frame(np.random.default_rng(seed), (384, 512), (6.0, 14.0)).pixels)

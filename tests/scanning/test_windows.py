@@ -50,6 +50,7 @@ def test_the_window_of_an_image_of_the_trained_size_says_what_the_engine_says(na
         assert (found.evidence.positions[0] == said.positions[number])[said.peaks[number] > 0].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_window_says_what_its_pixels_would_say_alone(
     name: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch

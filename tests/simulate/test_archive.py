@@ -131,6 +131,7 @@ def test_an_archive_that_cannot_be_written_says_how_far_it_came(
     assert not (tmp_path / "out" / "labels.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [4, 60])
 def test_an_archive_that_was_stopped_leaves_nothing(tmp_path: Path, images: int) -> None:
     def stop(done: int, _: int) -> None:

@@ -36,6 +36,7 @@ def scan(cli: Cli, proxy: FaultyS3, run: Path, *more: str) -> str:
     return answer.stderr
 
 
+@pytest.mark.slow
 def test_whole_shards_in_cold_storage_are_rows_and_a_rescan_takes_them_once_restored(
     shared_ray: None, s3: LocalS3, stored: list[str], tmp_path: Path, cli: Cli
 ) -> None:

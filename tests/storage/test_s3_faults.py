@@ -23,6 +23,7 @@ from testbed.local_s3 import PUBLIC, LocalS3
 FAULTS = ("500", "503", "reset", "cut", "short")
 
 
+@pytest.mark.slow
 def test_scan_over_stumbling_storage_is_whole(
     ray_here: None, s3: LocalS3, stored: list[str], tmp_path: Path, quiet: Console
 ) -> None:
@@ -41,6 +42,7 @@ def test_scan_over_stumbling_storage_is_whole(
     assert check.statuses == {"ok": 200}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_alone_never_becomes_a_verdict(
     s3: LocalS3, stored: list[str], fault: str, monkeypatch: pytest.MonkeyPatch
@@ -84,6 +86,7 @@ REPEATS = {"500": 4, "503": 4, "reset": 4, "cut": 2, "short": 2}
 """As often as the client itself repeats a GET, and more often than we do; and as often as we do, where it does not."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_that_passes_is_outlasted_within_one_load(s3: LocalS3, stored: list[str], fault: str) -> None:
     uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:8]]
@@ -95,6 +98,7 @@ def test_each_fault_that_passes_is_outlasted_within_one_load(s3: LocalS3, stored
     assert set(loaded.status) == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["stall", "hang"])
 def test_stalled_request_is_given_up_and_repeated(
     s3: LocalS3, stored: list[str], fault: str, monkeypatch: pytest.MonkeyPatch
@@ -112,6 +116,7 @@ def test_stalled_request_is_given_up_and_repeated(
     clients.bulk_store.cache_clear()
 
 
+@pytest.mark.slow
 def test_stalled_listing_and_part_are_given_up_and_repeated(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "TIMEOUT_SECONDS", 1.0)
     clients.s3_client.cache_clear()
@@ -129,6 +134,7 @@ def test_stalled_listing_and_part_are_given_up_and_repeated(s3: LocalS3, monkeyp
     clients.s3_client.cache_clear()
 
 
+@pytest.mark.slow
 def test_object_replaced_since_listing_is_believed_in_the_end(s3: LocalS3, stored: list[str]) -> None:
     uris = [f"s3://{PUBLIC}/stumbling/{key}/{key}-001.jpg" for key in stored[:3]]
     access = Access(s3.endpoint_url, anonymous=True)
@@ -168,6 +174,7 @@ def test_objects_gone_in_mid_run_are_missing_rows(
 STORED_BUT_ERROR = {"500 after": 0.15, "reset after": 0.15, "404 after": 0.05}
 
 
+@pytest.mark.slow
 def test_parts_stored_with_an_error_for_an_answer_are_neither_lost_nor_doubled(
     ray_here: None, s3: LocalS3, stored: list[str], quiet: Console
 ) -> None:
@@ -202,6 +209,7 @@ def test_parts_stored_with_an_error_for_an_answer_are_neither_lost_nor_doubled(
     assert len(parts) == 20
 
 
+@pytest.mark.slow
 def test_storage_that_answers_every_put_with_an_error_ends_the_scan_and_what_it_took_is_not_done_again(
     ray_here: None, s3: LocalS3, stored: list[str], quiet: Console
 ) -> None:

@@ -36,6 +36,7 @@ def proxy(s3: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
         yield proxy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", ["eu-central-1", "garage", "us-west-004"])
 def test_a_region_is_learnt_from_the_refusal(proxy: FaultyS3, stored: list[str], region: str) -> None:
     proxy.region = region
@@ -52,6 +53,7 @@ def test_a_region_is_learnt_from_the_refusal(proxy: FaultyS3, stored: list[str],
     assert folder.read("parts/one") == b"rows"
 
 
+@pytest.mark.slow
 def test_requester_pays_needs_its_option(
     shared_ray: None, proxy: FaultyS3, stored: list[str], tmp_path: Path, cli: Cli
 ) -> None:
@@ -71,6 +73,7 @@ def test_requester_pays_needs_its_option(
     assert "12 ok" in rescanned.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_requester_pays_is_said_by_both_clients(proxy: FaultyS3, stored: list[str], anonymous: bool) -> None:
     proxy.payer = True

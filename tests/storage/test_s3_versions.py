@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from crater_ray.runs.run import open_existing
@@ -33,6 +34,7 @@ def rows(access: Access) -> dict[str, float]:
         return {row["key"]: row["score"] for part in run.parts() for row in part.to_pylist()}
 
 
+@pytest.mark.slow
 def test_latest_versions_are_scored_once_each(shared_ray: None, s3: LocalS3, cli: Cli, tmp_path: Path) -> None:
     s3.client.create_bucket(Bucket=BUCKET)
     s3.client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

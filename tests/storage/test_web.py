@@ -65,6 +65,7 @@ def test_answers_that_end_in_the_file(web: LocalWeb, tmp_path: Path, answer: int
     assert data == (tmp_path / "a.jpg").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [(404, FileNotFoundError), (410, FileNotFoundError), (400, ObjectError), (403, StorageError), (500, StorageError)],

@@ -49,7 +49,7 @@ def test_added_images_are_found_in_both_layouts(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_retraining_is_only_better_if_recall_is_kept(
-    untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
+    untraced: None, untrained: Path, easy: dict[str, DataSet], sets: dict[str, DataSet], tmp_path: Path
 ) -> None:
     before = load(screened_bundle(untrained, tmp_path / "before"))
     rng = np.random.default_rng(0)

@@ -44,6 +44,7 @@ def test_the_split_leaves_nothing_out() -> None:
     assert sorted(np.concatenate(parts)) == list(range(97))
 
 
+@pytest.mark.slow
 def test_the_same_order_makes_the_same_images_with_any_number_of_workers(tmp_path: Path) -> None:
     for workers in (1, 2):
         synthesize(Order("original", 20, seed=5), tmp_path / str(workers), workers=workers)

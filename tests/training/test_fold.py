@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 
 from crater_ray.network.stardust import CONVOLUTIONS, DENSE, PARAMETERS, apply_weights, build, read_weights
 from training.fitting.calibrate import fold_line
@@ -51,6 +52,7 @@ def test_folding_batch_normalisation_is_exact() -> None:
     assert np.abs(before - after).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_network_that_is_normalised_again_says_the_same() -> None:
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)

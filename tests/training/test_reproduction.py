@@ -59,6 +59,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DataSet]:
     return sets
 
 
+@pytest.mark.slow
 def test_all_splits_have_the_same_seeds_and_frames_but_other_images(shared: dict[str, DataSet], tmp_path: Path) -> None:
     for name, part in (("crops", "train"), ("crops-validation", "validation"), ("test", "test")):
         data = shared[name]

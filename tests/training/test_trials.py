@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -16,6 +17,7 @@ from training.evaluation.montage import draw_montage
 from training.evaluation.trials import draw_trials
 
 
+@pytest.mark.slow
 def test_who_knows_the_truth_is_told_so() -> None:
     """An oracle gets full marks on every line, one that knows nothing gets the budget's share."""
     photographs = [Photograph("a", np.random.default_rng(0).integers(80, 120, (400, 520), np.uint8))]
@@ -40,6 +42,7 @@ def test_who_knows_the_truth_is_told_so() -> None:
     assert "| foil: area under ROC | 1.000 | 0.500 |" in markdown({"oracle": figures, "blind": judge(trials, blind)})
 
 
+@pytest.mark.slow
 def test_a_bundle_is_asked_as_a_scan_would() -> None:
     trials = {name: trial for name, trial in draw_trials([], [], 2).items() if name == "foil"}
     answers = ask(finder_bundle(), trials, "openvino-float")
@@ -61,6 +64,7 @@ def test_the_matched_filter_knows_white_noise() -> None:
     assert matched_filter_ratio(0 * change, 100 + noise, 130, 90, 12) == 0
 
 
+@pytest.mark.slow
 def test_a_montage_shows_what_was_found_and_missed(tmp_path: Path) -> None:
     trial = draw_trials([], [], 5)["foil"]
     score = (0.9 * trial.label).astype(np.float32)

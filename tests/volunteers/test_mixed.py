@@ -40,6 +40,7 @@ def content(path: Path) -> Any:
     return json.loads(f"[{text[text.index('(') + 1 : text.rindex(')')]}]")
 
 
+@pytest.mark.slow
 def test_gold_standards_look_like_candidates(run: Path, tmp_path: Path, cli: Cli) -> None:
     answer = cli("gallery", run, "--out", tmp_path / "pages", "--mix", SHARE, "--pixel-size", "50")
     assert answer.returncode == 0, answer.stderr
@@ -87,6 +88,7 @@ def _archive(run: Path) -> Path:
     return Path(uri.removeprefix("file://")).parent
 
 
+@pytest.mark.slow
 def test_verdicts_on_them_come_back_marked_and_never_count(
     browser: Browser, run: Path, tmp_path: Path, cli: Cli
 ) -> None:

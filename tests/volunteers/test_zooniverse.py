@@ -62,6 +62,7 @@ def rules(metadata: dict[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_sets_are_as_the_platform_takes_them(exported: Exported) -> None:
     rows = manifest(exported)
     assert (exported.candidates, exported.gold, exported.problems) == (CANDIDATES, GOLD, {})

@@ -101,6 +101,7 @@ def logged(s3: LocalS3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     yield folder / "run", folder / "scan.log", s3
 
 
+@pytest.mark.slow
 def test_log_has_one_object_a_line_with_run_shard_and_key(
     ray_here: None, logged: tuple[Path, Path, LocalS3], quiet: Console
 ) -> None:
@@ -164,6 +165,7 @@ def without_ray(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
+@pytest.mark.slow
 def test_status_and_verify_need_nothing_but_the_run_folder(s3: LocalS3, tmp_path: Path) -> None:
     """Another machine has neither the archive nor Ray nor the path that the scan used."""
     rows = [row(f"k{number}", number / 10) for number in range(9)]
@@ -194,6 +196,7 @@ def messages_of_the_code() -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.slow
 def test_failures_of_the_operations_page_are_the_ones_that_the_code_reports() -> None:
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     answers = re.findall(r"^### \d+\. .*?(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)

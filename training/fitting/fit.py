@@ -81,6 +81,7 @@ def train(
     recipe = find(settings.recipe)
     filters = initial.filters(recipe, settings.filters, settings.screen_share)
     context = FitContext(replace(settings, filters=filters), recipe, data, folder, initial, kept)
+    data.of(_last_step(settings, initial))  # what it lacks is said at once, not after the first step
     state = _resume(context)
     while True:
         if not _fit_step(context, state, say, tell):
