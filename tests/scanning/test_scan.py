@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,9 @@ def test_run_that_never_listed_anything_does_not_block_its_folder(
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "emptied", "swapped", "altered", "removed"])
 def test_damaged_part_is_noticed_and_done_again(
-    ray_here: None, archive: Path, tmp_path: Path, quiet: Console, damage: str
+    scanned: tuple[Path, Outcome], archive: Path, tmp_path: Path, quiet: Console, damage: str
 ) -> None:
-    out = tmp_path / "run"
-    scan(stand_in(archive, out), quiet)
+    out = Path(shutil.copytree(scanned[0], tmp_path / "run"))
     whole = rows(open_existing(out))
     victim, other = out / "parts/part-00002.parquet", out / "parts/part-00003.parquet"
     data = victim.read_bytes()
@@ -286,10 +286,8 @@ def test_commands_on_a_run(scanned: tuple[Path, Outcome], cli: Cli, tmp_path: Pa
     assert [float(row["Prediction"]) for row in found] == sorted((float(r["Prediction"]) for r in found), reverse=True)
 
 
-def test_verify_fails_on_what_is_not_whole(
-    ray_here: None, archive: Path, tmp_path: Path, quiet: Console, cli: Cli
-) -> None:
-    scan(stand_in(archive, tmp_path / "run"), quiet)
+def test_verify_fails_on_what_is_not_whole(scanned: tuple[Path, Outcome], tmp_path: Path, cli: Cli) -> None:
+    shutil.copytree(scanned[0], tmp_path / "run")
     (tmp_path / "run/parts/part-00001.parquet").unlink()
     (tmp_path / "run/parts/part-00009.parquet").write_bytes(b"?")
     answer = cli("verify", tmp_path / "run")

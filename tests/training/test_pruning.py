@@ -17,6 +17,7 @@ from crater_ray.network.pruning import drop_inactive, filter_counts
 from crater_ray.network.stardust import FILTERS, PARAMETERS, build, read_weights
 from training.data_sets.dataset import DataSet
 from training.evaluation.intervals import roc_area
+from training.fitting.best import load_best
 from training.fitting.calibrate import calibrated_bundle
 from training.fitting.fit import fit
 from training.fitting.initial_weights import InitialWeights
@@ -91,38 +92,51 @@ def test_the_teachers_screen_has_its_share(teacher: Bundle) -> None:
         Teacher(replace(teacher, screen=None), "float32", images, share)
 
 
-def test_a_pruned_network_learns_and_ships_with_all_parameters(
-    teacher: Bundle, easy: dict[str, DataSet], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def pruned(teacher: Bundle, easy: dict[str, DataSet], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pruned network's fit, `fit`, and of its bundle, `bundle`."""
+    folder = tmp_path_factory.mktemp("pruned")
     settings = Settings(
         "matched",
         filters=FEW,
-        budget=Budget(megapixels=4.0),
+        budget=Budget(megapixels=3.0),
         step_two_share=0.0,
-        epoch_images=200,
+        epoch_images=150,
         batches=(8, 4),
         learning_rate=1e-3,
     )
     data = Data(easy["train"], easy["validation"])
-    weights = fit(settings, data, tmp_path / "fit", InitialWeights(teacher=teacher), say=quiet)
+    weights = fit(settings, data, folder / "fit", InitialWeights(teacher=teacher), say=quiet)
+    again = fit(settings, data, folder / "fit", InitialWeights(teacher=teacher), say=quiet)  # done: nothing is fitted
+    assert all((again[name] == weights[name]).all() for name in weights)
+    calibrated_bundle(folder / "fit", easy["validation"], name="pruned").save(folder / "bundle")
+    return folder
+
+
+def test_a_pruned_network_learns_and_ships_with_all_parameters(
+    teacher: Bundle, easy: dict[str, DataSet], pruned: Path
+) -> None:
+    weights, made = load_best(pruned / "fit", 1), load(pruned / "bundle")
     assert sum(array.size for array in weights.values()) == PARAMETERS
     assert filter_counts(drop_inactive(weights)) == FEW
     logit = logits(weights, "sigma-clip", easy["validation"])
     assert roc_area(easy["validation"].column("label"), logit) > 0.8
-    again = fit(settings, data, tmp_path / "fit", InitialWeights(teacher=teacher), say=quiet)  # done: nothing is fitted
-    assert all((again[name] == weights[name]).all() for name in weights)
-    made = calibrated_bundle(tmp_path / "fit", easy["validation"], name="pruned")
     assert (made.trained["begun"], tuple(made.trained["filters"])) == (teacher.id, FEW)
+
+
+def test_what_is_inactive_stays_so_in_later_fits(
+    untraced: None, easy: dict[str, DataSet], pruned: Path, tmp_path: Path
+) -> None:
+    data = Data(easy["train"], easy["validation"])
     little = Settings("matched", budget=Budget(megapixels=0.2), step_two_share=0.0, epoch_images=16, batches=(8, 4))
-    made.save(tmp_path / "bundle")
-    for name, more in {"fit": tmp_path / "fit", "bundle": tmp_path / "bundle"}.items():  # what is inactive stays so
-        after = fit(little, data, tmp_path / f"on {name}", InitialWeights(earlier=more), say=quiet)
+    for name in ("fit", "bundle"):
+        after = fit(little, data, tmp_path / f"on {name}", InitialWeights(earlier=pruned / name), say=quiet)
         assert filter_counts(drop_inactive(after)) == FEW
     whole = replace(data, whole=data.crops, whole_validation=data.validation)
-    after = fit(little, whole, tmp_path / "on", InitialWeights(weights=weights), say=quiet)
+    after = fit(little, whole, tmp_path / "on", InitialWeights(weights=load_best(pruned / "fit", 1)), say=quiet)
     assert filter_counts(drop_inactive(after)) == FEW
     with pytest.raises(UsageError, match="begun"):  # without the teacher it is another fit
-        fit(Settings("matched", step_two_share=0.0), data, tmp_path / "fit")
+        fit(Settings("matched", step_two_share=0.0), data, pruned / "fit")
 
 
 def test_what_is_to_be_kept_is_not_forgotten_for_false_labels(

@@ -88,7 +88,7 @@ def test_a_call_goes_on_with_the_very_next_batch(untraced: None, shared: dict[st
 
     def train(folder: Path, batches: int) -> bool:
         budget = Budget(float("inf"), batch * (batches - 0.5))
-        settings = Settings("original", budget, epoch_images=16, batches=(4, 4), patience=9)
+        settings = Settings("original", budget, step_two_share=0.0, epoch_images=16, batches=(4, 4), patience=9)
         return fitting.train(settings, data, folder, say=quiet)
 
     stored = {}

@@ -40,7 +40,7 @@ def of_bundle(bundle: Bundle) -> Contender:
     from training.network.scoring import bundle_logits, probability
 
     def score(data: DataSet) -> np.ndarray:
-        return probability(bundle_logits(bundle, data))
+        return probability(bundle_logits(bundle, data)[0])
 
     about = {"bundle": bundle.id, "typical_threshold": bundle.typical_threshold, "trained": bundle.trained}
     return Contender(f"{bundle.name} ({bundle.id})", score, bundle.typical_threshold, about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -67,16 +68,20 @@ def pooled(
     return found
 
 
-def bundle_logits(bundle: Bundle, data: DataSet) -> np.ndarray:
-    """A bundle's logit for each image, float64 (n,), whatever its architecture."""
+def bundle_logits(bundle: Bundle, *sets: DataSet) -> list[np.ndarray]:
+    """A bundle's logit for each image of each set, float64 (n,), whatever its architecture."""
     if not bundle.gives_maps:
-        return logits(bundle.weights, bundle.preprocessing, data)
-    return centre_logits(bundle.weights, data)
+        return [logits(bundle.weights, bundle.preprocessing, data) for data in sets]
+    return centre_logits(bundle.weights, *sets)
 
 
-def centre_logits(weights: Weights, data: DataSet, *, batch: int = 8) -> np.ndarray:
-    """A finder's logit of each image's strongest centre, float64 (n,)."""
+def centre_logits(weights: Weights, *sets: DataSet) -> list[np.ndarray]:
+    """A finder's logit of the strongest centre of each image of each set, float64 (n,)."""
     model = finder.model_of(weights)
+    return [_strongest(model, weights, data) for data in sets]
+
+
+def _strongest(model: Any, weights: Weights, data: DataSet, batch: int = 8) -> np.ndarray:
     found = np.empty(len(data), np.float64)
     for first in range(0, len(data), batch):
         rows = np.arange(first, min(first + batch, len(data)))

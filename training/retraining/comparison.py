@@ -16,9 +16,9 @@ def compare(before: Bundle, after: Bundle, added: Added, test: DataSet) -> dict[
     held = as_data_set(added)
     table: dict[str, Any] = {}
     for name, one in (("before", before), ("after", after)):
-        for place, data in (("test", test), ("added", held)):
+        for place, data, logits in zip(("test", "added"), (test, held), bundle_logits(one, test, held), strict=True):
             label = data.column("label")
-            flagged = probability(bundle_logits(one, data)) >= one.typical_threshold
+            flagged = probability(logits) >= one.typical_threshold
             table[f"{place} {name}"] = {
                 "craters_found": int(flagged[label == 1].sum()),
                 "craters": int((label == 1).sum()),

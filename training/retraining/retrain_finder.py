@@ -70,7 +70,7 @@ def retrain_finder(
     scale = scale_of(bundle)
     odds = int(bundle.trained.get("calibration", {}).get("one_in", ODDS))
     judged = as_data_set(held)
-    said = {name: [centre_logits(weights, one) for one in (sets.validation, judged)] for name, weights in tried.items()}
+    said = {name: centre_logits(weights, sets.validation, judged) for name, weights in tried.items()}
     was = said[AS_IT_WAS][0]
     labels = [one.column("label") for one in (sets.validation, judged)]
     losses = {
@@ -84,10 +84,10 @@ def retrain_finder(
     if chosen != AS_IT_WAS:
         say("now with all judged images")
         weights = between(start, fit_all(added), parts[chosen])
-        scale = _as_before(scale, was, centre_logits(weights, sets.validation))
+        scale = _as_before(scale, was, centre_logits(weights, sets.validation)[0])
         after = replace(after, weights=calibrated(weights, scale))
         if whole:
-            blanks = centre_logits(after.weights, sets.validation)[sets.validation.column("label") == 0]
+            blanks = centre_logits(after.weights, sets.validation)[0][sets.validation.column("label") == 0]
             after = replace(after, typical_threshold=budget_threshold(probability(blanks), REVIEW_BUDGET))
     comparison = compare(bundle, after, added, sets.test) | {"held_out_loss": losses, "chosen": chosen}
     comparison["better"] = chosen != AS_IT_WAS and comparison["recall_kept"]
