@@ -21,7 +21,7 @@ from training.retraining.retrain import RetrainSettings, Sets
 from training.retraining.retrain_finder import retrain_finder
 
 pytestmark = pytest.mark.slow
-SHAPE = (144, 160)
+SHAPE = (112, 128)
 
 
 def frames(seed: int, count: int, split: str) -> DataSet:
@@ -65,7 +65,7 @@ def marked(count: int, seed: int) -> Added:
 def test_rejected_marks_are_unlearnt_and_craters_kept() -> None:
     bundle = load(FINDER)
     sets = Sets(frames(1, 40, "train"), frames(2, 24, "validation"), frames(3, 40, "test"))
-    settings = RetrainSettings(Settings("finder", Budget(minutes=30, megapixels=16)))
+    settings = RetrainSettings(Settings("finder", Budget(minutes=30, megapixels=10)))
     taken = marked(12, 60)  # which it never meets
     (before,) = bundle_logits(bundle, as_data_set(taken))
     assert (probability(before[taken.label == 0]) >= bundle.typical_threshold).mean() > 0.7
