@@ -174,7 +174,7 @@ def test_screen_learns_and_keeps_the_candidates(
     assert again.screen is not None and again.screen.id == screen.id
 
 
-def test_screen_goes_on_from_another(full: tuple[Bundle, Answered, Answered]) -> None:
+def test_screen_goes_on_from_another(untraced: None, full: tuple[Bundle, Answered, Answered]) -> None:
     from tests.made_screens import make_screen
 
     bundle, examples, held_out = full
@@ -189,7 +189,7 @@ def test_screen_goes_on_from_another(full: tuple[Bundle, Answered, Answered]) ->
     assert np.allclose(before, after, atol=0.02)  # it took one small step
 
 
-def test_a_screen_that_settles_is_at_once_what_it_was(full: tuple[Bundle, Answered, Answered]) -> None:
+def test_a_screen_that_settles_is_at_once_what_it_was(untraced: None, full: tuple[Bundle, Answered, Answered]) -> None:
     from tests.made_screens import make_screen
 
     bundle, examples, _ = full
@@ -205,7 +205,7 @@ def _settled(full: tuple[Bundle, Answered, Answered], rate: float) -> Screen:
     from tests.made_screens import make_screen
 
     bundle, examples, _ = full
-    settings = distilling.Settings(60, images=80, rate=rate, settle=True)
+    settings = distilling.Settings(60, images=24, rate=rate, settle=True)
     return distilling.distill(bundle, [examples], [], settings, lambda _: None, make_screen(bundle.id, size=SHAPE))
 
 
