@@ -47,6 +47,7 @@ def test_forward_gives_its_share_of_the_matrix_rate(measure: Measure) -> None:
     assert all(row["share"]["median"] > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_frames_cost_their_pixels(measure: Measure) -> None:
     record = measure(
         *("frames", "--bundles", "random", "--engines", "stand-in", "--images", "8", "--scan-seconds", "0"),
@@ -87,6 +88,7 @@ def test_engine_with_screen_needs_one(measure: Measure) -> None:
     assert "has no screen" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_screening_counts_what_it_lets_slip(measure: Measure, screened: Path, tmp_path: Path) -> None:
     """Stand-ins: brightness decides, so that of images from dark to bright some are candidates and some slip."""
     from tests.conftest import make_images

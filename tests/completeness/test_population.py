@@ -131,6 +131,7 @@ def test_what_was_missed_covers_the_truth_by_size() -> None:
     assert sum(right) >= 0.93 * len(right), f"{sum(right)} of {len(right)}"
 
 
+@pytest.mark.slow
 def test_every_class_of_size_is_matched_and_fainter_craters_are_found_less() -> None:
     rng = np.random.default_rng(4)
     craters = planted(rng)

@@ -76,6 +76,7 @@ def test_read_only_pixels_and_uniform_images(bundle: Bundle, keras_engine: Engin
     np.testing.assert_allclose(second.scores, keras_engine.score(images).scores, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_small_numbers_stay_near(bundle: Bundle, keras_engine: Engine) -> None:
     ranges = calibrate(bundle, [noise(3, 96, 110, seed=9)])
     calibrated = replace(bundle, figures={"openvino_int8": {"ranges": ranges}})

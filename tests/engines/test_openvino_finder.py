@@ -42,6 +42,7 @@ def test_other_widths_are_told_by_the_weights() -> None:
     np.testing.assert_allclose(maps, expected, atol=2e-3 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, SCALE | SECOND], ids=["one view", "two views"])
 def test_bytes_are_near(settings: dict[str, np.ndarray]) -> None:
     bundle = finder_bundle(random_weights(1) | settings)

@@ -55,6 +55,7 @@ def audits_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "SHARE", 0.3)
 
 
+@pytest.mark.slow
 def test_images_below_the_screens_threshold_keep_its_verdict(
     ray_here: None, archive: Path, sound: Path, tmp_path: Path, quiet: Console, audits_much: None
 ) -> None:
@@ -78,6 +79,7 @@ def test_images_below_the_screens_threshold_keep_its_verdict(
     assert not run.record["audit"]["promise_broken"]
 
 
+@pytest.mark.slow
 def test_other_sizes_go_to_the_network_unscreened(ray_here: None, sound: Path, tmp_path: Path, quiet: Console) -> None:
     make_images(tmp_path / "images", 8, (100, 120))
     make_images(tmp_path / "images", 8, (96, 120), seed=1)
@@ -224,6 +226,7 @@ def test_one_unlucky_find_is_no_broken_promise_but_many_are() -> None:
     assert not Audit(0.999, 376_000, 1_880, 0, 24_000).broken
 
 
+@pytest.mark.slow
 def test_outcome_without_screen_has_no_audit(
     ray_here: None, archive: Path, untrained: Path, tmp_path: Path, quiet: Console
 ) -> None:

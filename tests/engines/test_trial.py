@@ -96,6 +96,7 @@ def test_an_engine_that_finds_something_else_here_is_left_out_loudly(bundle: Bun
     assert made.warnings[0].startswith("--engine openvino is not used on this machine: it")
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_said_and_not_kept(bundle: Bundle, tmp_path: Path) -> None:
     unknown = bundle.figures["openvino_int8"] | {"ranges": {"conv99": 1.0}}
     made = choose("auto", replace(bundle, figures={"openvino_int8": unknown}))

@@ -71,6 +71,7 @@ def test_any_names_make_unique_sorted_keys(paths: list[str]) -> None:
     assert keys == sorted(set(keys), key=str.encode)
 
 
+@pytest.mark.slow
 def test_files_of_any_name_get_their_row(ray_here: None, tmp_path: Path, quiet: Console) -> None:
     source = os.fsencode(tmp_path / "archive")
     os.mkdir(source)

@@ -134,6 +134,7 @@ def test_the_mark_is_where_the_evidence_is(page: Page) -> None:
     assert ring == pytest.approx(spot, abs=2)
 
 
+@pytest.mark.slow
 def test_the_mark_in_the_whole_image(page: Page) -> None:
     page.keyboard.press("ArrowRight")
     page.locator('.card[data-index="1"]').focus()
@@ -160,6 +161,7 @@ def test_an_image_without_place_is_shown_whole(page: Page) -> None:
     assert "no place" in (card.text_content() or "")
 
 
+@pytest.mark.slow
 def test_a_missing_image_says_so(page: Page) -> None:
     turn(page, lambda: page.fill("#search", "key079"))
     assert "No picture: the file is not there" in (page.locator(".card").text_content() or "")
@@ -180,6 +182,7 @@ def test_pages_and_filters(page: Page) -> None:
     assert "No candidate" in (page.text_content("#cards") or "")
 
 
+@pytest.mark.slow
 def test_the_slider_says_what_there_is_to_review(page: Page) -> None:
     value = page.evaluate("craterRay.data().distribution.thresholds.indexOf(0.5)")
     move = (
@@ -198,6 +201,7 @@ def test_the_slider_says_what_there_is_to_review(page: Page) -> None:
     assert "pictures are here from 0.2 on" in (page.text_content("#to-review") or "")
 
 
+@pytest.mark.slow
 def test_verdicts_by_keyboard_come_back_through_review(page: Page, made: tuple[Path, Path], tmp_path: Path) -> None:
     run = open_existing(shutil.copytree(made[0], tmp_path / "run"))
     for _ in range(60):  # by keyboard alone: on to the first card
@@ -277,6 +281,7 @@ def test_text_is_readable_in_light_and_dark(browser: Browser, made: tuple[Path, 
             assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
 
 
+@pytest.mark.slow
 def test_without_whole_images_the_crop_is_enlarged(browser: Browser, made: tuple[Path, Path], tmp_path: Path) -> None:
     with open_existing(made[0]) as run:
         write_gallery(run, tmp_path / "pages", Access(), whole=False)

@@ -114,6 +114,7 @@ def test_several_are_judged_together_and_it_can_be_undone(page: Page) -> None:
     assert set(verdicts(page).values()) == {"unsure"} and len(verdicts(page)) == 36
 
 
+@pytest.mark.slow
 def test_a_gallery_without_look_alikes_says_so(browser: Browser, made: tuple[Run, Path], tmp_path: Path) -> None:
     write_gallery(made[0], tmp_path / "pages", Access())
     assert not (tmp_path / "pages/vectors.js").exists()

@@ -74,6 +74,7 @@ def test_scores_are_counted_as_the_run_counts_them(tmp_path: Path) -> None:
     assert places[2] == 0.5
 
 
+@pytest.mark.slow
 def test_a_run_and_its_images_on_s3(s3: LocalS3, tmp_path: Path, cli: Cli) -> None:
     buffer = io.BytesIO()
     Image.new("L", (120, 100), 80).save(buffer, "JPEG")

@@ -65,6 +65,7 @@ def digests(run: Run) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["finder", "stardust"])
 def test_alike_is_what_looks_alike(mixed: Run, network: str) -> None:
     before = digests(mixed)

@@ -106,6 +106,7 @@ def test_a_scan_gives_an_account_of_bars(foils: list[np.ndarray], tmp_path: Path
     assert "crop: the run has None, the command 'none'" in refused.stderr
 
 
+@pytest.mark.slow
 def test_what_is_cut_by_hand_is_recorded_and_places_stay_those_of_the_file(
     foils: list[np.ndarray], tmp_path: Path, cli: Cli, shared_ray: None
 ) -> None:

@@ -45,6 +45,7 @@ def uris(folder: Path) -> list[str]:
     return [path.as_uri() for path in sorted(folder.iterdir())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("localizes", [True, False])
 def test_the_best_page_answers_for_its_image(stacks: Path, untrained: Path, localizes: bool) -> None:
     bundle = bundles.load(untrained)
@@ -67,6 +68,7 @@ def test_the_best_page_answers_for_its_image(stacks: Path, untrained: Path, loca
         assert scored.place[row] == pytest.approx(alone[best].place[0], abs=0.01, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_scan_says_which_page_and_what_it_left_out(ray_here: None, stacks: Path, tmp_path: Path, cli: Cli) -> None:
     settings = ScanSettings(str(stacks), str(tmp_path / "run"), engine="stand-in", threshold=0.5)
     scan(settings, Console(quiet=True))

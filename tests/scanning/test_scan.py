@@ -297,6 +297,7 @@ def test_verify_fails_on_what_is_not_whole(scanned: tuple[Path, Outcome], tmp_pa
     assert "1 missing" in cli("status", tmp_path / "run").stdout
 
 
+@pytest.mark.slow
 def test_wrong_use_ends_in_one_line_and_exit_2(cli: Cli, command: Cli, archive: Path, tmp_path: Path) -> None:
     wrong = (
         ("verify", tmp_path / "nothing"),

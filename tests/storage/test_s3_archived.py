@@ -58,6 +58,7 @@ def test_whole_shards_in_cold_storage_are_rows_and_a_rescan_takes_them_once_rest
     assert "60 ok" in again.stderr
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_cold_as_a_whole(
     shared_ray: None, s3: LocalS3, stored: list[str], tmp_path: Path, cli: Cli
 ) -> None:

@@ -128,6 +128,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> DataSe
     return read(folder)
 
 
+@pytest.mark.slow
 def test_a_crowd_does_not_touch_and_all_of_it_is_listed(crowd: DataSet) -> None:
     assert crowd.column("label").tolist() == [1, 0] * 12
     counts = [len(found) for found in crowd.craters]

@@ -85,6 +85,7 @@ def test_the_report_names_every_set_and_contender(sets: dict[str, DataSet], tmp_
     assert (tmp_path / "tiny.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_diameters_without_craters_are_left_out_of_the_picture(tmp_path: Path) -> None:
     synthesize(Order("matched", 20, (104, 104), "test", least_diameter=20.0), tmp_path / "large", workers=1)
     blind = Contender("blind", lambda data: np.zeros(len(data)), None, {})

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from crater_ray.runs.run import Run
@@ -14,6 +15,7 @@ from tests.conftest import Cli
 from tests.volunteers.conftest import CANDIDATES
 
 
+@pytest.mark.slow
 def test_keys_and_calibration_images(foil_run: Run, tmp_path: Path, cli: Cli) -> None:
     answer = cli("export", "foil-search", foil_run.folder.uri, tmp_path / "out", "--calibration", "5")
     assert answer.returncode == 0, answer.stderr
