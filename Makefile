@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 # A server of Azure Blob Storage for tests, from npm; the node that it needs is among the Python packages.
 AZURITE := testbed/azurite/node_modules/.installed
-# Two workers: most slow tests wait. The tests of a file stay together, as they share what they set up.
+# Three workers: many slow tests wait. The tests of a file stay together, as they share what they set up.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 UV_COMPILE := uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes
 
