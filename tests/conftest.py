@@ -11,11 +11,13 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from botocore.loaders import create_loader
 from PIL import Image
 from rich.console import Console
 
@@ -72,6 +74,14 @@ def _leases_settle_at_once() -> Iterator[None]:
     """Each scan of this process would wait a third of a second for another that begins in the same moment."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("crater_ray.runs.lease.SETTLE_SECONDS", 0.02)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _services_are_read_once() -> Iterator[None]:
+    """Each of the many S3 clients of this process would read the description of all of S3 anew, 1 MB of JSON."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.session.create_loader", cache(create_loader))
         yield
 
 
