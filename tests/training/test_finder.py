@@ -109,6 +109,13 @@ def test_wrong_widths_are_named(fitted: Path) -> None:
         assert repr(given) in str(answer.exception)
 
 
+def test_a_wrong_precision_is_named(fitted: Path) -> None:
+    words = ["finder-fit", str(fitted.parent / "half"), "--sources", str(fitted.parent / "sources")]
+    answer = CliRunner().invoke(app, [*words, "--precision", "half"])
+    assert "--precision must be auto or one of" in str(answer.exception)
+    assert not (fitted.parent / "half").exists()
+
+
 def test_a_centre_is_compared_with_all_of_its_image(fitted: Path) -> None:
     weights = folded_weights(fitted)
     images = np.random.default_rng(4).integers(0, 255, (3, 64, 96, 1), np.uint8)

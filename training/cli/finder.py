@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from training.cli.options import Precision
+
 
 def sources(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
@@ -46,7 +48,7 @@ def fit(
     steps: Annotated[int, typer.Option(help="Batches of 16 scenes of 192 x 192 px.")] = 12_000,
     rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 2e-3,
     seed: Annotated[int, typer.Option(help="Decides first weights and all scenes.")] = 0,
-    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "mixed_bfloat16",
+    precision: Precision = "auto",
     begin: Annotated[
         str | None, typer.Option("--from", help="A bundle, or the folder of another fit, to begin from.")
     ] = None,
@@ -59,12 +61,13 @@ def fit(
     """Fit the finder on endless scenes."""
     from dataclasses import replace
 
+    from training.backend import policy
     from training.finder.fit import Settings
     from training.finder.fit import fit as run
     from training.finder.stream import Batches
 
     batches = Batches(source, seed, mined=mined)
-    settings = Settings(batches, steps, rate, dtype=precision, seed=seed, begin=begin, stop=stop)
+    settings = Settings(batches, steps, rate, dtype=policy(precision), seed=seed, begin=begin, stop=stop)
     run(replace(settings, widths=_widths(widths), flat=flat, memory=memory), out)
 
 
