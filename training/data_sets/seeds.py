@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -66,15 +67,20 @@ def read_folder(folder: Path) -> list[Seed]:
     return seeds
 
 
-def default_library(seed: int) -> list[Seed]:
-    """The simulator's library of 97 craters."""
+@cache
+def default_library(seed: int) -> tuple[Seed, ...]:
+    """The simulator's library of 97 craters; simulated once a process, as each split of a data set takes its part."""
     from crater_ray.simulate import seed_library
 
     # The simulator cuts at 1.9 diameters and 4 pixels: the diameter follows from the size of the cut-out.
-    return [
+    library = tuple(
         from_rgba(number, rgba, diameter_px=(rgba.shape[0] - 4) / 1.9)
         for number, rgba in enumerate(seed_library(LIBRARY_COUNT, seed))
-    ]
+    )
+    for crater in library:
+        crater.grey.setflags(write=False)
+        crater.alpha.setflags(write=False)
+    return library
 
 
 def split(count: int, name: str, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -122,6 +122,7 @@ def make_shard(order: Order, folder: Path, number: int, count: int) -> list[dict
     recipe = None if order.recipe == FOREIGN else recipes.find(order.recipe)
     if recipe is not None and order.least_diameter is not None:
         recipe = recipes.with_least_diameter(recipe, order.least_diameter)
+    library: Sequence[seeds.Seed]
     library = seeds.read_folder(Path(order.seeds_folder)) if order.seeds_folder else seeds.default_library(0)
     photographs = backgrounds.read(order.backgrounds) if order.backgrounds else []
     if not order.shared:
