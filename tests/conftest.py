@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import shutil
@@ -34,15 +33,6 @@ CLI = str(Path(sys.executable).with_name("crater-ray"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE = 600.0
 """Seconds after which what a test waits for will not come any more, on the slowest and busiest machine."""
-
-
-def pytest_configure() -> None:
-    """What makes the workers of the suite share two cores better; the processes that tests start inherit it."""
-    # Each worker would have TensorFlow and BLAS use as many threads as there are cores, and wait for one another.
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    # Graphs are millions of objects that stay: searching them for cycles every 700 objects took a tenth of the time.
-    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
