@@ -69,7 +69,7 @@ def read_folder(folder: Path) -> list[Seed]:
 
 @cache
 def default_library(seed: int) -> tuple[Seed, ...]:
-    """The simulator's library of 97 craters; simulated once a process, as each split of a data set takes its part."""
+    """The simulator's library of 97 craters; simulated once a process, as every shard of a data set asks for it."""
     from crater_ray.simulate import seed_library
 
     # The simulator cuts at 1.9 diameters and 4 pixels: the diameter follows from the size of the cut-out.
